@@ -33,7 +33,7 @@ class Message:
 
 
 @functools.cache
-def _adapter(cls: type[Message]) -> TypeAdapter[Message]:
+def _adapter(cls: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(cls)

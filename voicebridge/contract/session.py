@@ -31,7 +31,7 @@ class VoiceSession(Protocol):
     5. After `send(Interrupt())` returns, and after a `ResponseEnded` that is not `completed`, none of that response's
        audio is delivered.
     6. Each `ResponseStarted` has exactly one `ResponseEnded`; a response asked for while another runs is held.
-    7. A fatal `BackendError` is the last event; the iterator then raises `SessionFailed`. Our own `aclose` just ends it.
+    7. A fatal `BackendError` is the last event; the iterator then raises `SessionFailed`. Our own `aclose` ends it.
     """
 
     @property

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from .audio import AudioFormat
+from .audio import DOOR_FORMAT, AudioFormat
 from .items import Item
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class LanguageModelTraits:
 class TextToSpeechTraits:
     """How a voice works."""
 
-    format: AudioFormat = AudioFormat()
+    format: AudioFormat = DOOR_FORMAT
     takes: Literal["tokens", "clauses"] = "clauses"
     """`tokens`: it wants text as it comes. `clauses`: it speaks whole clauses, which the cascade cuts."""
     alignment: Literal["word", "char", "none"] = "none"

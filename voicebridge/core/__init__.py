@@ -1,0 +1,1 @@
+"""The policies: pure, without I/O, the clock passed in."""

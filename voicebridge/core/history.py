@@ -1,0 +1,57 @@
+"""The conversation as both sides know it: append-only, answers cut to what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from voicebridge.contract.items import Item, MessageItem
+
+__all__ = ["History"]
+
+
+@dataclass(slots=True)
+class _Entry:
+    item: Item
+    response_id: str | None = None
+
+
+class History:
+    """Items in the order in which they were said.
+
+    An answer takes its place when its response starts and grows while it runs; `hear` cuts it afterwards. Empty
+    answers hold their place but are not told.
+    """
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self._entries = [_Entry(item) for item in items]
+        self.last_heard: str | None = None
+        """What was heard of the last answer, if that was cut; for models that remember by themselves."""
+
+    def append(self, item: Item) -> None:
+        """Add an item that nothing will change."""
+        self._entries.append(_Entry(item))
+
+    def open_response(self, response_id: str) -> None:
+        """Give a response its place."""
+        self._entries.append(_Entry(MessageItem(role="assistant", text=""), response_id))
+        self.last_heard = None
+
+    def say(self, response_id: str, delta: str) -> None:
+        """The response says more. Ignored if it was never opened: an aside is in no history."""
+        if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):
+            entry.item = replace(entry.item, text=entry.item.text + delta)
+
+    def hear(self, response_id: str, text: str) -> None:
+        """Keep only `text` of the response. Empty text leaves nothing of it."""
+        if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):
+            entry.item = replace(entry.item, text=text, interrupted=True)
+            self.last_heard = text
+
+    def items(self) -> tuple[Item, ...]:
+        """What a model should know."""
+        items = (entry.item for entry in self._entries)
+        return tuple(item for item in items if not isinstance(item, MessageItem) or item.text or item.images)
+
+    def _of(self, response_id: str) -> _Entry | None:
+        return next((entry for entry in reversed(self._entries) if entry.response_id == response_id), None)

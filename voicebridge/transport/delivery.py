@@ -1,0 +1,111 @@
+"""From a session to the one who reads its events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from voicebridge.contract.audio import AudioFormat
+from voicebridge.contract.errors import ConcurrentIteration, SessionFailed
+from voicebridge.contract.events import BackendError, Event, OutputAudio
+from voicebridge.contract.fault import Fault
+
+__all__ = ["Delivery"]
+
+_MAX_UNDELIVERED_MS = 120_000
+
+
+class Delivery:
+    """An unbounded queue of events with a bound on audio, one consumer, and an end.
+
+    It is an iterator, not a generator: leaving an `async for`, or cancelling the wait of one, loses no event.
+
+    Args:
+        format: of the audio in `OutputAudio`, to count it.
+        clock: monotonic seconds, for `Event.at`.
+    """
+
+    def __init__(self, format: AudioFormat, clock: Callable[[], float]) -> None:
+        self._format = format
+        self._clock = clock
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self._audio_bytes = 0
+        self._limit = format.size(_MAX_UNDELIVERED_MS)
+        self._ended = False
+        self._failure: Fault | None = None
+        self.dropped_ms = 0.0
+        """Milliseconds of audio that were never delivered: purged by an interruption or by the end."""
+
+    def put(self, event: Event) -> None:
+        """Add an event and stamp it. Nothing is added after the end."""
+        if self._ended:
+            return
+        # Nobody else has seen the event yet, and a copy of each would cost ten times as much.
+        object.__setattr__(event, "at", self._clock())
+        self._events.append(event)
+        if isinstance(event, OutputAudio):
+            self._audio_bytes += len(event.pcm)
+            if self._audio_bytes >= self._limit:
+                self._room.clear()
+        self._wake()
+
+    async def room(self) -> None:
+        """Wait until less than two minutes of audio are undelivered."""
+        await self._room.wait()
+
+    def purge(self, response_id: str | None = None) -> None:
+        """Drop the undelivered audio of a response, or of all."""
+        kept: deque[Event] = deque()
+        for event in self._events:
+            if isinstance(event, OutputAudio) and response_id in (None, event.response_id):
+                self._taken(event)
+                self.dropped_ms += self._format.ms(len(event.pcm))
+            else:
+                kept.append(event)
+        self._events = kept
+
+    def end(self, failure: Fault | None = None) -> None:
+        """No more events. With a failure, a fatal `BackendError` is the last one and the iterator then raises."""
+        if self._ended:
+            return
+        if failure is not None:
+            self.put(BackendError(fault=failure, fatal=True))
+        else:
+            self.purge()
+        self._ended, self._failure = True, failure
+        self._room.set()
+        self._wake()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._waiter is not None:
+            raise ConcurrentIteration("Another task already waits for this session's events. Share one reader.")
+        while not self._events:
+            if self._ended:
+                if self._failure is not None:
+                    raise SessionFailed(self._failure)
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        event = self._events.popleft()
+        if isinstance(event, OutputAudio):
+            self._taken(event)
+        return event
+
+    def _taken(self, event: OutputAudio) -> None:
+        self._audio_bytes -= len(event.pcm)
+        if self._audio_bytes < self._limit:
+            self._room.set()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
