@@ -1,7 +1,8 @@
 """The whole surface that a plugin may use, one sentence a hook. `plugins/README.md` shows each at work.
 
 A plugin is a module named by an entry point of the group `voicebridge`. It implements any of these with `hookimpl`, and
-imports what is heavy inside its factories, so that installing it costs nothing until it is used.
+imports what is heavy inside its factories, so that installing it costs nothing until it is used. If one of its hooks
+raises, nothing that it registered counts, and the error is told when one of its names is asked for.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.session import Backend
 from voicebridge.contract.stages import Stage
 
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
 __all__ = [
     "About",
     "BackendRow",
+    "Clash",
     "CommandRow",
+    "Listing",
+    "PluginRow",
     "RegisterBackend",
     "RegisterCommands",
     "RegisterStage",
+    "Row",
     "Seat",
     "StageRow",
 ]
@@ -29,7 +35,11 @@ SEATS: tuple[Seat, ...] = ("stt", "detector", "llm", "tts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What `voicebridge backends` tells, without importing or loading anything."""
+    """What `voicebridge backends` tells, without importing or loading anything.
+
+    Raises:
+        ConfigError: `requires` is no tuple of top-level modules.
+    """
 
     summary: str
     licence: str = ""
@@ -39,7 +49,18 @@ class About:
     requires: tuple[str, ...] = ()
     """Top-level modules that must be importable."""
     extra: str = ""
-    """The extra of voicebridge that brings them."""
+    """The extra of voicebridge that brings them. A plugin from elsewhere leaves it empty."""
+
+    def __post_init__(self) -> None:
+        # A dotted name can't be looked for without importing its parent, and a lone string is read letter by letter.
+        if not isinstance(self.requires, tuple) or not all(
+            isinstance(module, str) and module.isidentifier() for module in self.requires
+        ):
+            raise ConfigError(f"About.requires must be a tuple of top-level modules, not {self.requires!r}.")
+
+    def missing(self) -> tuple[str, ...]:
+        """Those of `requires` that are not installed. Imports none of them."""
+        return tuple(module for module in self.requires if not _installed(module))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +70,12 @@ class BackendRow:
     name: str
     """`vendor`, or `vendor/model` where only that one exists."""
     factory: Callable[[str | None], Backend]
-    """Takes the part of the spec after the name's slash; None where there is none."""
+    """Takes what the spec says after the row's name and a slash; None where it says no more than the name."""
     about: About
     plugin: str
+    """The entry point's name."""
+    distribution: str = ""
+    """What was installed to get it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +87,7 @@ class StageRow:
     factory: Callable[[], Stage]
     about: About
     plugin: str
+    distribution: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +98,59 @@ class CommandRow:
     load: Callable[[], typer.Typer]
     about: About
     plugin: str
+    distribution: str = ""
+
+
+Row = BackendRow | StageRow | CommandRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRow:
+    """A plugin that was found, whether or not it could be loaded."""
+
+    name: str
+    """Of its entry point: what the allow and block lists name."""
+    distribution: str
+    version: str = ""
+    error: BaseException | None = None
+    """Why it could not be loaded."""
+    held_by: str = ""
+    """The list that keeps it from being loaded."""
+    names: tuple[str, ...] = ()
+    """What it registers; of one that could not be loaded, what it is thought to register."""
+
+    @property
+    def status(self) -> Literal["loaded", "broken", "blocked"]:
+        """In one word."""
+        return "broken" if self.error is not None else "blocked" if self.held_by else "loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """Two plugins registered one name. The first keeps it."""
+
+    kind: str
+    """`backend`, `command`, or the seat of a stage."""
+    name: str
+    kept: str
+    """The plugin that has the name, with its distribution."""
+    dropped: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All that is known, for people to read."""
+
+    backends: tuple[BackendRow, ...]
+    stages: tuple[StageRow, ...]
+    commands: tuple[CommandRow, ...]
+    plugins: tuple[PluginRow, ...]
+    clashes: tuple[Clash, ...]
+
+    @property
+    def broken(self) -> tuple[PluginRow, ...]:
+        """The plugins that could not be loaded."""
+        return tuple(plugin for plugin in self.plugins if plugin.status == "broken")
 
 
 class RegisterBackend(Protocol):
@@ -91,3 +169,10 @@ class RegisterCommands(Protocol):
     """The callback of `register_commands`."""
 
     def __call__(self, name: str, load: Callable[[], typer.Typer], about: About) -> None: ...
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it is imported already, from somewhere that gave it no spec
+        return True

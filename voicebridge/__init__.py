@@ -1,0 +1,249 @@
+"""voicebridge: one contract for every voice backend. A backend is a string.
+
+    import voicebridge
+
+    async with voicebridge.connect("local", instructions="You are a helpful assistant.") as session:
+        await session.send(voicebridge.SendAudio(pcm=pcm))
+        async for event in session:
+            ...
+
+This module is the door. A name is imported from where it lives when it is first used, so that `import voicebridge`
+alone costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .contract.audio import DOOR_FORMAT, AudioFormat
+    from .contract.capabilities import Capabilities
+    from .contract.commands import (
+        Command,
+        Configure,
+        DiscardTurn,
+        EndTurn,
+        Interrupt,
+        ProviderCommand,
+        ReportPlayed,
+        Respond,
+        SendAudio,
+        SendText,
+        SendToolResult,
+        restart_command_ids,
+    )
+    from .contract.config import SessionConfig, Tool, Transcription, TurnPolicy
+    from .contract.errors import (
+        BackendNotFound,
+        BadAudio,
+        BadOption,
+        BrokenPlugin,
+        ConcurrentIteration,
+        ConfigError,
+        MissingExtra,
+        NoSoundDevice,
+        SessionClosed,
+        SessionFailed,
+        Unsupported,
+        VoiceBridgeError,
+    )
+    from .contract.events import (
+        BackendError,
+        CommandSettled,
+        Event,
+        InputTranscript,
+        OutputAudio,
+        OutputHeard,
+        OutputText,
+        ProviderEvent,
+        ResponseEnded,
+        ResponseStarted,
+        SessionNotice,
+        SessionReady,
+        SessionRestarted,
+        ToolCall,
+        ToolCallCancelled,
+        UsageReported,
+        UserTurn,
+    )
+    from .contract.fault import Category, Fault
+    from .contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
+    from .contract.message import Message, dump, load
+    from .contract.session import Backend, VoiceSession
+    from .contract.stages import (
+        DetectorTraits,
+        Flush,
+        LanguageModel,
+        LanguageModelTraits,
+        Mark,
+        Prompt,
+        ReadsAhead,
+        Speech,
+        SpeechToText,
+        SpeechToTextTraits,
+        Stage,
+        TextToSpeech,
+        TextToSpeechTraits,
+        ToolRequest,
+        Transcript,
+        TurnDetector,
+        TurnSignal,
+        Usage,
+        Word,
+    )
+    from .registry.hookspecs import hookimpl
+    from .registry.rows import About
+    from .session.agent import VoiceAgent
+    from .session.door import connect
+
+    __version__: str
+
+__all__ = [
+    "DOOR_FORMAT",
+    "About",
+    "AudioFormat",
+    "Backend",
+    "BackendError",
+    "BackendNotFound",
+    "BadAudio",
+    "BadOption",
+    "BrokenPlugin",
+    "Capabilities",
+    "Category",
+    "Command",
+    "CommandSettled",
+    "ConcurrentIteration",
+    "ConfigError",
+    "Configure",
+    "DetectorTraits",
+    "DiscardTurn",
+    "EndTurn",
+    "Event",
+    "Fault",
+    "Flush",
+    "InputTranscript",
+    "Interrupt",
+    "Item",
+    "LanguageModel",
+    "LanguageModelTraits",
+    "Mark",
+    "Message",
+    "MessageItem",
+    "MissingExtra",
+    "NoSoundDevice",
+    "OutputAudio",
+    "OutputHeard",
+    "OutputText",
+    "Prompt",
+    "ProviderCommand",
+    "ProviderEvent",
+    "ReadsAhead",
+    "ReportPlayed",
+    "Respond",
+    "ResponseEnded",
+    "ResponseStarted",
+    "SendAudio",
+    "SendText",
+    "SendToolResult",
+    "SessionClosed",
+    "SessionConfig",
+    "SessionFailed",
+    "SessionNotice",
+    "SessionReady",
+    "SessionRestarted",
+    "Speech",
+    "SpeechToText",
+    "SpeechToTextTraits",
+    "Stage",
+    "TextToSpeech",
+    "TextToSpeechTraits",
+    "Tool",
+    "ToolCall",
+    "ToolCallCancelled",
+    "ToolCallItem",
+    "ToolRequest",
+    "ToolResultItem",
+    "Transcript",
+    "Transcription",
+    "TurnDetector",
+    "TurnPolicy",
+    "TurnSignal",
+    "Unsupported",
+    "Usage",
+    "UsageReported",
+    "UserTurn",
+    "VoiceAgent",
+    "VoiceBridgeError",
+    "VoiceSession",
+    "Word",
+    "__version__",
+    "connect",
+    "dump",
+    "hookimpl",
+    "load",
+    "restart_command_ids",
+]
+
+_HOMES = {
+    "contract.audio": "AudioFormat DOOR_FORMAT",
+    "contract.capabilities": "Capabilities",
+    "contract.commands": (
+        "Command Configure DiscardTurn EndTurn Interrupt ProviderCommand ReportPlayed Respond SendAudio SendText "
+        "SendToolResult restart_command_ids"
+    ),
+    "contract.config": "SessionConfig Tool Transcription TurnPolicy",
+    "contract.errors": (
+        "BackendNotFound BadAudio BadOption BrokenPlugin ConcurrentIteration ConfigError MissingExtra "
+        "NoSoundDevice SessionClosed SessionFailed Unsupported VoiceBridgeError"
+    ),
+    "contract.events": (
+        "BackendError CommandSettled Event InputTranscript OutputAudio OutputHeard OutputText ProviderEvent "
+        "ResponseEnded ResponseStarted SessionNotice SessionReady SessionRestarted ToolCall ToolCallCancelled "
+        "UsageReported UserTurn"
+    ),
+    "contract.fault": "Category Fault",
+    "contract.items": "Item MessageItem ToolCallItem ToolResultItem",
+    "contract.message": "Message dump load",
+    "contract.session": "Backend VoiceSession",
+    "contract.stages": (
+        "DetectorTraits Flush LanguageModel LanguageModelTraits Mark Prompt ReadsAhead Speech SpeechToText "
+        "SpeechToTextTraits Stage TextToSpeech TextToSpeechTraits ToolRequest Transcript TurnDetector TurnSignal "
+        "Usage Word"
+    ),
+    "registry.hookspecs": "hookimpl",
+    "registry.rows": "About",
+    "session.agent": "VoiceAgent",
+    "session.door": "connect",
+}
+"""Where each name lives. A test holds this, the imports above and `__all__` together."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def _find(name: str) -> object:
+    if name == "__version__":
+        value: object = _version()
+    elif name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    else:
+        # With `obj`, Python adds the nearest name by itself.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=import_module(__name__))
+    globals()[name] = value
+    return value
+
+
+if not TYPE_CHECKING:  # a type checker that saw it would take any misspelt name for good
+    __getattr__ = _find
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("voicebridge-sdk")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+source"

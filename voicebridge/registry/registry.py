@@ -1,0 +1,219 @@
+"""Names that become backends, stages and commands."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from voicebridge.contract.errors import BrokenPlugin, ConfigError, MissingExtra, VoiceBridgeError
+from voicebridge.contract.session import Backend
+from voicebridge.contract.stages import Stage
+
+from . import misses
+from .plugins import discover
+from .rows import SEATS, BackendRow, CommandRow, Listing, Row, Seat, StageRow
+from .shelf import Gate, Shelf
+
+if TYPE_CHECKING:
+    import typer
+
+__all__ = ["Registry", "registry", "use_registry"]
+
+ALLOW_VARIABLE = "VOICEBRIDGE_PLUGINS"
+BLOCK_VARIABLE = "VOICEBRIDGE_BLOCK_PLUGINS"
+
+_T = TypeVar("_T")
+
+
+class Registry:
+    """Looks up what the installed plugins bring. Plugins are loaded at the first question, never before.
+
+    A plugin is loaded if every list lets it in: the arguments here, and the environment's `VOICEBRIDGE_PLUGINS` (names
+    separated by commas; empty: none) and `VOICEBRIDGE_BLOCK_PLUGINS`. May be asked from several threads.
+
+    Args:
+        allow: names of entry points that may be loaded. None: all.
+        block: names of entry points that may not.
+
+    Raises:
+        ConfigError: `allow` or `block` is a lone string, not a list of them.
+    """
+
+    def __init__(self, *, allow: Iterable[str] | None = None, block: Iterable[str] = ()) -> None:
+        for given in (allow, block):
+            if isinstance(given, str):
+                raise ConfigError(f"Plugins are named by a list of strings, as in [{given!r}], not by one string.")
+        self._gate = _gate(allow, block)
+        self._shelf: Shelf | None = None
+        self._filling = False
+        # Re-entrant, so that a plugin which asks while it is being loaded gets an answer instead of waiting for itself.
+        self._lock = threading.RLock()
+
+    def backend(self, name: str, model: str | None = None) -> Backend:
+        """Make the backend of a spec. A row named `name/model` wins over a row named `name`, which gets the model.
+
+        Raises:
+            BackendNotFound: nothing has that name, or its plugin is blocked.
+            MissingExtra: its packages are not installed.
+            BrokenPlugin: its plugin failed to load, or failed to make it.
+            ConfigError: its factory refuses the model.
+        """
+        row = self.backend_row(name, model)
+        rest = model if row.name == name else None
+        try:
+            made = self._make(row, lambda: row.factory(rest))
+        except (MissingExtra, BrokenPlugin):
+            raise
+        except ConfigError as error:
+            # The vendor has no such model, but may have a stage of that name.
+            if rest is None or not misses.elsewhere(self._filled(), "backend", f"{name}/{rest}"):
+                raise
+            raise misses.unknown(self._filled(), "backend", f"{name}/{rest}") from error
+        if not callable(getattr(made, "connect", None)):
+            raise misses.failed(row, TypeError(f"{type(made).__name__} has no method connect"))
+        return made
+
+    def backend_row(self, name: str, model: str | None = None) -> BackendRow:
+        """The row that `backend` would use.
+
+        Raises:
+            BackendNotFound: nothing has that name, or its plugin is blocked.
+            BrokenPlugin: its plugin failed to load.
+        """
+        whole = name if model is None else f"{name}/{model}"
+        shelf = self._filled()
+        row = shelf.rows.get(("backend", whole)) or shelf.rows.get(("backend", name))
+        if not isinstance(row, BackendRow):
+            raise misses.unknown(shelf, "backend", whole)
+        return row
+
+    def stage(self, seat: Seat, name: str) -> Stage:
+        """Make a stage for one session.
+
+        Raises:
+            BackendNotFound: no stage of that seat has that name, or its plugin is blocked.
+            MissingExtra: its packages are not installed.
+            BrokenPlugin: its plugin failed to load, or failed to make it.
+        """
+        row = self.stage_row(seat, name)
+        return self._make(row, row.factory)
+
+    def stage_row(self, seat: Seat, name: str) -> StageRow:
+        """What is known of a stage, without making it.
+
+        Raises:
+            BackendNotFound: no stage of that seat has that name, or its plugin is blocked.
+            BrokenPlugin: its plugin failed to load.
+        """
+        if seat not in SEATS:
+            raise ConfigError(f"A cascade has no seat {seat!r}: the seats are {', '.join(SEATS)}.")
+        shelf = self._filled()
+        row = shelf.rows.get((seat, name))
+        if not isinstance(row, StageRow):
+            raise misses.unknown(shelf, seat, name)
+        return row
+
+    def command(self, name: str) -> typer.Typer:
+        """Load a command of the CLI.
+
+        Raises:
+            BackendNotFound: no plugin brings it, or its plugin is blocked.
+            MissingExtra: its packages are not installed.
+            BrokenPlugin: its plugin failed to load.
+        """
+        shelf = self._filled()
+        row = shelf.rows.get(("command", name))
+        if not isinstance(row, CommandRow):
+            raise misses.unknown(shelf, "command", name)
+        return self._make(row, row.load)
+
+    def rows(self) -> Listing:
+        """All that is known, broken and blocked plugins included. `row.about.missing()` tells what a row lacks."""
+        shelf = self._filled()
+        rows = sorted(shelf.rows.values(), key=lambda row: row.name)
+        return Listing(
+            backends=tuple(row for row in rows if isinstance(row, BackendRow)),
+            stages=tuple(row for seat in SEATS for row in rows if isinstance(row, StageRow) and row.seat == seat),
+            commands=tuple(row for row in rows if isinstance(row, CommandRow)),
+            plugins=tuple(shelf.plugins),
+            clashes=tuple(shelf.clashes),
+        )
+
+    def join(self, plugin: object, name: str | None = None) -> None:
+        """Add a plugin of the application's own: an object or module with hooks, which no list holds back.
+
+        Raises:
+            ConfigError: it is no plugin, or one of its names is taken already.
+            Exception: whatever its hooks raise.
+        """
+        with self._lock:
+            # A copy, so that nobody who reads in another thread sees half of it.
+            shelf = self._filled().copy()
+            shelf.join(plugin, name or str(getattr(plugin, "__name__", type(plugin).__name__)))
+            self._shelf = shelf
+
+    def _make(self, row: Row, factory: Callable[[], _T]) -> _T:
+        lacking = row.about.missing()
+        if lacking:
+            raise misses.missing(row, lacking)
+        try:
+            return factory()
+        except VoiceBridgeError:
+            raise
+        except Exception as error:
+            raise misses.failed(row, error) from error
+
+    def _filled(self) -> Shelf:
+        if self._shelf is not None:
+            return self._shelf
+        with self._lock:
+            if self._shelf is None:
+                if self._filling:
+                    raise ConfigError("Plugins are still being loaded. Ask the registry inside a factory, not before.")
+                self._filling = True
+                try:
+                    shelf = Shelf()
+                    shelf.fill(discover(), self._gate)
+                    self._shelf = shelf
+                finally:
+                    self._filling = False
+            return self._shelf
+
+
+_default: Registry | None = None
+_default_lock = threading.Lock()
+
+
+def registry() -> Registry:
+    """The registry of this process, made at the first use.
+
+    Example:
+        >>> backend = registry().backend("local")  # doctest: +SKIP
+    """
+    global _default
+    with _default_lock:
+        if _default is None:
+            _default = Registry()
+        return _default
+
+
+def use_registry(replacement: Registry | None) -> Registry | None:
+    """Make this the registry of the process; None: a new one at the next use. Gives back the one used until now."""
+    global _default
+    with _default_lock:
+        before, _default = _default, replacement
+        return before
+
+
+def _gate(allow: Iterable[str] | None, block: Iterable[str]) -> Gate:
+    allows = {} if allow is None else {"the argument `allow`": frozenset(allow)}
+    if ALLOW_VARIABLE in os.environ:
+        allows[ALLOW_VARIABLE] = _listed(os.environ[ALLOW_VARIABLE])
+    blocks = {"the argument `block`": frozenset(block), BLOCK_VARIABLE: _listed(os.environ.get(BLOCK_VARIABLE, ""))}
+    return Gate(allow=allows, block=blocks)
+
+
+def _listed(value: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in value.split(",") if name.strip())
