@@ -1,0 +1,141 @@
+"""What happened in a conversation, by the clock of the one who listens: events in, time-stamped facts out.
+
+Pure: `apply(event, now)` takes an event at the moment it was received, in seconds. No clock is read and nothing waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
+from voicebridge.contract.events import (
+    BackendError,
+    Event,
+    InputTranscript,
+    OutputAudio,
+    OutputText,
+    ResponseEnded,
+    ResponseStarted,
+    SessionReady,
+    UserTurn,
+)
+
+from .gate import first_audible
+from .playout import Playout
+
+__all__ = ["Answer", "Commit", "Heard", "Trace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The backend decided that the user's turn is over."""
+
+    turn_id: str
+    at: float
+    """Seconds, when the decision arrived."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the backend says that the user said in one of its turns."""
+
+    first_at: float
+    text: str = ""
+    final_at: float | None = None
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response as it arrived. Times are seconds."""
+
+    id: str
+    started_at: float
+    cause: str = ""
+    answers: tuple[str, ...] = ()
+    aside: bool = False
+    first_text_at: float | None = None
+    first_audio_at: float | None = None
+    text: str = ""
+    ended_at: float | None = None
+    status: str | None = None
+    fault: str | None = None
+    pcm: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(slots=True)
+class Trace:
+    """All of one conversation."""
+
+    format: AudioFormat = DOOR_FORMAT
+    """Of the agent's audio."""
+    ready: SessionReady | None = None
+    ready_at: float | None = None
+    commits: list[Commit] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """By the backend's turn id, in order of appearance."""
+    answers: dict[str, Answer] = field(default_factory=dict)
+    """By response id, in order of appearance."""
+    playout: Playout = field(default_factory=Playout)
+    faults: list[tuple[float, str]] = field(default_factory=list)
+    largest_delay_ms: float = 0.0
+    """Milliseconds between an event's own time stamp and its arrival here, at worst."""
+
+    def apply(self, event: Event, now: float) -> None:
+        """Take the next event."""
+        if event.at:
+            self.largest_delay_ms = max(self.largest_delay_ms, (now - event.at) * 1000)
+        match event:
+            case SessionReady():
+                self.ready, self.ready_at, self.format = event, now, event.output_format
+            case UserTurn(phase="committed"):
+                self.commits.append(Commit(event.turn_id, now))
+            case InputTranscript():
+                self._hear(event, now)
+            case ResponseStarted():
+                self.answers[event.response_id] = Answer(
+                    event.response_id, now, event.cause, event.answers, event.aside
+                )
+            case OutputText(kind="speech" | "text"):
+                answer = self._answer(event.response_id, now)
+                answer.first_text_at = answer.first_text_at or now
+                answer.text += event.delta
+            case OutputAudio():
+                self._play(event, now)
+            case ResponseEnded():
+                self._end(event, now)
+            case BackendError():
+                self.faults.append((now, event.fault.message))
+
+    def sounded_at(self, response_id: str) -> float | None:
+        """When the first audible sample of a response left the speaker; None if none ever did."""
+        sample = first_audible(bytes(self.answers[response_id].pcm), self.format.rate)
+        return None if sample is None else self.playout.sounds_at(response_id, sample * 1000 / self.format.rate)
+
+    def open_answers(self) -> list[Answer]:
+        """The responses that have not ended."""
+        return [answer for answer in self.answers.values() if answer.ended_at is None]
+
+    def _answer(self, response_id: str, now: float) -> Answer:
+        return self.answers.setdefault(response_id, Answer(response_id, now))
+
+    def _hear(self, event: InputTranscript, now: float) -> None:
+        heard = self.heard.setdefault(event.turn_id, Heard(now))
+        heard.text = event.text
+        heard.fault = event.fault.message if event.fault else None
+        if event.final:
+            heard.final_at = now
+
+    def _play(self, event: OutputAudio, now: float) -> None:
+        answer = self._answer(event.response_id, now)
+        if answer.first_audio_at is None:
+            answer.first_audio_at = now
+        answer.pcm += event.pcm
+        self.playout.add(event.response_id, self.format.ms(len(event.pcm)), now)
+
+    def _end(self, event: ResponseEnded, now: float) -> None:
+        answer = self._answer(event.response_id, now)
+        answer.ended_at, answer.status = now, event.status
+        answer.fault = event.fault.message if event.fault else event.reason
+        if event.status != "completed":
+            self.playout.stop(event.response_id, now)

@@ -1,0 +1,106 @@
+"""Word error rate: pooled over turns, on text as the Whisper English normaliser leaves it.
+
+A turn without a transcript counts with all its words deleted. A reference that is empty once normalised has no rate:
+what was heard there is counted as insertions apart.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from .intervals import Rate, rate
+
+__all__ = ["WordErrorRate", "WordErrors", "normaliser_name", "pool", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class WordErrors:
+    """What the alignment of one transcript with its reference counted."""
+
+    substituted: int
+    deleted: int
+    inserted: int
+    words: int
+    """In the normalised reference."""
+
+    @property
+    def errors(self) -> int:
+        """All of them."""
+        return self.substituted + self.deleted + self.inserted
+
+
+@dataclass(frozen=True, slots=True)
+class WordErrorRate:
+    """The errors of many turns."""
+
+    pooled: Rate
+    """All errors over all words; the interval draws utterances, so that repetitions of one count as one."""
+    mean_of_turns: float
+    perfect: float
+    """The share of turns without an error."""
+    substituted: int
+    deleted: int
+    inserted: int
+    inserted_in_empty: int
+    """Words heard where the reference is empty."""
+    turns: int
+    untranscribed: int
+    """Turns that have no transcript at all; they are in `deleted`."""
+    normaliser: str
+
+
+@functools.cache
+def _normaliser() -> Callable[[str], str]:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalise: Callable[[str], str] = EnglishTextNormalizer()
+    return normalise
+
+
+def normaliser_name() -> str:
+    """What prepares the texts, with its version: figures of another one can't be compared."""
+    return f"whisper-normalizer {version('whisper-normalizer')} (English), jiwer {version('jiwer')}"
+
+
+def score(reference: str, transcript: str) -> WordErrors:
+    """Align a transcript with what was said."""
+    import jiwer
+
+    said, heard = _words(reference), _words(transcript)
+    if not said or not heard:
+        return WordErrors(0, len(said.split()), len(heard.split()), len(said.split()))
+    aligned = jiwer.process_words(said, heard)
+    words = aligned.hits + aligned.substitutions + aligned.deletions
+    return WordErrors(aligned.substitutions, aligned.deletions, aligned.insertions, words)
+
+
+def _words(text: str) -> str:
+    normal = _normaliser()(text).strip()
+    return normal if any(sign.isalnum() for sign in normal) else ""  # of "..." it leaves "."
+
+
+def pool(scored: Sequence[tuple[str, str, WordErrors]], seed: int) -> WordErrorRate | None:
+    """Sum up turns, each as (utterance, transcript, errors). None where no reference has a word."""
+    kept = [(utterance, heard, errors) for utterance, heard, errors in scored if errors.words]
+    clusters: dict[str, tuple[float, float]] = {}
+    for utterance, _, errors in kept:
+        count, of = clusters.get(utterance, (0.0, 0.0))
+        clusters[utterance] = (count + errors.errors, of + errors.words)
+    pooled = rate(clusters, seed)
+    if pooled is None:
+        return None
+    return WordErrorRate(
+        pooled=pooled,
+        mean_of_turns=sum(errors.errors / errors.words for _, _, errors in kept) / len(kept),
+        perfect=sum(not errors.errors for _, _, errors in kept) / len(kept),
+        substituted=sum(errors.substituted for _, _, errors in kept),
+        deleted=sum(errors.deleted for _, _, errors in kept),
+        inserted=sum(errors.inserted for _, _, errors in kept),
+        inserted_in_empty=sum(errors.inserted for _, _, errors in scored if not errors.words),
+        turns=len(kept),
+        untranscribed=sum(not heard.strip() for _, heard, _ in kept),
+        normaliser=normaliser_name(),
+    )
