@@ -1,5 +1,4 @@
 import pytest
-
 from voicebridge_bench.playout import Playout
 
 

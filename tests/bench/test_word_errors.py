@@ -1,5 +1,4 @@
 import pytest
-
 from voicebridge_bench.word_errors import WordErrors, normaliser_name, pool, score
 
 
