@@ -12,7 +12,25 @@ _ENDS = ".!?;:,…。！？；：，、"
 _WIDE = "…。！？；：，、"  # scripts that put no space after them
 _CLOSERS = "\"'”’)]»"
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st vs etc e.g i.e no fig approx dept est inc ltd co u.s u.k a.m p.m".split()
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "sr",
+        "jr",
+        "st",
+        "vs",
+        "etc",
+        "e.g",
+        "i.e",
+        "approx",
+        "dept",
+        "inc",
+        "ltd",
+        "u.s",
+    ]
 )
 
 

@@ -10,6 +10,9 @@ from voicebridge.contract.stages import Word
 
 __all__ = ["Player", "ResponsePlayback"]
 
+_REMEMBERED = 16
+"""Responses of which a late correction is still understood."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -28,14 +31,21 @@ class ResponsePlayback:
     """As reported by the player; None while it has not said anything."""
     ends_at: float = 0.0
     """Seconds: when a player that plays at once, in real time, would have played it all."""
+    ended: bool = False
+    """No more audio will come."""
+    settled: bool = False
+    heard_ms: float = 0.0
+    """Final once settled."""
+    basis: Literal["measured", "estimated"] = "estimated"
     _pieces: list[_Piece] = field(default_factory=list)
 
-    def heard_ms(self, now: float) -> tuple[float, Literal["measured", "estimated"]]:
-        """Milliseconds that left the speaker until `now`, clamped to what was received."""
+    def hear(self, now: float) -> None:
+        """Fix how many milliseconds left the speaker until `now`, clamped to what was received."""
         if self.played_ms is not None:
-            return min(self.played_ms, self.received_ms), "measured"
-        left = max(0.0, (self.ends_at - now) * 1000)
-        return max(0.0, self.received_ms - left), "estimated"
+            self.heard_ms, self.basis = min(self.played_ms, self.received_ms), "measured"
+        elif not self.settled:
+            left = max(0.0, (self.ends_at - now) * 1000)
+            self.heard_ms, self.basis = max(0.0, self.received_ms - left), "estimated"
 
     def text_until(self, ms: float) -> str:
         """The words spoken in the first `ms`: by their times where known, else by proportion, to whole words."""
@@ -62,29 +72,40 @@ class Player:
         self, response_id: str, duration_ms: float, now: float, text: str = "", words: Sequence[Word] = ()
     ) -> None:
         """Audio of a response came, `duration_ms` long, speaking `text` with word times from its own first sample."""
-        response = self._responses.setdefault(response_id, ResponsePlayback())
+        if response_id not in self._responses:
+            self._responses[response_id] = ResponsePlayback()
+            if len(self._responses) > _REMEMBERED:
+                del self._responses[next(iter(self._responses))]
+        response = self._responses[response_id]
         response.add(duration_ms, text, words)
         self._free_at = max(self._free_at, now) + duration_ms / 1000
         response.ends_at = self._free_at
 
     def report(self, response_id: str, ms: float) -> None:
-        """The player says how far it is. A smaller figure than before is ignored."""
+        """The player says how far it is. It never goes back."""
         if response := self._responses.get(response_id):
             response.played_ms = max(ms, response.played_ms or 0.0)
 
+    def cut(self, response_id: str, ms: float) -> None:
+        """The application says how much was heard: that counts, whatever was reported before."""
+        if response := self._responses.get(response_id):
+            response.played_ms = ms
+
     def response(self, response_id: str) -> ResponsePlayback | None:
-        """What is known of a response whose playback has not been settled."""
+        """What is known of a response's audio; None where it has none."""
         return self._responses.get(response_id)
 
     def unsettled(self) -> tuple[str, ...]:
         """Responses with audio of which it is not yet final what was heard, oldest first."""
-        return tuple(self._responses)
+        return tuple(id for id, response in self._responses.items() if not response.settled)
 
     def settle(self, response_id: str, now: float) -> ResponsePlayback | None:
-        """Take a response out: it was played to the end, or cut. What was queued behind `now` plays no more."""
-        response = self._responses.pop(response_id, None)
-        if response and not self._responses:
-            self._free_at = min(self._free_at, now)
+        """Fix what was heard of a response, at its end or where it is cut. Nothing that was queued plays after that."""
+        response = self._responses.get(response_id)
+        if response:
+            response.hear(now)
+            response.settled = True
+            self._free_at = min(self._free_at, now) if not self.unsettled() else self._free_at
         return response
 
 

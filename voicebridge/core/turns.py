@@ -2,6 +2,7 @@
 
     state       input                      becomes     effect
     quiet       speech                     speaking    turn opens; barge in
+    quiet       audio in push-to-talk      speaking    turn opens
     speaking    eager_end                  paused      mark the audio, if guessing is allowed
     paused      text of the mark           paused      guess with it
     paused      resumed, speech            speaking    drop the guess
@@ -18,7 +19,7 @@ Everything is told in audio time, so it makes no difference how fast the audio c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from voicebridge.contract.events import InputTranscript, UserTurn
@@ -102,14 +103,9 @@ class TurnMachine:
         self._turns = 0
 
     @property
-    def speaking(self) -> bool:
-        """Whether a turn is open."""
-        return self._turn is not None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a turn has ended whose text is still to come."""
-        return bool(self._waiting)
+    def turn_id(self) -> str | None:
+        """The open turn."""
+        return self._turn.id if self._turn else None
 
     def signal(self, signal: TurnSignal) -> list[Effect]:
         """The detector noticed something."""
@@ -144,7 +140,8 @@ class TurnMachine:
         if not heard.final or heard.mark is None:
             return self._interim(heard)
         if turn := self._waiting.pop(heard.mark, None):
-            return self._close(replace_text(turn, heard.text), language=heard.language)
+            turn.text = heard.text.strip()
+            return self._close(turn, language=heard.language)
         turn = self._turn
         if turn is None or turn.mark != heard.mark or turn.text is not None:
             return []  # the user went on meanwhile, or the turn was discarded
@@ -169,7 +166,8 @@ class TurnMachine:
         self._turn = _Turn(f"t{self._turns}", source)
         for turn in self._waiting.values():
             turn.respond = False
-        return [Listen(audio_ms), self._told(self._turn, "speech", audio_ms), BargeIn()]
+        told = self._told(self._turn, "speech", audio_ms)
+        return [Listen(audio_ms), told, BargeIn()] if source == "local" else [Listen(audio_ms), told]
 
     def _pause(self, audio_ms: float) -> list[Effect]:
         assert self._turn is not None
@@ -212,8 +210,3 @@ class TurnMachine:
 
     def _told(self, turn: _Turn, phase: Literal["speech", "pause", "committed", "discarded"], ms: float) -> Tell:
         return Tell(UserTurn(turn_id=turn.id, phase=phase, audio_ms=ms, source=turn.source))
-
-
-def replace_text(turn: _Turn, text: str) -> _Turn:
-    """The turn with its text."""
-    return replace(turn, text=text.strip())

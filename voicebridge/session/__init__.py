@@ -1,0 +1,1 @@
+"""What stands above every backend: the door and the agent."""

@@ -1,0 +1,1 @@
+"""Shipped for tests of backends and applications: scripted stages, virtual time."""

@@ -1,0 +1,1 @@
+"""The border between sessions and the rest: how events reach the application."""
