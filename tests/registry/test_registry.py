@@ -43,17 +43,22 @@ class Zoo:
     @hookimpl
     def register_stages(self, register: Any) -> None:
         about = About(summary="")
-        register("stt", "vendor/ears", lambda: "ears", about)
-        register("tts", "vendor/voice", lambda: "voice", about)
-        register("stt", "both/ways", lambda: "heard", about)
-        register("tts", "both/ways", lambda: "spoken", about)
-        register("tts", "picky/voice", lambda: "voice", about)
+        register("stt", "vendor/ears", lambda: _stage("ears"), about)
+        register("tts", "vendor/voice", lambda: _stage("voice"), about)
+        register("stt", "both/ways", lambda: _stage("heard"), about)
+        register("tts", "both/ways", lambda: _stage("spoken"), about)
+        register("tts", "picky/voice", lambda: _stage("voice"), about)
+        register("tts", "vendor/mute", lambda: print, about)
         register("llm", "vendor/faulty", _raiser(OSError("no weights")), about)
-        register("llm", "heavy/mind", lambda: "mind", About(summary="", requires=("not_here",), extra="local"))
+        register("llm", "heavy/mind", lambda: _stage("mind"), About(summary="", requires=("not_here",), extra="local"))
 
     @hookimpl
     def register_commands(self, register: Any) -> None:
         register("feed", lambda: "app", About(summary=""))
+
+
+def _stage(name: str) -> Any:
+    return SimpleNamespace(name=name, listen=print, respond=print, speak=print)
 
 
 def _raiser(error: Exception) -> Callable[..., Any]:
@@ -90,7 +95,8 @@ def test_the_exact_row_first_then_the_vendors(
 
 def test_each_stage_is_made_anew_by_seat_and_name(zoo: Registry) -> None:
     made: list[Any] = [zoo.stage("stt", "both/ways"), zoo.stage("tts", "both/ways"), zoo.stage("stt", "vendor/ears")]
-    assert made == ["heard", "spoken", "ears"]
+    assert [stage.name for stage in made] == ["heard", "spoken", "ears"]
+    assert zoo.stage("stt", "both/ways") is not made[0]
     assert zoo.stage_row("tts", "both/ways").seat == "tts"
 
 
@@ -182,6 +188,8 @@ def test_a_factory_that_fails_is_told_with_its_cause(zoo: Registry) -> None:
         zoo.stage("llm", "vendor/faulty")
     with pytest.raises(BrokenPlugin, match="NoneType has no method connect"):
         zoo.backend("empty")
+    with pytest.raises(BrokenPlugin, match="has no method speak"):
+        zoo.stage("tts", "vendor/mute")
 
 
 def test_a_factory_that_refuses_a_model_speaks_for_itself(zoo: Registry) -> None:
@@ -192,7 +200,7 @@ def test_a_factory_that_refuses_a_model_speaks_for_itself(zoo: Registry) -> None
 def test_the_listing_is_sorted_by_name_and_seat(zoo: Registry) -> None:
     listing = zoo.rows()
     assert [row.name for row in listing.backends] == sorted(row.name for row in listing.backends)
-    assert [row.seat for row in listing.stages] == ["stt", "stt", "llm", "llm", "tts", "tts", "tts"]
+    assert [row.seat for row in listing.stages] == ["stt", "stt", "llm", "llm", "tts", "tts", "tts", "tts"]
     assert [row.name for row in listing.commands] == ["feed"]
 
 

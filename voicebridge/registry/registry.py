@@ -24,6 +24,9 @@ __all__ = ["Registry", "registry", "use_registry"]
 ALLOW_VARIABLE = "VOICEBRIDGE_PLUGINS"
 BLOCK_VARIABLE = "VOICEBRIDGE_BLOCK_PLUGINS"
 
+_METHOD: dict[Seat, str] = {"stt": "listen", "detector": "push", "llm": "respond", "tts": "speak"}
+"""What a stage must be able to do to sit there."""
+
 _T = TypeVar("_T")
 
 
@@ -71,9 +74,7 @@ class Registry:
             if rest is None or not misses.elsewhere(self._filled(), "backend", f"{name}/{rest}"):
                 raise
             raise misses.unknown(self._filled(), "backend", f"{name}/{rest}") from error
-        if not callable(getattr(made, "connect", None)):
-            raise misses.failed(row, TypeError(f"{type(made).__name__} has no method connect"))
-        return made
+        return _with_method(row, made, "connect")
 
     def backend_row(self, name: str, model: str | None = None) -> BackendRow:
         """The row that `backend` would use.
@@ -98,7 +99,7 @@ class Registry:
             BrokenPlugin: its plugin failed to load, or failed to make it.
         """
         row = self.stage_row(seat, name)
-        return self._make(row, row.factory)
+        return _with_method(row, self._make(row, row.factory), _METHOD[seat])
 
     def stage_row(self, seat: Seat, name: str) -> StageRow:
         """What is known of a stage, without making it.
@@ -205,6 +206,13 @@ def use_registry(replacement: Registry | None) -> Registry | None:
     with _default_lock:
         before, _default = _default, replacement
         return before
+
+
+def _with_method(row: Row, made: _T, method: str) -> _T:
+    # Told here, with the plugin's name, it is a clear mistake; found in the middle of a session, it is a riddle.
+    if not callable(getattr(made, method, None)):
+        raise misses.failed(row, TypeError(f"{type(made).__name__} has no method {method}"))
+    return made
 
 
 def _gate(allow: Iterable[str] | None, block: Iterable[str]) -> Gate:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import typer
 
 __all__ = [
+    "SEATS",
     "About",
     "BackendRow",
     "Clash",
