@@ -50,6 +50,7 @@ class Zoo:
         register("tts", "picky/voice", lambda: _stage("voice"), about)
         register("tts", "vendor/mute", lambda: print, about)
         register("llm", "vendor/faulty", _raiser(OSError("no weights")), about)
+        register("tts", "faulty/voice", lambda: _stage("voice"), about)
         register("llm", "heavy/mind", lambda: _stage("mind"), About(summary="", requires=("not_here",), extra="local"))
 
     @hookimpl
@@ -197,10 +198,17 @@ def test_a_factory_that_refuses_a_model_speaks_for_itself(zoo: Registry) -> None
         zoo.backend("picky", "other")
 
 
+def test_a_stage_of_the_same_name_hides_no_failure(zoo: Registry) -> None:
+    with pytest.raises(MissingExtra):
+        zoo.backend("heavy", "mind")
+    with pytest.raises(BrokenPlugin, match="'faulty' can't be made"):
+        zoo.backend("faulty", "voice")
+
+
 def test_the_listing_is_sorted_by_name_and_seat(zoo: Registry) -> None:
     listing = zoo.rows()
     assert [row.name for row in listing.backends] == sorted(row.name for row in listing.backends)
-    assert [row.seat for row in listing.stages] == ["stt", "stt", "llm", "llm", "tts", "tts", "tts", "tts"]
+    assert [row.seat for row in listing.stages] == ["stt", "stt", "llm", "llm", *["tts"] * 5]
     assert [row.name for row in listing.commands] == ["feed"]
 
 
