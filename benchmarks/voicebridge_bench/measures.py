@@ -68,11 +68,11 @@ class TurnMeasures:
 
 def measure(trace: Trace, spoken: Spoken) -> TurnMeasures:
     """The figures of the turn that was spoken then."""
-    commits = [commit for commit in trace.commits if spoken.began <= commit.at < spoken.until]
+    commits = [commit for commit in trace.commits if spoken.began <= commit.at <= spoken.until]
     answers = [
         answer
         for answer in trace.answers.values()
-        if not answer.aside and spoken.began <= answer.started_at < spoken.until
+        if not answer.aside and spoken.began <= answer.started_at <= spoken.until
     ]
     sounds = {answer.id: trace.sounded_at(answer.id) for answer in answers}
     late = [commit for commit in commits if commit.at >= spoken.zero]
@@ -130,7 +130,7 @@ def _outcome(
     if premature:
         return "talked_over", None
     faults = [answer.fault or "" for answer in answers if answer.status in ("failed", "lost")]
-    faults += [message for at, message in trace.faults if spoken.began <= at < spoken.until]
+    faults += [message for at, message in trace.faults if spoken.began <= at <= spoken.until]
     return ("failed", faults[-1]) if faults else ("silent", None)
 
 
@@ -147,6 +147,6 @@ def _transcript(trace: Trace, commits: list[Commit], spoken: Spoken) -> str:
     parts = [
         heard.text.strip()
         for turn_id, heard in trace.heard.items()
-        if turn_id in here or (turn_id not in elsewhere and spoken.began <= heard.first_at < spoken.until)
+        if turn_id in here or (turn_id not in elsewhere and spoken.began <= heard.first_at <= spoken.until)
     ]
     return " ".join(part for part in parts if part)

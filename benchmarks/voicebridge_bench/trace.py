@@ -20,7 +20,7 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 
-from .gate import first_audible
+from .gate import BLOCK_MS, RUN_MS, first_audible
 from .playout import Playout
 
 __all__ = ["Answer", "Commit", "Heard", "Trace"]
@@ -61,6 +61,20 @@ class Answer:
     status: str | None = None
     fault: str | None = None
     pcm: bytearray = field(default_factory=bytearray)
+    audible: int | None = None
+    """The first audible sample of `pcm`, once there is one."""
+    _searched: int = 0
+    """Samples of `pcm` in which there is none."""
+
+    def find_audible(self, rate: int) -> int | None:
+        """Look for it in what has arrived since the last look. `rate` is in Hz."""
+        if self.audible is None and len(self.pcm) // 2 > self._searched:
+            block = rate * BLOCK_MS // 1000
+            start = max(0, self._searched // block * block - RUN_MS // BLOCK_MS * block)
+            found = first_audible(bytes(self.pcm[2 * start :]), rate)
+            self.audible = None if found is None else start + found
+            self._searched = len(self.pcm) // 2
+        return self.audible
 
 
 @dataclass(slots=True)
@@ -109,7 +123,7 @@ class Trace:
 
     def sounded_at(self, response_id: str) -> float | None:
         """When the first audible sample of a response left the speaker; None if none ever did."""
-        sample = first_audible(bytes(self.answers[response_id].pcm), self.format.rate)
+        sample = self.answers[response_id].find_audible(self.format.rate)
         return None if sample is None else self.playout.sounds_at(response_id, sample * 1000 / self.format.rate)
 
     def open_answers(self) -> list[Answer]:

@@ -1,3 +1,7 @@
+import importlib
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -28,3 +32,18 @@ def recordings(tmp_path):
         soundfile.write(tmp_path / f"{name}.wav", _speech(16_000, seconds), 16_000)
         (tmp_path / f"{name}.txt").write_text(f"this is {name}\n")
     return tmp_path
+
+
+@pytest.fixture
+def parrot_path():
+    """The folder that holds the parrot's distribution, for the path of another process."""
+    return Path(__file__).parent / "parrot"
+
+
+@pytest.fixture
+def parrot(parrot_path, monkeypatch):
+    """The module of a backend made for these tests; its backends are found by name as well."""
+    monkeypatch.syspath_prepend(str(parrot_path))
+    module = importlib.import_module("bench_parrot")
+    yield module
+    sys.modules.pop("bench_parrot", None)
