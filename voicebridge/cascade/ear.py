@@ -27,7 +27,7 @@ _PRE_ROLL_MS = 300
 _KEPT_MS = 2_000
 """The latest audio, kept so that a detector may look back this far to the first sample of speech."""
 _MAX_WAITING_MS = 30_000
-"""Audio that may wait for the detector, and for the recogniser, before `feed` waits for room."""
+"""Audio that may wait for the detector, and for the recogniser, before `room` waits."""
 _FAILURES_ALLOWED = 3
 """Recogniser failures in a row, without a transcript between them, after which the session gives up."""
 
@@ -73,9 +73,12 @@ class Ear:
         """Milliseconds of audio that have passed the detector."""
         return self._format.ms(self._kept.end)
 
-    async def feed(self, pcm: bytes) -> None:
-        """Take audio; wait while too much is waiting already."""
+    async def room(self) -> None:
+        """Wait while too much audio is waiting already."""
         await self._room.wait()
+
+    def feed(self, pcm: bytes) -> None:
+        """Take whole frames of audio."""
         self._intake.append(pcm)
         self._waiting_bytes += len(pcm)
         if self._waiting_bytes >= self._format.size(_MAX_WAITING_MS):

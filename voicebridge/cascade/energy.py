@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EnergyDetector"]
 
-_FRAME_MS = 20
 _DEFAULT_SILENCE_MS = 500.0
 _QUIETEST_SPEECH_DB = -60.0
 _LOUDEST_SPEECH_DB = -20.0
@@ -24,19 +24,18 @@ _LOUDEST_SPEECH_DB = -20.0
 class EnergyDetector:
     """A frame is speech when its RMS exceeds a threshold, -40 dB of full scale unless `sensitivity` moves it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, frame_ms: float = 20.0, eager_ms: float = 60.0) -> None:
         self.traits = DetectorTraits()
-        self._frame_bytes = self.traits.format.size(_FRAME_MS)
+        self._frame_bytes = self.traits.format.size(frame_ms)
         self._held = bytearray()
         self._threshold_db = (_QUIETEST_SPEECH_DB + _LOUDEST_SPEECH_DB) / 2
-        self._gate = SpeechGate(GateSettings(frame_ms=_FRAME_MS, silence_ms=_DEFAULT_SILENCE_MS, eager_ms=60))
+        self._gate = SpeechGate(GateSettings(frame_ms=frame_ms, eager_ms=eager_ms, silence_ms=_DEFAULT_SILENCE_MS))
 
     def configure(self, config: SessionConfig) -> None:
         """Take `turns.silence_ms` and `turns.sensitivity` (0: -20 dB, 1: -60 dB)."""
-        silence_ms = config.turns.silence_ms
-        self._gate.settings = GateSettings(
-            frame_ms=_FRAME_MS, eager_ms=60, silence_ms=_DEFAULT_SILENCE_MS if silence_ms is None else silence_ms
-        )
+        asked = config.turns.silence_ms
+        silence_ms = _DEFAULT_SILENCE_MS if asked is None else asked
+        self._gate.settings = replace(self._gate.settings, silence_ms=silence_ms)
         sensitivity = 0.5 if config.turns.sensitivity is None else config.turns.sensitivity
         self._threshold_db = _LOUDEST_SPEECH_DB + sensitivity * (_QUIETEST_SPEECH_DB - _LOUDEST_SPEECH_DB)
 

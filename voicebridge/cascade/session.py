@@ -197,13 +197,15 @@ class CascadeSession:
             act()
 
     async def _send_audio(self, pcm: bytes) -> None:
+        await self._ear.room()
+        # From here on nothing waits, so that a cancelled `send` has sent all or nothing.
         pcm = self._odd + pcm
         whole = len(pcm) - len(pcm) % self._seats.stt.traits.format.frame_bytes
         self._odd = pcm[whole:]
         if self._config.turns.mode == "manual":
             self._ear.after_audio(lambda: self._do(self._turns.open_by_client(self._ear.heard_ms)))
         if whole:
-            await self._ear.feed(pcm[:whole])
+            self._ear.feed(pcm[:whole])
 
     def _action(self, command: Command) -> Callable[[], None]:
         """What the command does, checked as far as that is possible beforehand."""

@@ -104,6 +104,7 @@ class DoorSession:
         inner = session.capabilities
         self._input = Converter(input_format, inner.formats_in[0])
         self._output = Converter(inner.formats_out[0], output_format) if inner.formats_out else None
+        self._unsent = b""
         self._sounding: str | None = None
         """The response that the output converter is in."""
         self._sent_bytes = 0
@@ -119,10 +120,21 @@ class DoorSession:
     async def send(self, command: Command) -> None:
         """Give a command. See `VoiceSession.send`."""
         if isinstance(command, SendAudio):
-            command = replace(command, pcm=self._input.convert(command.pcm))
-        elif isinstance(command, Interrupt):
+            self._unsent += self._input.convert(command.pcm)
+            await self._send_unsent()
+            return
+        if isinstance(command, Interrupt):
             self._purge(command.response_id)
+        elif self._unsent:
+            await self._send_unsent()
         await self._session.send(command)
+
+    async def _send_unsent(self) -> None:
+        """Send what the converter gave. A wait that is cancelled leaves it for the next call: it was taken already."""
+        pcm = self._unsent
+        if pcm:
+            await self._session.send(SendAudio(pcm=pcm))
+            self._unsent = self._unsent[len(pcm) :]
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
