@@ -1,0 +1,84 @@
+"""How loud audio is, and where it begins to be heard. Pure functions on PCM16 mono samples.
+
+Full scale (0 dBFS) is a constant of 32768, so that the loudest tone has -3 dBFS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["AUDIBLE_DBFS", "SILENCE_DBFS", "first_audible", "last_audible", "leading_silence_ms", "rms_dbfs"]
+
+Samples = npt.NDArray[np.int16] | bytes
+"""Signed 16-bit mono samples: an array of shape (n,), or their little-endian bytes."""
+
+AUDIBLE_DBFS = -50.0
+"""RMS above which a window counts as heard."""
+SILENCE_DBFS = -120.0
+"""What digital silence is reported as: minus infinity would spoil every mean."""
+_WINDOW_MS = 10.0
+_HOLD_MS = 30.0
+
+
+def rms_dbfs(samples: Samples, rate: int, *, window_ms: float = _WINDOW_MS) -> npt.NDArray[np.float64]:
+    """The level of each window of `window_ms` milliseconds in dBFS, shape (windows,); the last one may be shorter."""
+    values = _floats(samples)
+    if not values.size:
+        return np.empty(0)
+    starts = np.arange(0, values.size, _window(rate, window_ms))
+    lengths = np.diff(np.append(starts, values.size))
+    return _dbfs(np.add.reduceat(values**2, starts) / lengths)
+
+
+def first_audible(samples: Samples, rate: int, *, threshold_dbfs: float = AUDIBLE_DBFS) -> int | None:
+    """The index of the first sample that is heard, or None.
+
+    Heard is what stays above `threshold_dbfs` (RMS of 10 ms, looked at each millisecond) for 30 ms or more, so that a
+    click is not speech. The sample is the first of that stretch that is itself above the threshold: the window's
+    own length does not make the sound begin earlier.
+    """
+    values = _floats(samples)
+    window, hop = _window(rate, _WINDOW_MS), _window(rate, 1.0)
+    if values.size < _window(rate, _HOLD_MS):
+        return None
+    energy = np.concatenate(([0.0], np.cumsum(values**2)))
+    starts = np.arange(0, values.size - window + 1, hop)
+    loud = _dbfs((energy[starts + window] - energy[starts]) / window) > threshold_dbfs
+    # So many windows in a row, a hop apart, span the time that it must hold.
+    run = max(1, -(-(_window(rate, _HOLD_MS) - window) // hop) + 1)
+    counts = np.concatenate(([0], np.cumsum(loud)))
+    held = np.flatnonzero(counts[run:] - counts[:-run] == run)
+    if not held.size:
+        return None
+    start = int(starts[held[0]])
+    gate = 32768 * 10 ** (threshold_dbfs / 20)
+    return start + int(np.argmax(np.abs(values[start : start + window]) >= gate))
+
+
+def last_audible(samples: Samples, rate: int, *, threshold_dbfs: float = AUDIBLE_DBFS) -> int | None:
+    """The index of the last sample that is heard, or None: `first_audible` of the sound played backwards."""
+    values = _floats(samples)
+    found = first_audible(values[::-1].astype(np.int16), rate, threshold_dbfs=threshold_dbfs)
+    return None if found is None else values.size - 1 - found
+
+
+def leading_silence_ms(samples: Samples, rate: int, *, threshold_dbfs: float = AUDIBLE_DBFS) -> float:
+    """Milliseconds before the first sample that is heard; all of them where none is."""
+    found = first_audible(samples, rate, threshold_dbfs=threshold_dbfs)
+    return (_floats(samples).size if found is None else found) * 1000 / rate
+
+
+def _floats(samples: Samples) -> npt.NDArray[np.float64]:
+    if isinstance(samples, bytes | bytearray | memoryview):
+        samples = np.frombuffer(samples, "<i2", count=len(samples) // 2)
+    return samples.astype(np.float64)
+
+
+def _window(rate: int, ms: float) -> int:
+    return max(1, round(rate * ms / 1000))
+
+
+def _dbfs(mean_square: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    floor = 10 ** (SILENCE_DBFS / 10)
+    return np.asarray(10 * np.log10(np.maximum(mean_square / 32768.0**2, floor)))
