@@ -1,0 +1,138 @@
+"""The whole of `voicebridge bench run`: plan, progress, results, report, exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voicebridge.contract.errors import ConfigError
+
+from .corpus.speech import CorpusFacts, open_corpus
+from .environment import describe
+from .plan import Plan
+from .progress import Progress
+from .report import markdown, rich_report, write_between_markers
+from .results import RESULTS, SUMMARY, ResultsFolder, new_folder
+from .rows import SCHEMA_VERSION, read_rows
+from .run import run
+from .summary import Column, summarise
+
+__all__ = ["Output", "bench", "exit_status", "report_again"]
+
+MEASURED, FAILED, NO_CONNECTION, UNRELIABLE, INTERRUPTED = 0, 1, 3, 5, 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where figures go."""
+
+    folder: Path | None = None
+    json: bool = False
+    markdown: bool = False
+    readme: Path | None = None
+
+
+def bench(plan: Plan, output: Output) -> int:
+    """Do a run and report it; the exit status. Ctrl-C keeps and reports what was measured.
+
+    Raises:
+        ConfigError: the corpus or the folder for the results can't be used.
+    """
+    from rich.console import Console
+
+    corpus = open_corpus(plan.corpus)
+    if output.readme is not None:
+        write_between_markers(output.readme, None)
+    environment = describe()
+    console = Console(stderr=True)
+    interrupted = False
+    with ResultsFolder(output.folder or new_folder(plan.backends)) as results:
+        try:
+            with Progress(plan, corpus, console) as progress:
+                run(plan, corpus, results, progress.tell)
+        except KeyboardInterrupt:
+            interrupted = True
+        columns = summarise(results.rows, plan.seed)
+        facts = corpus.facts()
+        summary = {
+            "schema_version": SCHEMA_VERSION,
+            "command": command_line(plan),
+            "interrupted": interrupted,
+            "seed": plan.seed,
+            "environment": environment,
+            "corpus": asdict(facts),
+            "columns": [asdict(column) for column in columns],
+        }
+        results.write_summary(summary)
+    _show(summary, columns, facts, output)
+    what = "Interrupted. What was measured until then is" if interrupted else "Results are"
+    console.print(f"{what} in {results.path}", highlight=False)
+    return INTERRUPTED if interrupted else exit_status(columns)
+
+
+def report_again(folder: Path, output: Output) -> None:
+    """Report an earlier run.
+
+    Raises:
+        ConfigError: the folder holds no run of this version.
+    """
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        facts = CorpusFacts(**summary["corpus"])
+        seed = summary["seed"]
+        if summary["schema_version"] != SCHEMA_VERSION:
+            raise ConfigError(f"The run in {folder} is of version {summary['schema_version']}, not {SCHEMA_VERSION}.")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{folder} holds no finished run: its {SUMMARY} is missing or can't be read.") from None
+    columns = summarise(read_rows(folder / RESULTS), seed)
+    _show(summary | {"columns": [asdict(column) for column in columns]}, columns, facts, output)
+
+
+def exit_status(columns: Sequence[Column]) -> int:
+    """0 measured, 1 some turns got no reply, 3 nothing was ever reached, 5 the figures can't be trusted."""
+    outcomes = [name for column in columns for counts in (column.outcomes, column.cold_outcomes) for name in counts]
+    if set(outcomes) == {"not_reached"}:
+        return NO_CONNECTION
+    if set(outcomes) & {"silent", "failed", "not_reached"}:
+        return FAILED
+    return UNRELIABLE if any(column.unreliable for column in columns) else MEASURED
+
+
+def command_line(plan: Plan) -> str:
+    """What to type for the same run: only what differs from the defaults."""
+    plain = Plan()
+    words = ["voicebridge bench"]
+    if plan.backends != plain.backends:
+        words.append(f"--backend {','.join(plan.backends)}")
+    if plan.silences_ms != plain.silences_ms:
+        silences = ("own" if silence is None else str(silence) for silence in plan.silences_ms)
+        words.append(f"--silence-ms {','.join(silences)}")
+    if plan.corpus != plain.corpus:
+        words.append(f"--corpus {Path(plan.corpus).name}")
+    for name, value, default in (
+        ("sessions", plan.rounds, plain.rounds),
+        ("cold", plan.cold, plain.cold),
+        ("seed", plan.seed, plain.seed),
+    ):
+        words += [f"--{name} {value}"] if value != default else []
+    words += [f"--option {name}={json.dumps(value)}" for name, value in plan.options.items()]
+    return " ".join(words)
+
+
+def _show(summary: dict[str, Any], columns: Sequence[Column], facts: CorpusFacts, output: Output) -> None:
+    from rich.console import Console
+
+    text = markdown(columns, facts, summary["environment"], summary["command"], summary["interrupted"])
+    if output.readme is not None:
+        write_between_markers(output.readme, text)
+    if output.json:
+        json.dump(summary, sys.stdout, indent=1, ensure_ascii=False)
+        print()
+    elif output.markdown:
+        print(text)
+    else:
+        Console().print(rich_report(columns, facts))

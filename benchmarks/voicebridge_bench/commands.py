@@ -1,0 +1,169 @@
+"""`voicebridge bench`: the commands. Without one, `run` is meant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from typer.core import TyperGroup
+
+from voicebridge.contract.errors import VoiceBridgeError
+
+__all__ = ["app"]
+
+EXIT_USAGE = 2
+P = ParamSpec("P")
+
+
+class RunIsMeant(TyperGroup):
+    """Takes what names no command for the options of `run`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: typer brings its own click, or uses click's
+        """Put `run` in front where it is meant."""
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=RunIsMeant,
+    help="Measure a backend with recorded human speech, in real time. Without a command, `run` is meant.",
+    epilog="Exit status: 0 measured, 1 some turns got no reply, 2 usage, 3 no connection, 5 unreliable measurement.",
+    pretty_exceptions_enable=False,
+)
+
+
+def _explained(command: Callable[P, None]) -> Callable[P, None]:
+    """An error that voicebridge raises on purpose is one line, and exit status 2."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except VoiceBridgeError as error:
+            print(f"voicebridge bench: {error}", file=sys.stderr)
+            raise typer.Exit(EXIT_USAGE) from None
+
+    return wrapped
+
+
+Backends = Annotated[str, typer.Option("--backend", help="Spec of a backend; several with commas between them.")]
+Corpus = Annotated[str, typer.Option(help="A bundled corpus, or a folder with a manifest.")]
+Silence = Annotated[str, typer.Option("--silence-ms", help="Silence that ends a turn, or own; several with commas.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+WriteReadme = Annotated[bool, typer.Option("--write-readme", help="Write the table between the markers of the README.")]
+Readme = Annotated[Path, typer.Option(help="The file for --write-readme.")]
+
+
+@app.command()
+@_explained
+def run(
+    backend: Backends = "local",
+    corpus: Corpus = "default",
+    silence_ms: Silence = "200",
+    sessions: Annotated[int, typer.Option(min=0, help="How often each conversation is held on a ready session.")] = 3,
+    cold: Annotated[int, typer.Option(min=0, help="How many cold starts are measured, in fresh processes.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the order of conversations and of resampling.")] = 7,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; a new one in bench-results.")] = None,
+    instructions: Annotated[str | None, typer.Option(help="Instructions for the model.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="name=value: an option of the backend. Repeatable.")] = None,
+    reply_s: Annotated[float, typer.Option(min=0.1, help="Seconds after which a missing reply is a failure.")] = 10.0,
+    json: Json = False,
+    write_readme: WriteReadme = False,
+    readme: Readme = Path("README.md"),
+) -> None:
+    """Hold conversations with a backend and print latency, error rate, and how far they can be trusted."""
+    from .bench import Output, bench
+    from .options import backend_options, names, silences
+    from .plan import Plan
+
+    plan = Plan(
+        backends=names(backend),
+        silences_ms=silences(silence_ms),
+        corpus=corpus,
+        rounds=sessions,
+        cold=cold,
+        seed=seed,
+        instructions=instructions,
+        options=backend_options(option or ()),
+        reply_s=reply_s,
+    )
+    raise typer.Exit(bench(plan, Output(folder=out, json=json, readme=readme if write_readme else None)))
+
+
+@app.command()
+@_explained
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+    write_readme: WriteReadme = False,
+    readme: Readme = Path("README.md"),
+) -> None:
+    """Print the report of an earlier run again, from its results.jsonl."""
+    from .bench import Output, report_again
+
+    report_again(folder, Output(folder=folder, json=json, markdown=markdown, readme=readme if write_readme else None))
+
+
+@app.command()
+@_explained
+def corpora(json: Json = False) -> None:
+    """List the bundled corpora, what is in them, and whether their recordings are here."""
+    import json as json_module
+    from dataclasses import asdict
+
+    from .corpus.manifest import bundled, load
+    from .corpus.speech import facts, open_corpus
+
+    rows: list[dict[str, Any]] = []
+    for name in bundled():
+        found = facts(load(name)[0])
+        try:
+            open_corpus(name)
+            problem = None
+        except VoiceBridgeError as error:
+            problem = str(error)
+        rows.append(asdict(found) | {"problem": problem})
+        if not json:
+            print(f"{found}\n  {problem or 'ready'}")
+    if json:
+        print(json_module.dumps(rows, indent=1))
+
+
+@app.command()
+@_explained
+def manifest(
+    folder: Annotated[Path, typer.Argument(help="Holds name.wav beside name.txt; sub-folders are conversations.")],
+    name: Annotated[str | None, typer.Option(help="Of the corpus. Default: the folder's.")] = None,
+    licence: Annotated[str, typer.Option(help="Of recordings and words.")] = "not stated",
+    source: Annotated[str, typer.Option(help="Where the recordings come from.")] = "a folder of recordings",
+    speaker: Annotated[str | None, typer.Option(help="Who speaks in all of them. Default: one a sub-folder.")] = None,
+    accent: Annotated[str | None, typer.Option(help="The accent of all of them.")] = None,
+    turns: Annotated[int, typer.Option(min=1, help="Turns in a conversation, without sub-folders.")] = 5,
+    force: Annotated[bool, typer.Option(help="Replace a manifest that is there.")] = False,
+) -> None:
+    """Annotate a folder of recordings and their words, and write its manifest."""
+    from .corpus.folder import FolderLabels, manifest_of_folder
+    from .corpus.manifest import FILE_NAME, save
+    from .corpus.speech import facts
+
+    path = folder / FILE_NAME
+    if path.exists() and not force:
+        print(f"voicebridge bench: {path} is there already; --force replaces it.", file=sys.stderr)
+        raise typer.Exit(EXIT_USAGE)
+    labels = FolderLabels(
+        name=name or folder.resolve().name,
+        licence=licence,
+        source=source,
+        speaker=speaker,
+        accent=accent,
+        turns_each=turns,
+    )
+    found = manifest_of_folder(folder, labels)
+    save(found, path)
+    print(f"{path}: {facts(found)}")
