@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voicebridge.audio import device as device_module
+from voicebridge.audio import portaudio
 from voicebridge.audio.converter import Converter
 from voicebridge.audio.device import Microphone, Speaker
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
@@ -185,6 +187,44 @@ def test_a_device_that_goes_away() -> None:
             await speaker.drain()
 
     run(story)
+
+
+def test_a_device_that_goes_away_and_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "LOST_AFTER_S", 0.01)
+
+    async def story() -> None:
+        library = FakeLibrary()
+        async with Microphone(library=library) as microphone, Speaker(library=library) as speaker:
+            with pytest.raises(NoSoundDevice, match="microphone went away"):
+                await anext(microphone)
+            speaker.play(b"\1" * 20 * MS)
+            await speaker.drain()
+            with pytest.raises(NoSoundDevice, match="speaker went away"):
+                speaker.play(b"\1" * 20 * MS)
+
+    run(story)
+
+
+def test_a_device_that_does_not_stop_is_left_to_itself(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(portaudio, "_CLOSE_S", 0.01)
+    server_answers = threading.Event()
+
+    class Stuck(FakeStream):
+        def abort(self) -> None:
+            server_answers.wait(30)
+
+    library = FakeLibrary()
+    monkeypatch.setattr(library, "RawInputStream", lambda **wanted: Stuck(library, **wanted))
+
+    async def story() -> None:
+        async with Microphone(library=library):
+            pass
+
+    asyncio.run(story())
+    assert "does not stop" in caplog.text
+    server_answers.set()
 
 
 @pytest.mark.parametrize(

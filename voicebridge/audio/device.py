@@ -1,145 +1,32 @@
-"""Microphone and speaker, through PortAudio.
+"""Microphone and speaker.
 
-| Resource | Acquired | Released |
-|---|---|---|
-| the PortAudio library | first `__aenter__`, in a worker thread | at the interpreter's exit, by sounddevice |
-| a stream and its thread | `__aenter__`, in a worker thread | `close`, or the end of the opening it overtook |
-| queued audio | a callback, or `play` | the iterator, or a callback; bounded, and counted where it is dropped |
-
-The callbacks run in PortAudio's own thread, copy one buffer and return: they never wait for the event loop, nor it for
-them. A device that refuses the rate it is asked for runs at its own, and the audio is converted.
+Their callbacks run in PortAudio's own thread, copy one buffer and return: they never wait for the event loop, nor it
+for them. Queues are bounded, and what they drop is counted. A device that refuses the rate it is asked for runs at its
+own, and the audio is converted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Self
 
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.contract.errors import NoSoundDevice
 
 from .converter import Converter
 from .playout import PlayoutQueue
+from .portaudio import LOST_AFTER_S, Kind, SoundDevice, SoundLibrary
 
-__all__ = ["Microphone", "SoundLibrary", "Speaker"]
+__all__ = ["Microphone", "Speaker"]
 
-Kind = Literal["input", "output"]
-
-_WITHOUT = "Without sound hardware, `voicebridge ask FILE.wav` talks with a recording instead."
 _LATENCY_S = 0.04
 """What the device may hold. Less, and a model that keeps Python busy for a moment can be heard as a crackle."""
-_library_lock = threading.Lock()
-"""PortAudio may not open or close two streams at once."""
 
 
-class SoundLibrary(Protocol):
-    """What is used of the sounddevice module; a test gives its own.
-
-    A stream is made with samplerate, channels, dtype, blocksize, latency, device, callback and finished_callback, and
-    has start(), abort(), close() and latency (seconds). An input callback gets (data, frames, time, status), an output
-    callback the same with a buffer to fill; time has currentTime, inputBufferAdcTime and outputBufferDacTime.
-    """
-
-    RawInputStream: Callable[..., Any]
-    RawOutputStream: Callable[..., Any]
-    PortAudioError: type[Exception]
-
-    def query_devices(self, device: int | str | None, kind: Kind) -> Any:
-        """A mapping with default_samplerate, max_input_channels and max_output_channels."""
-
-
-class _Device:
-    """A stream of one direction: opened without holding up the event loop, closed once and for all."""
-
-    kind: Kind
-    noun: str
-
-    def __init__(self, format: AudioFormat, device: int | str | None, library: SoundLibrary | None) -> None:
-        self.format = format
-        self.device = device
-        self.device_format = format
-        """What the device runs at: known once it is open."""
-        self._library = library
-        self._stream: Any = None
-        self._closed = False
-        self._lost = False
-
-    async def __aenter__(self) -> Self:
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open, asyncio.get_running_loop()))
-        try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            # The thread can't be stopped, but closing waits for its lock: what it opens is closed, now or then.
-            opening.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._closed = True
-            asyncio.get_running_loop().run_in_executor(None, self.close)
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        # In a thread: ending a stream waits for the callback that runs. Cancelled, it still comes to its end.
-        await asyncio.shield(asyncio.to_thread(self.close))
-
-    def close(self) -> None:
-        """Stop at once and give the device back. Safe to call again, and from any thread."""
-        self._closed = True
-        with _library_lock:
-            stream, self._stream = self._stream, None
-            if stream is not None:
-                self._end(stream)
-
-    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        with _library_lock:
-            library = self._library or _sounddevice()
-            stream, self.device_format = self._first_that_works(library, loop)
-            if self._closed:
-                self._end(stream)
-            else:
-                self._stream = stream
-
-    def _end(self, stream: Any) -> None:
-        # A device that was pulled out may fail here too: there is nothing left to give back.
-        for step in (stream.abort, stream.close):
-            with contextlib.suppress(Exception):
-                step()
-
-    def _first_that_works(self, library: SoundLibrary, loop: asyncio.AbstractEventLoop) -> tuple[Any, AudioFormat]:
-        problem: Exception | None = None
-        try:
-            about = library.query_devices(self.device, self.kind)
-        except (library.PortAudioError, ValueError, OSError) as error:
-            raise NoSoundDevice(f"There is no {self.noun} to use ({_reason(error)}). {_WITHOUT}") from error
-        own_rate, channels = int(about["default_samplerate"]), self.format.channels
-        most = max(1, min(2, int(about[f"max_{self.kind}_channels"])))
-        for rate, count in dict.fromkeys([(self.format.rate, channels), (own_rate, channels), (own_rate, most)]):
-            stream = None
-            try:
-                found = AudioFormat(rate=rate, channels=count)
-                stream = self._start(library, found, loop)
-                stream.start()
-                return stream, found
-            except (library.PortAudioError, ValueError, OSError) as error:
-                problem = error
-                if stream is not None:
-                    self._end(stream)
-        raise NoSoundDevice(f"The {self.noun} can't be opened ({_reason(problem)}). {_WITHOUT}") from problem
-
-    def _start(self, library: SoundLibrary, found: AudioFormat, loop: asyncio.AbstractEventLoop) -> Any:
-        raise NotImplementedError
-
-    def _gone(self) -> NoSoundDevice:
-        return NoSoundDevice(f"The {self.noun} went away while it was in use. Plug it in and start again. {_WITHOUT}")
-
-
-class Microphone(_Device):
+class Microphone(SoundDevice):
     """What is heard, as an async iterator of PCM in `format`, in pieces of `frame_ms` milliseconds.
 
         async with Microphone(format) as microphone:
@@ -193,8 +80,16 @@ class Microphone(_Device):
                 self._arrived.clear()
                 # Looked at again after the clearing: the device's thread may just have brought something.
                 if not (self._queue or self._lost):
-                    await self._arrived.wait()
+                    await self._wait()
         raise StopAsyncIteration
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(LOST_AFTER_S):
+                await self._arrived.wait()
+        except TimeoutError:
+            # After a loop that stood still both are true: what came counts.
+            self._lost = not self._queue
 
     def close(self) -> None:
         """Stop listening and give the device back; the iteration ends. Safe to call again."""
@@ -235,7 +130,7 @@ class Microphone(_Device):
             self._loop.call_soon_threadsafe(self._arrived.set)
 
 
-class Speaker(_Device):
+class Speaker(SoundDevice):
     """Plays PCM in `format`, and knows what of it was heard.
 
         async with Speaker(format) as speaker:
@@ -267,6 +162,8 @@ class Speaker(_Device):
         self._response: str | None = None
         self._reported: dict[str, float] = {}
         self._stopped_at: float | None = None
+        self._filled_at = clock()
+        """When the device last asked for audio."""
 
     @property
     def queued_ms(self) -> float:
@@ -337,6 +234,8 @@ class Speaker(_Device):
     async def drain(self) -> None:
         """Wait until all that was queued has been heard. Returns early when the speaker is closed or goes away."""
         while not (self._queue.idle(self._now()) or self._closed or self._lost):
+            if self._now() - self._filled_at > LOST_AFTER_S:
+                self._lost = True
             # Nothing tells when sound leaves a device: look again when it should have, or soon while paused.
             wait_ms = 20.0 if self._queue.paused else min(1_000.0, self.queued_ms)
             await asyncio.sleep(max(0.01, wait_ms / 1000))
@@ -354,6 +253,7 @@ class Speaker(_Device):
     def _start(self, library: SoundLibrary, found: AudioFormat, loop: asyncio.AbstractEventLoop) -> Any:
         self._queue = PlayoutQueue(found, limit_ms=self._limit_ms)
         self._converter = Converter(self.format, found)
+        self._filled_at = self._clock()
         return library.RawOutputStream(
             samplerate=found.rate,
             channels=found.channels,
@@ -367,7 +267,7 @@ class Speaker(_Device):
 
     def _fill(self, out: Any, frames: int, at: Any, status: Any) -> None:
         """PortAudio's thread: fill the buffer."""
-        now = self._clock()
+        now = self._filled_at = self._clock()
         # Only the difference of its times is used: its clock is not ours. Some systems leave them at 0.
         ahead = at.outputBufferDacTime - at.currentTime
         if not 0 < ahead < 5:
@@ -376,20 +276,3 @@ class Speaker(_Device):
 
     def _finished(self) -> None:
         self._lost = True
-
-
-def _sounddevice() -> SoundLibrary:
-    try:
-        import sounddevice
-    except ImportError as error:
-        how = "In a clone of voicebridge: `pip install '.[mic]'`."
-        raise NoSoundDevice(f"The sounddevice package is not installed. {how} {_WITHOUT}") from error
-    except OSError as error:
-        how = "On Debian or Ubuntu: `apt-get install libportaudio2`."
-        raise NoSoundDevice(f"The PortAudio library is not installed. {how} {_WITHOUT}") from error
-    library: SoundLibrary = sounddevice
-    return library
-
-
-def _reason(error: Exception | None) -> str:
-    return str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
