@@ -18,7 +18,7 @@ from .worker import ALIVE
 __all__ = ["WorkerFailed", "rows_of"]
 
 _STUCK_S = 90.0
-_TERM_S = 10.0
+_TERM_S = 5.0
 _TAIL = 5
 
 

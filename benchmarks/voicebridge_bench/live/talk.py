@@ -21,7 +21,7 @@ from voicebridge.contract.commands import Interrupt
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.session import VoiceSession
 from voicebridge_bench.corpus.speech import Conversation, SpokenTurn
-from voicebridge_bench.measures import Spoken, TurnMeasures, measure
+from voicebridge_bench.measures import Outcome, Spoken, TurnMeasures, measure
 from voicebridge_bench.trace import Trace
 
 from .listener import Listener
@@ -171,7 +171,8 @@ class Talk:
         window = Spoken(began=began, zero=zero, until=clock())
         measures = measure(self.trace, window)
         if measures.outcome == "silent" and self._gone():
-            measures = dataclasses.replace(measures, outcome="failed", fault=self._why())
+            outcome: Outcome = "failed" if self._listener else "not_reached"
+            measures = dataclasses.replace(measures, outcome=outcome, fault=self._why())
         lateness = spread(self._microphone.lateness_ms[frames:])
         return TurnOutcome(index, spoken, measures, lateness, time_stamps(self.trace, window))
 
