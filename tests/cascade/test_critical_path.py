@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from voicebridge.contract.events import OutputAudio, SessionReady
@@ -17,11 +19,13 @@ CLAUSE = ["Hi", " there", ",", " nice", " to", " meet", " you."]
 CLAUSE_STEPS = 2  # the comma is the third piece
 
 
-async def first_audio(*, speculate: str, a: float, l: float, s: float, v: float, **stages: object) -> float:
+async def first_audio(times: dict[str, float], speculate: str, **traits: Any) -> float:
     """Seconds from the user's last sample to the first audio, with these stage times."""
-    stt = ScriptedRecogniser(["hello"], final_s=a, traits=stages.get("stt"))  # type: ignore[arg-type]  # typed by the caller
-    llm = ScriptedModel(CLAUSE, first_s=l, piece_s=s / CLAUSE_STEPS, traits=stages.get("llm"))  # type: ignore[arg-type]  # likewise
-    async with scripted_conversation(stt=stt, llm=llm, tts=ScriptedVoice(first_s=v), speculate=speculate) as user:
+    stt = ScriptedRecogniser(["hello"], final_s=times["stt"], traits=traits.get("stt"))
+    piece_s = times["clause"] / CLAUSE_STEPS
+    llm = ScriptedModel(CLAUSE, first_s=times["llm"], piece_s=piece_s, traits=traits.get("llm"))
+    tts = ScriptedVoice(first_s=times["tts"])
+    async with scripted_conversation(stt=stt, llm=llm, tts=tts, speculate=speculate) as user:
         await user.until(SessionReady)
         last_sample = await user.speak(1000)
         audio = await user.until(OutputAudio)
@@ -29,49 +33,49 @@ async def first_audio(*, speculate: str, a: float, l: float, s: float, v: float,
 
 
 STAGE_TIMES = [
-    dict(a=0.0, l=0.0, s=0.0, v=0.0),
-    dict(a=0.03, l=0.02, s=0.01, v=0.01),
-    dict(a=0.12, l=0.08, s=0.06, v=0.05),
-    dict(a=0.35, l=0.35, s=0.06, v=0.3),
-    dict(a=0.005, l=0.5, s=0.4, v=0.005),
+    {"stt": 0.0, "llm": 0.0, "clause": 0.0, "tts": 0.0},
+    {"stt": 0.03, "llm": 0.02, "clause": 0.01, "tts": 0.01},
+    {"stt": 0.12, "llm": 0.08, "clause": 0.06, "tts": 0.05},
+    {"stt": 0.35, "llm": 0.35, "clause": 0.06, "tts": 0.3},
+    {"stt": 0.005, "llm": 0.5, "clause": 0.4, "tts": 0.005},
 ]
 
 
 @pytest.mark.parametrize("times", STAGE_TIMES)
 def test_commit_driven(times: dict[str, float]) -> None:
     """Everything starts when the turn has ended."""
-    a, l, s, v = times.values()
-    measured = run_in_virtual_time(first_audio(speculate="none", **times))
-    assert measured == pytest.approx(E + a + l + s + v, abs=1e-9)
+    stt, llm, clause, tts = times.values()
+    measured = run_in_virtual_time(first_audio(times, "none"))
+    assert measured == pytest.approx(E + stt + llm + clause + tts, abs=1e-9)
 
 
 @pytest.mark.parametrize("times", STAGE_TIMES)
 def test_overlapped(times: dict[str, float]) -> None:
     """The recogniser finishes during the silence."""
-    a, l, s, v = times.values()
-    measured = run_in_virtual_time(first_audio(speculate="transcript", **times))
-    assert measured == pytest.approx(max(E, EAGER + a) + l + s + v, abs=1e-9)
+    stt, llm, clause, tts = times.values()
+    measured = run_in_virtual_time(first_audio(times, "transcript"))
+    assert measured == pytest.approx(max(E, EAGER + stt) + llm + clause + tts, abs=1e-9)
 
 
 @pytest.mark.parametrize("times", STAGE_TIMES)
 def test_speculative(times: dict[str, float]) -> None:
     """The model and the voice start during the silence and are held back until it has lasted."""
-    a, l, s, v = times.values()
-    measured = run_in_virtual_time(first_audio(speculate="reply", **times))
-    assert measured == pytest.approx(max(E, EAGER + a + l + s + v), abs=1e-9)
+    stt, llm, clause, tts = times.values()
+    measured = run_in_virtual_time(first_audio(times, "reply"))
+    assert measured == pytest.approx(max(E, EAGER + stt + llm + clause + tts), abs=1e-9)
 
 
 def test_a_model_that_acts_is_not_asked_on_a_guess() -> None:
-    times = dict(a=0.03, l=0.02, s=0.01, v=0.01)
+    times = {"stt": 0.03, "llm": 0.02, "clause": 0.01, "tts": 0.01}
     unsafe = LanguageModelTraits(speculative="unsafe")
-    measured = run_in_virtual_time(first_audio(speculate="reply", llm=unsafe, **times))
+    measured = run_in_virtual_time(first_audio(times, "reply", llm=unsafe))
     assert measured == pytest.approx(E + 0.04, abs=1e-9)
 
 
 def test_a_recogniser_that_is_paid_for_each_mark_gets_one() -> None:
-    times = dict(a=0.03, l=0.02, s=0.01, v=0.01)
+    times = {"stt": 0.03, "llm": 0.02, "clause": 0.01, "tts": 0.01}
     paid = SpeechToTextTraits(recheck="paid")
-    measured = run_in_virtual_time(first_audio(speculate="reply", stt=paid, **times))
+    measured = run_in_virtual_time(first_audio(times, "reply", stt=paid))
     assert measured == pytest.approx(E + 0.07, abs=1e-9)
 
 

@@ -102,7 +102,8 @@ class Reply:
                 if self._tts is not None:
                     tasks.create_task(self._speak(self._tts, clauses), name="reply: voice")
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            error = group.exceptions[0]
+            raise error from error.__cause__
 
     async def _think(self, clauses: asyncio.Queue[str | Flush | None]) -> None:
         splitter = ClauseSplitter()

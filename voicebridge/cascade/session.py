@@ -83,7 +83,7 @@ class CascadeSession:
             on_failure=lambda fault: self._do(self._turns.recogniser_failed(fault)),
         )
         guess = options.speculate != "none" and seats.stt.traits.recheck == "free"
-        self._turns = TurnMachine(guess=guess, auto_respond=config.turns.auto_respond)
+        self._turns = TurnMachine(guess=guess, policy=config.turns)
         self._early: deque[Callable[[], None]] | None = deque()
         self._open: set[str] = set()
         self._ends: dict[str, str] = {}
@@ -287,7 +287,7 @@ class CascadeSession:
             self._settle(command.id, error.fault)
             return
         self._config = config
-        self._turns.auto_respond = config.turns.auto_respond
+        self._turns.policy = config.turns
         self._mouth.configure(config)
         self._settle(command.id)
 
@@ -310,8 +310,7 @@ class CascadeSession:
                 self._ear.listen(effect.from_ms)
                 self._read_ahead()
             elif isinstance(effect, BargeIn):
-                if self._config.turns.auto_interrupt:
-                    self._mouth.interrupt()
+                self._mouth.interrupt()
             elif isinstance(effect, Guess):
                 self._stop_reading_ahead()
                 if self._options.speculate == "reply":

@@ -1,7 +1,7 @@
 """The user's turn in a cascade: from the detector's signals and the recogniser's texts to one committed turn.
 
     state       input                      becomes     effect
-    quiet       speech                     speaking    turn opens; barge in
+    quiet       speech                     speaking    turn opens; barge in, if the policy says so
     quiet       audio in push-to-talk      speaking    turn opens
     speaking    eager_end                  paused      mark the audio, if guessing is allowed
     paused      text of the mark           paused      guess with it
@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from voicebridge.contract.config import TurnPolicy
 from voicebridge.contract.events import InputTranscript, UserTurn
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Mark, Transcript, TurnSignal
@@ -91,12 +92,13 @@ class TurnMachine:
 
     Args:
         guess: put a mark at the first sign of an end, and guess with its text.
-        auto_respond: commit turns with `respond`, unless the command that ended it says otherwise.
+        policy: whether turns are answered by themselves (unless the command that ended one says otherwise), and whether
+            speech stops the agent. May be replaced at any time.
     """
 
-    def __init__(self, *, guess: bool = True, auto_respond: bool = True) -> None:
+    def __init__(self, *, guess: bool = True, policy: TurnPolicy | None = None) -> None:
         self.guess = guess
-        self.auto_respond = auto_respond
+        self.policy = policy or TurnPolicy()
         self._turn: _Turn | None = None
         self._waiting: dict[int, _Turn] = {}
         self._marks = 0
@@ -117,7 +119,7 @@ class TurnMachine:
             return self._pause(signal.audio_ms)
         if signal.phase == "resumed":
             return self._resume(signal.audio_ms)
-        return self._end(signal.audio_ms, self.auto_respond)
+        return self._end(signal.audio_ms, self.policy.auto_respond)
 
     def open_by_client(self, audio_ms: float) -> list[Effect]:
         """Push-to-talk: the first audio of a turn came."""
@@ -164,10 +166,12 @@ class TurnMachine:
     def _open(self, audio_ms: float, source: Literal["local", "client"]) -> list[Effect]:
         self._turns += 1
         self._turn = _Turn(f"t{self._turns}", source)
-        for turn in self._waiting.values():
-            turn.respond = False
-        told = self._told(self._turn, "speech", audio_ms)
-        return [Listen(audio_ms), told, BargeIn()] if source == "local" else [Listen(audio_ms), told]
+        effects: list[Effect] = [Listen(audio_ms), self._told(self._turn, "speech", audio_ms)]
+        if source == "local" and self.policy.auto_interrupt:
+            for turn in self._waiting.values():
+                turn.respond = False
+            effects.append(BargeIn())
+        return effects
 
     def _pause(self, audio_ms: float) -> list[Effect]:
         assert self._turn is not None

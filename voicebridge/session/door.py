@@ -132,9 +132,8 @@ class DoorSession:
     async def _send_unsent(self) -> None:
         """Send what the converter gave. A wait that is cancelled leaves it for the next call: it was taken already."""
         pcm = self._unsent
-        if pcm:
-            await self._session.send(SendAudio(pcm=pcm))
-            self._unsent = self._unsent[len(pcm) :]
+        await self._session.send(SendAudio(pcm=pcm))
+        self._unsent = self._unsent[len(pcm) :]
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
