@@ -22,8 +22,9 @@ from .stage_fault import fault_of
 
 __all__ = ["Ear"]
 
-_PRE_ROLL_MS = 300
-"""Audio before the first sample of speech that the recogniser also hears: detectors notice soft onsets late."""
+_PRE_ROLL_MS = 150
+"""Audio before the first sample of speech that the recogniser also hears: soft onsets are noticed late, and a longer
+lead-in makes recognisers write words that nobody said."""
 _KEPT_MS = 2_000
 """The latest audio, kept so that a detector may look back this far to the first sample of speech."""
 _MAX_WAITING_MS = 30_000
