@@ -39,7 +39,8 @@ def table(columns: Sequence[Column]) -> list[tuple[str, list[str]]]:
         ("turns without a reply", _failed),
         ("word error rate", lambda column: _words(column.words)),
         ("connect to ready, new process", lambda column: _range_s(column.ready_ms)),
-        ("memory of the process, peak", lambda column: _mb(column.peak_rss_mb)),
+        ("memory of the process, peak", _memory),
+        ("event loop stood still while getting ready", lambda column: _ms(column.start_lag_ms)),
         ("audio sent late, p99", lambda column: _ms(column.lateness_p99_ms)),
         ("load average", _load),
     ]
@@ -187,8 +188,11 @@ def _ms(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.0f} ms"
 
 
-def _mb(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.0f} MB"
+def _memory(column: Column) -> str:
+    if column.peak_rss_mb is None:
+        return "not measured"
+    own = "" if column.own_memory_mb is None else f" ({column.own_memory_mb:.0f} MB without mapped files)"
+    return f"{column.peak_rss_mb:.0f} MB{own}"
 
 
 def _load(column: Column) -> str:

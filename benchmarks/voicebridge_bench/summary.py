@@ -83,9 +83,13 @@ class Column:
     """The same from the start of the process."""
     peak_rss_mb: float | None
     """Of the worker with the warm sessions, MB of 10^6 bytes."""
+    own_memory_mb: float | None
+    """Its memory that is no mapped file, at its largest end of a session."""
     lateness_p99_ms: float | None
     """The worst session's."""
     loop_lag_p99_ms: float | None
+    start_lag_ms: float | None
+    """The longest time for which the event loop stood still while a session got ready."""
     load_average: tuple[float, float] | None
     """The lowest and the highest seen."""
     unreliable: tuple[str, ...]
@@ -131,8 +135,10 @@ def _column(setting: Setting, rows: Sequence[TurnRow | SessionRow], seed: int) -
         ready_ms=tuple(s.ready_ms for s in sessions if s.ready_ms is not None and s.process_ready_ms is not None),
         process_ready_ms=tuple(s.process_ready_ms for s in sessions if s.process_ready_ms is not None),
         peak_rss_mb=max((machine.peak_rss_mb for machine in machines if machine.peak_rss_mb), default=None),
+        own_memory_mb=max((machine.own_memory_mb for machine in machines if machine.own_memory_mb), default=None),
         lateness_p99_ms=max((s.lateness_ms.p99 for s in held if s.lateness_ms), default=None),
         loop_lag_p99_ms=max((machine.loop_lag_ms.p99 for machine in machines if machine.loop_lag_ms), default=None),
+        start_lag_ms=max((machine.start_lag_ms for machine in machines if machine.start_lag_ms), default=None),
         load_average=(min(loads), max(loads)) if loads else None,
         unreliable=tuple(_doubts(held)),
         faults=tuple(dict.fromkeys(fault for fault in _faults(turns, sessions) if fault)),

@@ -13,6 +13,7 @@ from voicebridge.contract.errors import ConfigError
 
 MACHINE = Machine(
     loop_lag_ms=Spread(0.1, 2.0, 5.0),
+    start_lag_ms=700.0,
     load_before=0.5,
     load_after=1.5,
     own_cores=0.6,
@@ -20,6 +21,7 @@ MACHINE = Machine(
     stolen=0.0,
     rss_mb=400.0,
     peak_rss_mb=500.0,
+    own_memory_mb=300.0,
 )
 
 

@@ -38,7 +38,9 @@ class Machine:
     """Taken over one session."""
 
     loop_lag_ms: Spread | None
-    """How late a timer of 50 ms came on the event loop."""
+    """How late a timer of 50 ms came on the event loop, once the session was ready."""
+    start_lag_ms: float | None
+    """How late one came at worst before that: how long the backend stopped everything else while it got ready."""
     load_before: float | None
     load_after: float | None
     """Load average over a minute."""
@@ -51,6 +53,8 @@ class Machine:
     rss_mb: float | None
     """Memory of this process at the end, in MB of 10^6 bytes."""
     peak_rss_mb: float | None
+    own_memory_mb: float | None
+    """Of that at the end, what is no file mapped into memory (weights often are)."""
 
 
 class LoadProbe:
@@ -58,6 +62,7 @@ class LoadProbe:
 
     def __init__(self) -> None:
         self._lags: list[float] = []
+        self._start: list[float] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -65,6 +70,10 @@ class LoadProbe:
         self._load = _load()
         self._cpu, self._wall, self._system = time.process_time(), time.monotonic(), _system_times()
         self._task = asyncio.create_task(self._watch(), name="bench load probe")
+
+    def begin(self) -> None:
+        """The session is ready: what came before is kept apart."""
+        self._start, self._lags = self._lags, []
 
     async def stop(self) -> Machine:
         """What was seen."""
@@ -77,6 +86,7 @@ class LoadProbe:
         busy, stolen = _since(self._system, _system_times())
         return Machine(
             loop_lag_ms=spread(self._lags),
+            start_lag_ms=round(max(self._start), 2) if self._start else None,
             load_before=self._load,
             load_after=_load(),
             own_cores=round(own, 2),
@@ -84,6 +94,7 @@ class LoadProbe:
             stolen=None if stolen is None else round(stolen, 4),
             rss_mb=_status_mb("VmRSS"),
             peak_rss_mb=_status_mb("VmHWM"),
+            own_memory_mb=_status_mb("RssAnon"),
         )
 
     async def _watch(self) -> None:

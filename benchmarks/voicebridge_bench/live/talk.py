@@ -106,6 +106,8 @@ class Talk:
         holder = asyncio.create_task(self._hold(), name="bench session")
         try:
             if self.cold or await self._becomes_ready(began + self.pace.ready_s):
+                self._microphone.lateness_ms.clear()
+                probe.begin()
                 await self._speak(report)
             else:
                 self._give_up(self.conversation.turns, 0, report)
