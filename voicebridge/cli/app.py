@@ -1,0 +1,114 @@
+"""The commands, their options and their help. What they do lives in the module of each name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from .plugin_commands import CommandGroup
+
+__all__ = ["program"]
+
+app = typer.Typer(
+    cls=CommandGroup,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Backend = Annotated[
+    str, typer.Option("--backend", "-b", metavar="SPEC", help="local, vendor/model, or a cascade stt+llm+tts.")
+]
+Instructions = Annotated[str | None, typer.Option(metavar="TEXT", help="How the agent should behave.")]
+Voice = Annotated[str | None, typer.Option(metavar="NAME", help="A voice that the backend knows.")]
+SilenceMs = Annotated[
+    int | None, typer.Option(metavar="MS", min=0, max=10_000, help="Silence that ends a turn of the user.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-O", metavar="NAME=VALUE", help="Any other setting of the backend. May be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything else goes to stderr.")]
+
+
+def program() -> Any:
+    """The whole program, as a click command."""
+    return get_command(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import voicebridge
+
+        print(f"voicebridge {voicebridge.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True, epilog="Begin with: voicebridge doctor")
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Talk with any voice backend, measure it, and see what is installed."""
+    if context.invoked_subcommand is None and (text := context.get_help()):
+        print(text)
+
+
+@app.command(epilog="Example: voicebridge ask hello.wav -o reply.wav --instructions 'Answer in one sentence.'")
+def ask(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording: WAV, FLAC, OGG or MP3.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="WAV", help="Write the reply here.")] = None,
+    backend: Backend = "local",
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as the backend takes it, not in real time.")] = False,
+    instructions: Instructions = None,
+    voice: Voice = None,
+    silence_ms: SilenceMs = None,
+    option: Settings = None,
+    json: Json = False,
+) -> int:
+    """Play a recording to a backend as a user would speak it, and see what it heard, answered, and how fast."""
+    from .ask import ask as run
+    from .settings import Settings as Given
+
+    settings = Given(backend=backend, instructions=instructions, voice=voice, silence_ms=silence_ms, more=option or [])
+    return run(file, settings, out=out, fast=fast, json=json)
+
+
+@app.command(epilog="Example: voicebridge talk --instructions 'You are a patient teacher.' --record talk/")
+def talk(
+    backend: Backend = "local",
+    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep both voices here, as WAV files.")] = None,
+    instructions: Instructions = None,
+    voice: Voice = None,
+    silence_ms: SilenceMs = None,
+    option: Settings = None,
+    json: Json = False,
+) -> int:
+    """Talk with a backend through microphone and speaker, until Ctrl-C. Use a headset: the agent hears itself."""
+    from .settings import Settings as Given
+    from .talk import talk as run
+
+    settings = Given(backend=backend, instructions=instructions, voice=voice, silence_ms=silence_ms, more=option or [])
+    return run(settings, record=record, json=json)
+
+
+@app.command(epilog="Example: voicebridge backends --licences")
+def backends(
+    licences: Annotated[bool, typer.Option("--licences", help="Show licence and source of each.")] = False,
+    json: Json = False,
+) -> int:
+    """List the backends and stages that are installed, what they can do, and what is missing."""
+    from .backends import backends as run
+
+    return run(licences=licences, json=json)
+
+
+@app.command(epilog="Example: voicebridge doctor --json")
+def doctor(json: Json = False) -> int:
+    """Check this installation: packages, plugins, models, sound devices. Exit status 1 when something is wrong."""
+    from .doctor import doctor as run
+
+    return run(json=json)

@@ -1,0 +1,167 @@
+"""A user who speaks a recording: in real time, waiting for each answer as people do, silent once it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voicebridge.audio.file import RecordingReader
+from voicebridge.contract.commands import ReportPlayed, SendAudio
+from voicebridge.contract.session import VoiceSession
+
+from .dialogue import Dialogue, Turn
+from .speech_spans import Span
+
+__all__ = ["FRAME_MS", "PATIENCE_S", "RecordedUser"]
+
+FRAME_MS = 20.0
+PATIENCE_S = 60.0
+"""Without any event for so long, no answer will come."""
+_LISTEN_S = 3.0
+"""Seconds in which a backend that has all audio must have noticed what was in it."""
+_BURST_MS = 2_000.0
+"""Silence sent at once after a recording that is played fast: enough to end any turn."""
+_DEFAULT_SILENCE_MS = 500.0
+_SLACK_MS = 300.0
+"""By which a backend may see the end of a turn earlier than it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A span of speech that was sent to its end."""
+
+    end_ms: float
+    """On the session's audio clock, which counts the silence put in, too."""
+    at: float
+    """Seconds, when its last sample was sent."""
+
+
+class RecordedUser:
+    """Speaks into a session.
+
+    Args:
+        spans: where the recording holds speech.
+        fast: send as fast as the session takes it. Answers are then taken for heard as soon as they are complete.
+        silence_ms: what ends a turn, as far as it is known.
+    """
+
+    def __init__(
+        self,
+        session: VoiceSession,
+        dialogue: Dialogue,
+        reader: RecordingReader,
+        spans: Sequence[Span],
+        *,
+        fast: bool,
+        silence_ms: float | None,
+    ) -> None:
+        self._session, self._dialogue, self._reader, self._spans = session, dialogue, reader, spans
+        self._fast = fast
+        self._silence_ms = _DEFAULT_SILENCE_MS if silence_ms is None else silence_ms
+        self._clock = asyncio.get_running_loop().time
+        self._began = 0.0
+        self._sent_ms = 0.0
+        self._spoken: list[_Spoken] = []
+        self._played: set[str] = set()
+        self.position_ms = 0.0
+        """How far into the recording."""
+        self.out_of_patience = False
+        """An answer did not come."""
+
+    async def speak(self) -> None:
+        """Speak it all, then keep silent until the last answer is over."""
+        self._began = self._clock()
+        upcoming = list(self._spans)
+        for frame in self._reader:
+            frame_ms = self._reader.format.ms(len(frame))
+            if upcoming and upcoming[0].start_ms < self.position_ms + frame_ms:
+                await self._let_answer(upcoming[0])
+                await self._send(frame)
+                if upcoming[0].end_ms <= self.position_ms + frame_ms:
+                    self._note_end(upcoming.pop(0), frame_ms)
+            else:
+                await self._send(frame)
+            self.position_ms += frame_ms
+        await self._listen()
+
+    def speech_ended_at(self, turn: Turn) -> float | None:
+        """Seconds, when the last sample of the user's speech in that turn was sent. None where no speech was found."""
+        before = [one for one in self._spoken if turn.ended_at is None or one.at <= turn.ended_at]
+        inside = [one for one in before if one.end_ms <= turn.end_ms + _SLACK_MS]
+        found = inside or before
+        return found[-1].at if found else None
+
+    def _note_end(self, span: Span, frame_ms: float) -> None:
+        back_ms = self.position_ms + frame_ms - span.end_ms
+        at = self._clock() if self._fast else self._began + (self._sent_ms - back_ms) / 1000
+        self._spoken.append(_Spoken(self._sent_ms - back_ms, at))
+
+    async def _send(self, frame: bytes) -> None:
+        """Send a frame when its last sample would have been captured."""
+        self._sent_ms += self._reader.format.ms(len(frame))
+        # Deadlines count from the beginning, so that a late frame makes no other late.
+        await asyncio.sleep(0 if self._fast else self._began + self._sent_ms / 1000 - self._clock())
+        await self._session.send(SendAudio(pcm=frame))
+
+    async def _silence(self, ms: float = FRAME_MS) -> None:
+        await self._send(bytes(self._reader.format.size(ms)))
+
+    async def _let_answer(self, coming: Span) -> None:
+        """Before speaking again: let the agent finish, as far as it has noticed that it is its turn."""
+        if self.position_ms > coming.start_ms:
+            return  # in the middle of speech
+        if not self._fast:
+            while self._patient() and (self._dialogue.answering or self._clock() < self._dialogue.plays_until):
+                await self._silence()
+        elif self._spoken and self._gap_ms(coming) >= self._silence_ms:
+            # The backend may be behind. It has heard enough silence to end the turn: let it catch up.
+            quiet_since = self._clock()
+            while self._patient() and (self._busy or self._quiet_s(quiet_since) < _LISTEN_S):
+                await self._report_played()
+                if self._caught_up():
+                    return
+                await asyncio.sleep(0.01)
+
+    async def _listen(self) -> None:
+        """Keep silent until the last answer is over, or it is clear that there is none."""
+        if self._fast:
+            for _ in range(round(_BURST_MS / FRAME_MS)):
+                await self._silence()
+            self._fast, self._began = False, self._clock() - self._sent_ms / 1000
+        ended = self._clock()
+        while self._patient() and (self._busy or not (self._caught_up() or self._quiet_s(ended) >= _LISTEN_S)):
+            await self._silence()
+
+    @property
+    def _busy(self) -> bool:
+        return self._dialogue.open or self._dialogue.answering
+
+    def _caught_up(self) -> bool:
+        """All that was said so far was answered, text of it included."""
+        turns = self._dialogue.turns
+        return (
+            bool(turns and self._spoken and not self._busy)
+            and turns[-1].final
+            and turns[-1].end_ms >= self._spoken[-1].end_ms - _SLACK_MS
+        )
+
+    def _gap_ms(self, coming: Span) -> float:
+        before = [span.end_ms for span in self._spans if span.end_ms <= coming.start_ms]
+        return coming.start_ms - before[-1] if before else 0.0
+
+    async def _report_played(self) -> None:
+        for turn in self._dialogue.turns:
+            if turn.answered and turn.response_id and turn.response_id not in self._played:
+                self._played.add(turn.response_id)
+                await self._session.send(ReportPlayed(response_id=turn.response_id, ms=turn.audio_ms))
+
+    def _quiet_s(self, since: float) -> float:
+        """Seconds without an event, counted from `since` at the earliest."""
+        return self._clock() - max(since, self._dialogue.last_event_at)
+
+    def _patient(self) -> bool:
+        """Whether to wait on."""
+        waits_since = self._spoken[-1].at if self._spoken else 0.0
+        self.out_of_patience = self._busy and self._quiet_s(waits_since) > PATIENCE_S
+        return not self.out_of_patience
