@@ -184,7 +184,7 @@ def test_a_slow_reader_bounds_the_audio_made() -> None:
     async def main() -> None:
         tts = ScriptedVoice(character_ms=1000)
         llm = ScriptedModel(["This is a sentence. "] * 60)
-        backend = CascadeBackend(stt=ScriptedRecogniser(["x"]), llm=llm, tts=tts)
+        backend = CascadeBackend(stt=ScriptedRecogniser(["x"]), llm=llm, tts=tts, detector="energy")
         async with voicebridge.connect(backend, timeout_s=5.0) as session:
             await session.send(SendText(text="go"))
             await asyncio.sleep(1000)
@@ -204,7 +204,7 @@ def test_a_slow_reader_bounds_the_audio_made() -> None:
 def test_a_cancelled_send_of_audio_loses_and_doubles_nothing() -> None:
     async def main() -> None:
         stt = ScriptedRecogniser(["x"], warm_s=5.0)
-        backend = CascadeBackend(stt=stt, llm=ScriptedModel(["y"]), tts=ScriptedVoice())
+        backend = CascadeBackend(stt=stt, llm=ScriptedModel(["y"]), tts=ScriptedVoice(), detector="energy")
         async with voicebridge.connect(backend, turns={"mode": "manual"}) as session:
             second = b"\x00\x20" * 24_000
             for _ in range(31):

@@ -125,9 +125,9 @@ async def test_output_is_converted_with_exact_offsets_and_its_tail_comes_before_
     probe = Probe()
     async with voicebridge.connect(probe) as session:
         probe.events.put(ResponseStarted(response_id="r1", cause="user"))
-        for piece in range(4):
-            pcm = b"\x00\x10" * (OUT.rate // 4)
-            probe.events.put(OutputAudio(response_id="r1", pcm=pcm, offset_ms=piece * 250.0))
+        for piece in range(5):
+            pcm = b"\x00\x10" * (OUT.rate // 5)
+            probe.events.put(OutputAudio(response_id="r1", pcm=pcm, offset_ms=piece * 200.0))
         probe.events.put(ResponseEnded(response_id="r1", status="completed"))
         events = await until_the_end(session)
     audio = [event for event in events if isinstance(event, OutputAudio)]
