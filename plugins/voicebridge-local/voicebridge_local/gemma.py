@@ -1,0 +1,221 @@
+"""Gemma 3 270m, a base model: an offline stand-in for a real assistant, by llama.cpp inside the process (xllamacpp)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
+from voicebridge.contract.fault import Fault
+from voicebridge.contract.stages import LanguageModelTraits, Prompt, Usage
+
+from .dialogue import GRAMMAR, STOPS, begun, head, written
+from .gguf import assembled
+from .weights import Weights, required
+from .worker import Stop, Worker
+
+if TYPE_CHECKING:
+    from voicebridge.contract.config import SessionConfig
+
+__all__ = ["Gemma", "GemmaModel", "model"]
+
+_CONTEXT = 4_096
+"""Tokens that all slots have together."""
+_SLOTS = 4
+"""Conversations that are remembered at once. More of them share."""
+_MOST_TOKENS = 48
+_SAMPLING = {
+    "temperature": 0.0,
+    # Against repeating what it said before, which a small model that reads its own answers comes to do.
+    "dry_multiplier": 1.0,
+    "dry_allowed_length": 2,
+    "dry_penalty_last_n": 200,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Delta:
+    """A piece of the answer, and at the end what it took."""
+
+    text: str = ""
+    used: dict[str, float] | None = None
+
+
+class Gemma:
+    """The model in memory, with a place for each of a few conversations."""
+
+    def __init__(self) -> None:
+        llama = _llama()
+        settings = llama.CommonParams()
+        settings.model.path = str(assembled())
+        settings.n_ctx, settings.n_parallel, settings.kv_unified = _CONTEXT, _SLOTS, True
+        settings.swa_full = True  # else Gemma's sliding window makes each turn read everything anew
+        settings.cache_ram_mib = 0  # no second memory of conversations beside the slots
+        cores = os.cpu_count() or 1
+        settings.cpuparams.n_threads = max(1, min(4, cores // 2))  # the voice speaks what is written meanwhile
+        settings.cpuparams_batch.n_threads = min(4, cores)
+        settings.verbosity = -1
+        # It always opens a port on this machine. Nobody knows the key to it.
+        settings.api_keys, settings.n_threads_http, settings.endpoint_slots = [secrets.token_hex(32)], 1, False
+        self._server = llama.Server(settings)
+        self._slots = itertools.cycle(range(_SLOTS))
+
+    @classmethod
+    def load(cls) -> Gemma:
+        """The installed model, after a first run.
+
+        Raises:
+            MissingExtra: `xllamacpp` or the weights are not installed.
+        """
+        loaded = cls()
+        loaded.complete(head(), 1, 0, Stop(), lambda delta: None)
+        return loaded
+
+    def slot(self) -> int:
+        """A place for a conversation: its own, as long as there are not more of them than places."""
+        return next(self._slots)
+
+    def complete(self, prompt: str, most: int, slot: int, stop: Stop, tell: Any) -> None:
+        """Go on with a prompt, giving `tell` each `_Delta`. Returns soon after `stop` is set.
+
+        Raises:
+            VoiceBridgeError: the model refused.
+        """
+        failures: list[str] = []
+
+        def take(chunk: dict[str, Any]) -> bool:
+            if "error" in chunk:
+                failures.append(str(chunk["error"].get("message", chunk["error"])))
+                return True
+            tell(_Delta(chunk["choices"][0]["text"], _used(chunk.get("usage"))))
+            return not stop.wanted
+
+        request = {
+            "prompt": prompt,
+            "max_tokens": most,
+            "stop": list(STOPS),
+            "grammar": GRAMMAR,
+            "stream": True,
+            "cache_prompt": True,
+            "id_slot": slot,
+            **_SAMPLING,
+        }
+        self._server.handle_completions(request, take)
+        if failures:
+            fault = Fault(category="busy", code="llama", message=f"Gemma refused: {failures[0]}", retryable=True)
+            raise VoiceBridgeError(fault)
+
+
+_weights = Weights("Gemma 3 270m", Gemma.load)
+_worker = Worker("voicebridge.local gemma", threads=_SLOTS)
+
+
+class GemmaModel:
+    """The `LanguageModel` stage, for one session. Also `ReadsAhead`."""
+
+    def __init__(self) -> None:
+        self._instructions = ""
+        self._most = _MOST_TOKENS
+        self._slot: int | None = None
+
+    @property
+    def traits(self) -> LanguageModelTraits:
+        """How it works."""
+        return LanguageModelTraits(speculative="safe", memory="prompt", tools=False)
+
+    def configure(self, config: SessionConfig) -> None:
+        """Take the limit of tokens, and the instructions to warm up with."""
+        self._instructions = config.instructions or ""
+        self._most = min(config.max_output_tokens or _MOST_TOKENS, _MOST_TOKENS)
+
+    async def warm(self) -> None:
+        """Load the model, and let it read the instructions.
+
+        Raises:
+            MissingExtra: its packages are not installed.
+        """
+        await self._read(begun((), self._instructions))
+
+    async def aclose(self) -> None:
+        """Nothing to do: the model stays for other sessions."""
+
+    async def read_ahead(self, prompt: Prompt) -> None:
+        """Read the conversation while the user still speaks."""
+        await self._read(begun(prompt.items, prompt.instructions))
+
+    async def respond(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+        """The answer, one short sentence. See `LanguageModel.respond`."""
+        text = written(prompt.items, prompt.instructions)
+        pieces: asyncio.Queue[_Delta | None] = asyncio.Queue()
+        run = asyncio.create_task(self._run(text, self._most, pieces), name="gemma")
+        run.add_done_callback(lambda _: pieces.put_nowait(None))
+        spoken = False
+        try:
+            while (piece := await pieces.get()) is not None:
+                said = piece.text if spoken else piece.text.lstrip()
+                spoken = spoken or bool(said)
+                if said:
+                    yield said
+                if piece.used:
+                    yield Usage(piece.used)
+            await run
+        finally:
+            run.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await run
+
+    async def _read(self, text: str) -> None:
+        # One token is the least that it writes. The next request finds what it read here.
+        await self._run(text, 1, asyncio.Queue())
+
+    async def _run(self, text: str, most: int, pieces: asyncio.Queue[_Delta | None]) -> None:
+        loaded = await _weights.get()
+        if self._slot is None:
+            self._slot = loaded.slot()
+        loop, slot = asyncio.get_running_loop(), self._slot
+
+        def tell(delta: _Delta) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(pieces.put_nowait, delta)
+
+        await _worker.run(lambda stop: loaded.complete(text, most, slot, stop, tell))
+
+
+def model() -> GemmaModel:
+    """The stage, for one session."""
+    return GemmaModel()
+
+
+def _llama() -> Any:
+    """The runtime.
+
+    Raises:
+        MissingExtra: it is not installed.
+        ConfigError: it is, but not the OpenMP library that it needs of the system.
+    """
+    # Its threads would wait for each other busily. On a machine that does something else as well, each then waits for
+    # one that is not running, and a sentence takes ten seconds. The OpenMP library reads this once, when it is loaded.
+    before = os.environ.get("GOMP_SPINCOUNT")
+    os.environ["GOMP_SPINCOUNT"] = before or "0"
+    try:
+        return required("xllamacpp")
+    except ImportError as error:
+        if "libgomp" not in str(error):
+            raise
+        message = "Gemma needs the library libgomp of the system. On Debian or Ubuntu: apt-get install libgomp1"
+        raise ConfigError(message, code="missing_library") from error
+    finally:
+        if before is None:
+            del os.environ["GOMP_SPINCOUNT"]
+
+
+def _used(usage: dict[str, Any] | None) -> dict[str, float] | None:
+    if not usage:
+        return None
+    return {"input_tokens": float(usage["prompt_tokens"]), "output_tokens": float(usage["completion_tokens"])}

@@ -1,0 +1,107 @@
+"""Models in memory: loaded once a process, whoever asks first, and shared by all sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+from voicebridge.contract.errors import MissingExtra
+
+__all__ = ["Weights", "installed_folder", "required"]
+
+M = TypeVar("M")
+_log = logging.getLogger("voicebridge.local")
+
+
+class Weights(Generic[M]):
+    """One model, loaded by the first `get` in a thread; the others wait for it.
+
+    Each load writes two lines to the logger `voicebridge.local`: that it begins, and how long it took.
+
+    Args:
+        name: for people.
+        load: makes the model ready to answer at full speed. Runs in a thread, never twice at once.
+    """
+
+    def __init__(self, name: str, load: Callable[[], M]) -> None:
+        self.name = name
+        self._load = load
+        self._lock = threading.Lock()
+        self._model: M | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is in memory."""
+        return self._model is not None
+
+    async def get(self) -> M:
+        """The model.
+
+        Raises:
+            MissingExtra: its packages are not installed.
+            Exception: loading failed. The next call tries again.
+        """
+        if self._model is not None:
+            return self._model
+        # A cancelled wait leaves the thread to finish: the next session will want the model all the same.
+        return await asyncio.to_thread(self._get)
+
+    def now(self) -> M:
+        """The model, which `get` has loaded before.
+
+        Raises:
+            RuntimeError: it has not.
+        """
+        if self._model is None:
+            raise RuntimeError(f"{self.name} is not loaded: `warm` comes first")
+        return self._model
+
+    def _get(self) -> M:
+        with self._lock:
+            if self._model is None:
+                began = time.perf_counter()
+                _log.info("Loading %s ...", self.name)
+                self._model = self._load()
+                _log.info("Loaded %s in %.2f s.", self.name, time.perf_counter() - began)
+            return self._model
+
+
+def required(module: str, extra: str = "local") -> ModuleType:
+    """Import a module that an extra brings.
+
+    Raises:
+        MissingExtra: it is not installed. The message holds the command that installs it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] != module.partition(".")[0]:
+            raise  # it is there, but something that it needs itself is not
+        raise _missing(module, extra) from error
+
+
+def installed_folder(package: str, extra: str = "local") -> Path:
+    """Where a package lies, without importing it: of some packages only the weights are wanted.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise _missing(package, extra)
+    return Path(spec.submodule_search_locations[0])
+
+
+def _missing(module: str, extra: str) -> MissingExtra:
+    return MissingExtra(
+        f"The Python module {module!r} is not installed here. In a clone of voicebridge: pip install '.[{extra}]'",
+        code="missing_extra",
+    )
