@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         CommandSettled,
         Event,
         InputTranscript,
+        Limit,
         OutputAudio,
         OutputHeard,
         OutputText,
@@ -127,6 +128,7 @@ __all__ = [
     "Item",
     "LanguageModel",
     "LanguageModelTraits",
+    "Limit",
     "Mark",
     "Message",
     "MessageItem",
@@ -198,7 +200,7 @@ _HOMES = {
         "NoSoundDevice SessionClosed SessionFailed Unsupported VoiceBridgeError"
     ),
     "contract.events": (
-        "BackendError CommandSettled Event InputTranscript OutputAudio OutputHeard OutputText ProviderEvent "
+        "BackendError CommandSettled Event InputTranscript Limit OutputAudio OutputHeard OutputText ProviderEvent "
         "ResponseEnded ResponseStarted SessionNotice SessionReady SessionRestarted ToolCall ToolCallCancelled "
         "UsageReported UserTurn"
     ),

@@ -8,6 +8,8 @@ from typing import Literal
 __all__ = ["DOOR_FORMAT", "AudioFormat"]
 
 Encoding = Literal["pcm16", "ulaw", "alaw"]
+_ROUNDING = 1e-4
+"""Of a frame: far more than the error of a day's milliseconds, far less than anyone means."""
 _BYTES_PER_SAMPLE: dict[str, int] = {"pcm16": 2, "ulaw": 1, "alaw": 1}
 
 
@@ -39,7 +41,10 @@ class AudioFormat:
 
     def size(self, ms: float) -> int:
         """Bytes of whole frames that `ms` milliseconds take."""
-        return int(ms * self.rate / 1000) * self.frame_bytes
+        frames = ms * self.rate / 1000
+        nearest = round(frames)
+        # What is whole but for the rounding of `ms` is whole: 1/3 ms is 8 frames, not 7.
+        return (nearest if abs(frames - nearest) < _ROUNDING else int(frames)) * self.frame_bytes
 
     def __str__(self) -> str:
         return f"{self.encoding} {self.rate} Hz {'mono' if self.channels == 1 else 'stereo'}"

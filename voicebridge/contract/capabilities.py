@@ -49,3 +49,4 @@ class Capabilities(Message):
     formats_in: tuple[AudioFormat, ...] = ()
     formats_out: tuple[AudioFormat, ...] = ()
     max_session_s: float | None = None
+    """Seconds after which the backend ends a session. None: not known to."""

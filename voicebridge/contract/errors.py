@@ -6,8 +6,8 @@ VoiceBridgeError
  │    ├── MissingExtra          known, but its packages are not installed; names the command
  │    ├── BrokenPlugin          installed, but it failed to load; holds the cause
  │    ├── BadOption             an option that the backend does not know
- │    └── BadAudio              a file or a buffer that is no usable audio
- ├── NoSoundDevice              no microphone or speaker here
+ │    ├── BadAudio              a file or a buffer that is no usable audio
+ │    └── NoSoundDevice         no microphone or speaker here
  ├── Unsupported                the backend can't do this; raised before a byte is sent
  ├── SessionClosed              `send` after the end
  ├── SessionFailed              the session ended by itself; the last event said why

@@ -16,6 +16,7 @@ __all__ = [
     "CommandSettled",
     "Event",
     "InputTranscript",
+    "Limit",
     "OutputAudio",
     "OutputHeard",
     "OutputText",
@@ -70,6 +71,7 @@ class SessionNotice(Event):
     """News of the session itself: it will end, it can be resumed, how much of a limit is left."""
 
     expires_in_s: float | None = None
+    """Seconds until it will end, where that is the news."""
     resume: str | None = None
     """An opaque ticket for `Backend.connect(resume=)`."""
     limits: tuple[Limit, ...] = ()
@@ -144,8 +146,9 @@ class OutputText(Event):
     kind: Literal["speech", "text", "thought"] = "speech"
     """`speech` has audio, `text` has none, `thought` is never spoken nor kept."""
     start_ms: float | None = None
-    """Where in the response's audio these words begin, where known."""
+    """Milliseconds from the response's first sample to where these words begin, where known."""
     end_ms: float | None = None
+    """Milliseconds, as `start_ms`: where they end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +186,9 @@ class OutputHeard(Event):
 
     response_id: str
     heard_ms: float
+    """Milliseconds of its audio, from the first sample, that left the speaker."""
     text: str
+    """The words that were spoken in them."""
     basis: Literal["measured", "provider", "estimated"]
     """`measured`: the player reported it. `estimated`: it is assumed that the player plays at once, in real time."""
 

@@ -62,7 +62,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word and its place."""
+    """A word and its place: milliseconds from the first sample of what it is told with."""
 
     text: str
     start_ms: float

@@ -25,18 +25,19 @@ class GateSettings:
     """What counts as speech, and how long things must last."""
 
     frame_ms: float
+    """Milliseconds of one frame."""
     start: float = 0.5
     """Probability from which a frame is speech."""
     stop: float = 0.35
     """Probability below which a frame is silence."""
     min_speech_ms: float = 90.0
-    """Shorter noises open no turn."""
+    """Shorter noises (milliseconds) open no turn."""
     min_resume_ms: float = 0.0
-    """Shorter noises in a pause do not end the pause; 0: one frame is enough."""
+    """Shorter noises (milliseconds) in a pause do not end the pause; 0: one frame is enough."""
     eager_ms: float = 30.0
-    """Silence after which the turn may have ended. At least one frame."""
+    """Milliseconds of silence after which the turn may have ended. At least one frame."""
     silence_ms: float = 200.0
-    """Silence after which the turn has ended."""
+    """Milliseconds of silence after which the turn has ended."""
 
 
 class SpeechGate:
