@@ -152,6 +152,49 @@ def test_a_tool_result_may_come_while_the_calling_response_still_runs() -> None:
     run_in_virtual_time(main())
 
 
+def test_a_tool_result_does_not_make_the_agent_talk_over_the_user() -> None:
+    async def main() -> None:
+        def script(prompt: Prompt) -> list[str | ToolRequest]:
+            if any(isinstance(item, ToolResultItem) for item in prompt.items):
+                return ["Both done."]
+            return [ToolRequest("k1", "go", "{}")]
+
+        llm = ScriptedModel(script)
+        async with scripted_conversation(llm=llm) as user:
+            await user.session.send(SendText(text="go"))
+            await user.until(ResponseEnded)
+            await user.speak(400)
+            result = SendToolResult(call_id="k1", output="ok")
+            await user.session.send(result)
+            await user.speak(1000)
+            assert len(user.all(ResponseStarted)) == 1
+            started = await user.until(ResponseStarted, count=2)
+            assert (started.cause, started.answers) == ("user", (result.id, "t1"))
+            await user.until(ResponseEnded, count=2)
+            await user.pause(1000)
+            assert len(user.all(ResponseStarted)) == 2
+
+    run_in_virtual_time(main())
+
+
+def test_what_waited_for_the_user_starts_when_the_turn_was_only_noise() -> None:
+    async def main() -> None:
+        def script(prompt: Prompt) -> list[str | ToolRequest]:
+            results = any(isinstance(item, ToolResultItem) for item in prompt.items)
+            return ["Done."] if results else [ToolRequest("k1", "go", "{}")]
+
+        async with scripted_conversation(llm=ScriptedModel(script), stt=ScriptedRecogniser([""])) as user:
+            await user.session.send(SendText(text="go"))
+            await user.until(ResponseEnded)
+            await user.speak(400)
+            await user.session.send(SendToolResult(call_id="k1", output="ok"))
+            started = await user.until(ResponseStarted, count=2)
+            assert started.cause == "tool"
+            assert user.all(UserTurn)[-1].phase == "discarded"
+
+    run_in_virtual_time(main())
+
+
 def test_push_to_talk() -> None:
     async def main() -> None:
         stt = ScriptedRecogniser(["first", "second"])

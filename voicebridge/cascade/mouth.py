@@ -117,6 +117,12 @@ class Mouth:
         if ready := self._arbiter.ask(request):
             self._start(ready)
 
+    def hold_for_user(self, speaks: bool) -> None:
+        """Whether the user has the floor. Answers to tools wait until it is free."""
+        self._arbiter.user_speaks = speaks
+        if not speaks and (ready := self._arbiter.resume()):
+            self._start(ready)
+
     def guess(self, turn_id: str, text: str) -> None:
         """Begin to answer a turn that may be over. Nothing of it is told before `commit`."""
         self.drop_guess()
@@ -155,6 +161,7 @@ class Mouth:
         """
         if not self._arbiter.knows_call(result.call_id):
             return False
+        self.drop_guess()
         self.history.append(result)
         self._settle(command_id, None)
         if request := self._arbiter.answer_call(result.call_id, command_id, respond=respond):
@@ -222,7 +229,7 @@ class Mouth:
 
     def _adopt(self, request: Request) -> _Response | None:
         """The guess, if it answers just this request. Any other guess is of no more use."""
-        if self._guess is None or request.answers != (self._guess.turn_id,) or request.cause != "user":
+        if self._guess is None or request.answers[-1:] != (self._guess.turn_id,):
             self.drop_guess()
             return None
         guess, self._guess = self._guess, None

@@ -301,6 +301,9 @@ class CascadeSession:
         self._mouth.report_usage("stt", usage, turn_id=self._turn_id or None)
 
     def _do(self, effects: Iterable[Effect]) -> None:
+        speaks = self._turns.turn_id is not None and self._config.turns.auto_interrupt
+        if speaks:
+            self._mouth.hold_for_user(True)
         for effect in effects:
             if isinstance(effect, Tell):
                 self._tell_turn(effect.event)
@@ -320,6 +323,8 @@ class CascadeSession:
             elif isinstance(effect, Commit):
                 self._stop_reading_ahead()
                 self._mouth.commit(effect.turn_id, effect.text, respond=effect.respond)
+        if not speaks:
+            self._mouth.hold_for_user(False)
 
     def _tell_turn(self, event: Any) -> None:
         self._turn_id = event.turn_id

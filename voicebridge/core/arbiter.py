@@ -51,14 +51,19 @@ class Arbiter:
 
     def __init__(self) -> None:
         self.busy = False
+        self.user_speaks = False
+        """Whether the user has the floor."""
         self._held: list[Request] = []
         self._open_calls: set[str] = set()
         self._answered: list[str] = []
 
     def ask(self, request: Request) -> Request | None:
         """The request, if it may start now; it then counts as running."""
-        if not self.busy:
+        if not self.busy and not (self.user_speaks and request.cause == "tool"):
             self.busy = True
+            if self._held and (both := self._held[0].merged(request)):
+                self._held.pop(0)
+                return both
             return request
         if self._held and (both := self._held[-1].merged(request)):
             self._held[-1] = both
@@ -70,6 +75,13 @@ class Arbiter:
         """The running response is over. The next one to start, which then counts as running."""
         self.busy = bool(self._held)
         return self._held.pop(0) if self._held else None
+
+    def resume(self) -> Request | None:
+        """What was held for the user, once nothing runs and nobody speaks. It then counts as running."""
+        if self.busy or self.user_speaks or not self._held:
+            return None
+        self.busy = True
+        return self._held.pop(0)
 
     def withdraw(self) -> list[Request]:
         """Give up what is held. Open calls stay open: their results still belong to the conversation."""
