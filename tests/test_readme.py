@@ -1,0 +1,96 @@
+"""Every code block of README.md runs as it stands; every command in it exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+NEEDS_SOUND = [program for program in PROGRAMS if ".start()" in program]
+
+
+def run(program: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p not in NEEDS_SOUND])
+def test_a_program_runs(program: str, tmp_path: Path) -> None:
+    done = run(program, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_first_program_answers(tmp_path: Path) -> None:
+    words = run(PROGRAMS[0], tmp_path).stdout.split()
+    assert 1 <= len(words) <= 40
+
+
+FAKE_SOUND = """
+import numpy as np
+from voicebridge.audio import device
+
+class Microphone:
+    format = device.DOOR_FORMAT
+    def __init__(self, *given, **also): pass
+    async def __aenter__(self): return self
+    async def __aexit__(self, *error): pass
+    async def __aiter__(self):
+        import asyncio
+        for _ in range(300):
+            yield bytes(960)
+            await asyncio.sleep(0.01)
+
+class Speaker(Microphone):
+    def play(self, pcm, response_id=""): pass
+    def end(self): pass
+    def clear(self): return 0.0
+    def played_ms(self, response_id=""): return 0.0
+    def progress(self): return {}
+
+device.Microphone, device.Speaker = Microphone, Speaker
+"""
+
+
+def test_the_agent_of_three_lines_starts_and_ends_with_its_microphone(tmp_path: Path) -> None:
+    (program,) = NEEDS_SOUND
+    done = run(FAKE_SOUND + program, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_its_two_commands_make_their_own_environment() -> None:
+    commands = [line for block in SHELL for line in block.splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    for command in commands:
+        (folder,) = re.findall(r"^python3 -m venv (\S+) ", command)
+        assert all(part.split()[0].startswith(folder) for part in command.split(" && ")[1:])
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"bin/voicebridge (\w+)", TEXT))))
+def test_a_command_that_it_names_exists(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "voicebridge.cli", name, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
