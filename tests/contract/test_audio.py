@@ -35,7 +35,7 @@ def test_a_size_is_whole_frames_and_never_longer(format: AudioFormat, ms: float)
 
 
 def test_known_sizes() -> None:
-    assert DOOR_FORMAT == AudioFormat(encoding="pcm16", rate=24_000, channels=1)
+    assert AudioFormat(encoding="pcm16", rate=24_000, channels=1) == DOOR_FORMAT
     assert DOOR_FORMAT.size(20) == 960
     assert DOOR_FORMAT.ms(960) == 20.0
     assert DOOR_FORMAT.ms(1) == pytest.approx(1000 / 48_000)

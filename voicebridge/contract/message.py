@@ -1,8 +1,8 @@
 """Plain data that crosses the boundary, and its form as lines of JSON.
 
 A message is a frozen, slotted, keyword-only dataclass. On a line it is an object whose `type` is the class's name in
-snake case; bytes are base64 (with the alphabet of URLs; `load` reads both), infinities and NaN are strings. Commands and
-events are found by reflection, so a new one can't be forgotten.
+snake case; bytes are base64 (with the alphabet of URLs; `load` reads both), infinities and NaN are strings. Commands
+and events are found by reflection, so a new one can't be forgotten.
 """
 
 from __future__ import annotations

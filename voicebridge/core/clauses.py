@@ -2,36 +2,41 @@
 
 The first clause may be short, so that speech starts at once; later ones are longer, because every cut costs melody.
 Numbers (`1,000`, `3.14`, `10:30`), addresses (`example.com`) and common abbreviations are never cut.
+
+How the text was cut into pieces on its way makes no difference, with one exception: a mark after a plain word that is
+the last thing to have come is taken as an end at once. Speech starts a piece earlier for it, and the one who pays is
+text without a space or with a bracket or quotation mark after that mark, when a piece ends just there.
 """
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import dataclass
+
 __all__ = ["ClauseSplitter"]
 
-_ENDS = ".!?;:,…。！？；：，、"
+_SENTENCE_ENDS = ".!?。！？"
 _WIDE = "…。！？；：，、"  # scripts that put no space after them
-_CLOSERS = "\"'”’)]»"
+_ENDS = ".!?;:," + _WIDE
+_AT_ONCE = "!?;," + _WIDE  # a full stop may be one of an address, a colon one of a time
+_CLOSERS = "\"'”’)]»」』）】》"
+_WITHIN_WORDS = "'’-“\"'‘(["  # beside letters, what plain words are written with
+_LONGEST_ABBREVIATION = 6
 _ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "sr",
-        "jr",
-        "st",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "approx",
-        "dept",
-        "inc",
-        "ltd",
-        "u.s",
-    ]
+    ("mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "approx", "dept", "inc", "ltd"),
 )
+"""Beside those of single letters, as in "e.g." and "J. K."."""
+
+
+@dataclass(slots=True)
+class _End:
+    """An end mark and what closes with it, to the end of what has come: a clause may end after them."""
+
+    sentence: bool
+    wide: bool
+    after_digit: bool
+    at_once: bool
+    """It need not wait for what follows."""
 
 
 class ClauseSplitter:
@@ -44,73 +49,88 @@ class ClauseSplitter:
     """
 
     def __init__(self, *, first_words: int = 7, later_words: int = 4, longest_words: int = 30) -> None:
-        self._held = ""
+        if min(first_words, longest_words) < 1:
+            raise ValueError("a clause has at least one word")
         self._first = True
         self._first_words = first_words
         self._later_words = later_words
         self._longest_words = longest_words
+        self._held: list[str] = []
+        """The characters since the last cut. What follows is known of them, so that none is looked at twice."""
+        self._begin()
 
     def feed(self, text: str) -> list[str]:
         """The clauses that are complete now."""
-        self._held += text
         clauses = []
-        while (cut := self._cut()) is not None:
-            clauses.append(self._held[:cut])
-            self._held = self._held[cut:]
-            self._first = False
+        for char in text:
+            if (cut := self._cut_before(char)) is not None:
+                clauses.append(self._take(cut))
+            self._add(char)
+        if self._end and self._end.at_once and self._long_enough(self._end):
+            clauses.append(self._take(len(self._held)))
         return clauses
 
     def flush(self) -> str:
         """What is left, at the end of the text. May be empty."""
-        rest, self._held = self._held, ""
+        return self._take(len(self._held))
+
+    def _begin(self) -> None:
+        self._words = 0
+        self._word_start = self._word_end = 0
+        self._plain = True
+        self._speakable = False
+        self._end: _End | None = None
+
+    def _take(self, cut: int) -> str:
+        """The clause before the cut. After a cut there is only white space, or nothing."""
+        clause = "".join(self._held[:cut])
+        del self._held[:cut]
         self._first = False
-        return rest
+        self._begin()
+        return clause
 
-    def _cut(self) -> int | None:
-        """Where the first clause of what is held ends, or None while that can't be told."""
-        held = self._held
-        for at, char in enumerate(held):
-            if char in _ENDS and (end := self._end_after(at)) is not None and self._long_enough(held[:end], char):
-                return end
+    def _cut_before(self, char: str) -> int | None:
+        """Where the clause ends, if that is known now that `char` comes."""
+        if (end := self._end) and char not in _CLOSERS and char not in _ENDS:
+            divides = char.isspace() or (end.wide and not (end.after_digit and char.isdigit()))
+            if divides and self._long_enough(end):
+                return len(self._held)
+            self._end = None
         limit = self._first_words if self._first else self._longest_words
-        words = held.split()
-        if len(words) > limit:
-            return _offset_after(held, limit)
-        return None
+        return self._word_end if self._words == limit and self._begins_word(char) else None
 
-    def _end_after(self, at: int) -> int | None:
-        """The offset after the end mark at `at` and what closes with it, if a clause can end there."""
-        held, char = self._held, self._held[at]
-        end = at + 1
-        while end < len(held) and held[end] in _CLOSERS + _ENDS:
-            end += 1
-        if char in _WIDE:
-            return end
-        if end < len(held):
-            return end if held[end].isspace() and not self._abbreviation(at) else None
-        # At the very end of what has come: a comma after a letter can't be part of a number, so it need not wait for
-        # the next piece. A full stop may be one of an address, a decimal or an abbreviation.
-        return end if char in ",;!?" and at > 0 and held[at - 1].isalpha() else None
+    def _add(self, char: str) -> None:
+        before = self._held[-1] if self._held else ""
+        if self._begins_word(char):
+            self._words += 1
+            self._word_start, self._plain = len(self._held), True
+        if char in _ENDS:
+            if self._end:
+                self._end.sentence = self._end.sentence or char in _SENTENCE_ENDS
+                self._end.wide = self._end.wide or char in _WIDE
+            elif char != "." or not self._abbreviation():
+                at_once = char in _AT_ONCE and before.isalpha() and (self._plain or _is_wide(before))
+                self._end = _End(char in _SENTENCE_ENDS, char in _WIDE, before.isdigit(), at_once)
+        self._held.append(char)
+        if not char.isspace():
+            self._word_end = len(self._held)
+            self._plain = self._plain and (char.isalpha() or char in _WITHIN_WORDS)
+            self._speakable = self._speakable or char.isalnum()
 
-    def _abbreviation(self, at: int) -> bool:
-        if self._held[at] != ".":
+    def _begins_word(self, char: str) -> bool:
+        return not char.isspace() and (not self._held or self._held[-1].isspace())
+
+    def _abbreviation(self) -> bool:
+        """Whether the full stop that comes belongs to the word before it."""
+        if len(self._held) - self._word_start > _LONGEST_ABBREVIATION + 1:
             return False
-        words = self._held[:at].split()
-        last = words[-1].lower().lstrip("(\"'") if words else ""
-        return last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha() and last != "i")
+        word = "".join(self._held[self._word_start :]).lower().lstrip("(\"'“‘")
+        letters = all(len(part) == 1 and part.isalpha() for part in word.split("."))
+        return word in _ABBREVIATIONS or (letters and word != "i")
 
-    def _long_enough(self, clause: str, mark: str) -> bool:
-        if not any(char.isalnum() for char in clause):
-            return False
-        return self._first or mark in ".!?。！？" or len(clause.split()) >= self._later_words
+    def _long_enough(self, end: _End) -> bool:
+        return self._speakable and (self._first or end.sentence or self._words >= self._later_words)
 
 
-def _offset_after(text: str, words: int) -> int:
-    """The offset just after the first `words` words of `text`."""
-    offset = 0
-    for _ in range(words):
-        while text[offset].isspace():
-            offset += 1
-        while offset < len(text) and not text[offset].isspace():
-            offset += 1
-    return offset
+def _is_wide(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in "WF"
