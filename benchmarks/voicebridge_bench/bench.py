@@ -23,7 +23,7 @@ from .summary import Column, summarise
 
 __all__ = ["Output", "bench", "exit_status", "report_again"]
 
-MEASURED, FAILED, NO_CONNECTION, UNRELIABLE, INTERRUPTED = 0, 1, 3, 5, 130
+MEASURED, FAILED, MISUSED, NO_CONNECTION, UNRELIABLE, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +93,10 @@ def report_again(folder: Path, output: Output) -> None:
 
 
 def exit_status(columns: Sequence[Column]) -> int:
-    """0 measured, 1 some turns got no reply, 3 nothing was ever reached, 5 the figures can't be trusted."""
+    """0 measured, 1 some turns got no reply, 2 asked for what is not there, 3 nothing was reached, 5 unreliable."""
     outcomes = [name for column in columns for counts in (column.outcomes, column.cold_outcomes) for name in counts]
     if set(outcomes) == {"not_reached"}:
-        return NO_CONNECTION
+        return MISUSED if any(column.misused for column in columns) else NO_CONNECTION
     if set(outcomes) & {"silent", "failed", "not_reached"}:
         return FAILED
     return UNRELIABLE if any(column.unreliable for column in columns) else MEASURED

@@ -24,7 +24,7 @@ class RunIsMeant(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: typer brings its own click, or uses click's
         """Put `run` in front where it is meant."""
-        if not args or (args[0] not in self.commands and args[0] != "--help"):
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -34,6 +34,8 @@ app = typer.Typer(
     help="Measure a backend with recorded human speech, in real time. Without a command, `run` is meant.",
     epilog="Exit status: 0 measured, 1 some turns got no reply, 2 usage, 3 no connection, 5 unreliable measurement.",
     pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -51,7 +53,7 @@ def _explained(command: Callable[P, None]) -> Callable[P, None]:
     return wrapped
 
 
-Backends = Annotated[str, typer.Option("--backend", help="Spec of a backend; several with commas between them.")]
+Backends = Annotated[str, typer.Option("--backend", "-b", help="Spec of a backend; several with commas between them.")]
 Corpus = Annotated[str, typer.Option(help="A bundled corpus, or a folder with a manifest.")]
 Silence = Annotated[str, typer.Option("--silence-ms", help="Silence that ends a turn, or own; several with commas.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
@@ -70,7 +72,9 @@ def run(
     seed: Annotated[int, typer.Option(help="Of the order of conversations and of resampling.")] = 7,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; a new one in bench-results.")] = None,
     instructions: Annotated[str | None, typer.Option(help="Instructions for the model.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="name=value: an option of the backend. Repeatable.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="name=value, for the backend. May be repeated.")
+    ] = None,
     reply_s: Annotated[float, typer.Option(min=0.1, help="Seconds after which a missing reply is a failure.")] = 10.0,
     json: Json = False,
     write_readme: WriteReadme = False,

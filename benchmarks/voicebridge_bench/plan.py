@@ -12,7 +12,7 @@ from .job import Job
 
 __all__ = ["Plan", "Setting", "jobs", "seconds"]
 
-_REPLY_S = 4.0
+_REPLY_S = 3.0
 """What a reply takes, for the estimate of the time left."""
 _START_S = 4.0
 

@@ -65,6 +65,8 @@ class SessionRow(_Row):
     process_ready_ms: float | None
     """The same from the start of the process; None where it was not the process's first session."""
     failure: str | None
+    category: str | None = None
+    """Of the failure, as in `Fault`: `config`, `network`, ..."""
     lateness_ms: Spread | None
     delivery_ms: float
     machine: Machine | None

@@ -95,6 +95,8 @@ class Column:
     unreliable: tuple[str, ...]
     """Why the figures can't be trusted. Empty: nothing was found."""
     faults: tuple[str, ...]
+    misused: bool
+    """A session could not begin because of what was asked for: an unknown backend or option, a missing extra or key."""
 
 
 def summarise(rows: Sequence[TurnRow | SessionRow], seed: int) -> list[Column]:
@@ -142,6 +144,7 @@ def _column(setting: Setting, rows: Sequence[TurnRow | SessionRow], seed: int) -
         load_average=(min(loads), max(loads)) if loads else None,
         unreliable=tuple(_doubts(held)),
         faults=tuple(dict.fromkeys(fault for fault in _faults(turns, sessions) if fault)),
+        misused=any(session.category in ("config", "auth", "unsupported") for session in sessions),
     )
 
 

@@ -95,6 +95,7 @@ def _session_row(job: Job, session: str, conversation: str, facts: TalkFacts, ag
         ready_ms=ready,
         process_ready_ms=None if ready is None or age_ms is None else age_ms + ready,
         failure=facts.failure,
+        category=facts.category,
         lateness_ms=facts.lateness_ms,
         delivery_ms=facts.delivery_ms,
         machine=facts.machine,

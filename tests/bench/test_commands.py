@@ -104,9 +104,9 @@ def test_a_run_measures_reports_and_can_be_reported_again(here):
     assert (taken.returncode, "already holds" in taken.stderr) == (2, True)
 
 
-def test_a_backend_that_refuses_ends_with_status_3_and_its_reason(here):
+def test_a_backend_that_refuses_ends_with_status_2_and_its_reason(here):
     done = _bench("--backend", "bench-parrot/shy", "--corpus", str(here), "--cold", "2", "--out", "results")
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "does not talk to strangers" in done.stdout
     assert "Traceback" not in done.stderr
     outcomes = {
@@ -117,7 +117,7 @@ def test_a_backend_that_refuses_ends_with_status_3_and_its_reason(here):
 
 def test_an_unknown_backend_is_told_once(here):
     done = _bench("--backend", "bench-parott", "--corpus", str(here), "--out", "results")
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert "bench-parrot" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 

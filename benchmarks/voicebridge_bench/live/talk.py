@@ -75,6 +75,8 @@ class TalkFacts:
     ready_ms: float | None
     """From connecting until the backend listened."""
     failure: str | None
+    category: str | None
+    """Of the failure, as in `Fault`, where it was told on purpose."""
     lateness_ms: Spread | None
     delivery_ms: float
     """Milliseconds between the session's time stamp of an event and its arrival, at worst."""
@@ -95,6 +97,7 @@ class Talk:
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
     _finished: asyncio.Event = field(default_factory=asyncio.Event)
     _failure: str | None = None
+    _category: str | None = None
 
     async def run(self, report: Callable[[TurnOutcome], None]) -> TalkFacts:
         """Hold it. Each turn is reported as soon as it is over, and at the end those that were never reached."""
@@ -132,7 +135,7 @@ class Talk:
                     self._microphone.session = None
                     await _stop(tasks)
         except VoiceBridgeError as error:
-            self._failure = str(error)
+            self._failure, self._category = str(error), error.category
         except Exception as error:  # a backend that breaks its promise is a finding, not the end of the benchmark
             self._failure = f"{type(error).__name__}: {error}"
         finally:
@@ -233,6 +236,7 @@ class Talk:
             model=self.trace.ready.model if self.trace.ready else None,
             ready_ms=None if ready is None else (ready - began) * 1000,
             failure=self._why(),
+            category=self._category,
             lateness_ms=spread(self._microphone.lateness_ms),
             delivery_ms=self.trace.largest_delay_ms,
             machine=machine,
