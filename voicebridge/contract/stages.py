@@ -50,7 +50,10 @@ PCM_16K = AudioFormat(rate=16_000)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Put between pieces of audio: tell the final text of everything since the last fresh mark."""
+    """Put between pieces of audio: tell the final text of everything since the last fresh mark.
+
+    Marks are answered in their order. One that is passed over counts as not answered.
+    """
 
     n: int
     """Comes back in `Transcript.mark`."""

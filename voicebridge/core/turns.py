@@ -11,9 +11,12 @@
     speaking,
     paused      end, nothing marked        quiet       mark the audio; the turn waits
     any         text of a waiting mark     same        commit that turn (discard it if there is no text)
+    any         text of a later mark       same        discard the turn that was passed over, with a fault
     speaking,
     paused      discard                    quiet       drop the guess; discard
+    any         recogniser failed          same        discard what waits, with the fault; forget marks without text
 
+What is not in the table changes nothing: a second `eager_end`, `resumed` without one, an end while all is quiet.
 Everything is told in audio time, so it makes no difference how fast the audio came.
 """
 
@@ -42,6 +45,7 @@ class Listen:
     """The recogniser shall hear the audio from here on."""
 
     from_ms: float
+    """Milliseconds from the first sample of the session's audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,10 @@ class Commit:
     """False: the application did not want an answer, or the user already speaks again."""
 
 
+_PASSED_OVER = Fault(
+    category="protocol", code="mark_passed_over", message="The speech recogniser gave no text for this turn."
+)
+
 Effect = Tell | Listen | BargeIn | Guess | DropGuess | Commit | Mark
 
 
@@ -79,6 +87,7 @@ Effect = Tell | Listen | BargeIn | Guess | DropGuess | Commit | Mark
 class _Turn:
     id: str
     source: Literal["local", "client"]
+    paused: bool = False
     mark: int | None = None
     """The mark that was put when it seemed to end."""
     text: str | None = None
@@ -111,15 +120,14 @@ class TurnMachine:
 
     def signal(self, signal: TurnSignal) -> list[Effect]:
         """The detector noticed something."""
-        if signal.phase == "speech":
-            return self._resume(signal.audio_ms) if self._turn else self._open(signal.audio_ms, "local")
-        if self._turn is None:
+        turn = self._turn
+        if turn is None:
+            return self._open(signal.audio_ms, "local") if signal.phase == "speech" else []
+        if signal.phase == "end":
+            return self._end(signal.audio_ms, self.policy.auto_respond)
+        if turn.paused == (signal.phase == "eager_end"):
             return []
-        if signal.phase == "eager_end":
-            return self._pause(signal.audio_ms)
-        if signal.phase == "resumed":
-            return self._resume(signal.audio_ms)
-        return self._end(signal.audio_ms, self.policy.auto_respond)
+        return self._resume(turn, signal.audio_ms) if turn.paused else self._pause(turn, signal.audio_ms)
 
     def open_by_client(self, audio_ms: float) -> list[Effect]:
         """Push-to-talk: the first audio of a turn came."""
@@ -141,27 +149,27 @@ class TurnMachine:
         """The recogniser wrote something."""
         if not heard.final or heard.mark is None:
             return self._interim(heard)
+        effects = self._lost(heard.mark, _PASSED_OVER)
         if turn := self._waiting.pop(heard.mark, None):
             turn.text = heard.text.strip()
-            return self._close(turn, language=heard.language)
+            return effects + self._close(turn, language=heard.language)
         turn = self._turn
         if turn is None or turn.mark != heard.mark or turn.text is not None:
-            return []  # the user went on meanwhile, or the turn was discarded
+            return effects  # the user went on meanwhile, or the turn was discarded
         turn.text = heard.text.strip()
-        told = Tell(InputTranscript(turn_id=turn.id, text=turn.text, final=False, language=heard.language))
-        return [told, Guess(turn.id, turn.text)] if turn.text else []
+        if turn.text:
+            told = Tell(InputTranscript(turn_id=turn.id, text=turn.text, final=False, language=heard.language))
+            effects += [told, Guess(turn.id, turn.text)]
+        return effects
 
     def recogniser_failed(self, fault: Fault) -> list[Effect]:
-        """No text will come for what waits: those turns are told as failed, and nobody answers them."""
-        waiting, self._waiting = list(self._waiting.values()), {}
-        effects: list[Effect] = []
-        if self._turn:
+        """No text will come for what waits: those turns are told as failed, and nobody answers them.
+
+        A text that is known stays good, and so does the guess with it: only silence came after it.
+        """
+        if self._turn and not self._turn.text:
             self._turn.mark = self._turn.text = None
-            effects.append(DropGuess())
-        for turn in waiting:
-            effects.append(self._told(turn, "discarded", turn.end_ms))
-            effects.append(Tell(InputTranscript(turn_id=turn.id, text="", final=True, fault=fault)))
-        return effects
+        return self._lost(self._marks + 1, fault)
 
     def _open(self, audio_ms: float, source: Literal["local", "client"]) -> list[Effect]:
         self._turns += 1
@@ -173,19 +181,19 @@ class TurnMachine:
             effects.append(BargeIn())
         return effects
 
-    def _pause(self, audio_ms: float) -> list[Effect]:
-        assert self._turn is not None
-        told = self._told(self._turn, "pause", audio_ms)
+    def _pause(self, turn: _Turn, audio_ms: float) -> list[Effect]:
+        turn.paused = True
+        told = self._told(turn, "pause", audio_ms)
         if not self.guess:
             return [told]
         self._marks += 1
-        self._turn.mark, self._turn.text = self._marks, None
+        turn.mark = self._marks
         return [Mark(self._marks), told]
 
-    def _resume(self, audio_ms: float) -> list[Effect]:
-        assert self._turn is not None
-        self._turn.mark = self._turn.text = None
-        return [DropGuess(), self._told(self._turn, "speech", audio_ms)]
+    def _resume(self, turn: _Turn, audio_ms: float) -> list[Effect]:
+        turn.paused = False
+        turn.mark = turn.text = None
+        return [DropGuess(), self._told(turn, "speech", audio_ms)]
 
     def _end(self, audio_ms: float, respond: bool) -> list[Effect]:
         turn, self._turn = self._turn, None
@@ -203,14 +211,25 @@ class TurnMachine:
     def _close(self, turn: _Turn, *, language: str | None = None) -> list[Effect]:
         text = turn.text or ""
         if not text:
-            return [DropGuess(), self._told(turn, "discarded", turn.end_ms)]
+            return [self._told(turn, "discarded", turn.end_ms)]
         told = Tell(InputTranscript(turn_id=turn.id, text=text, final=True, language=language))
         return [self._told(turn, "committed", turn.end_ms), told, Commit(turn.id, text, turn.respond)]
 
+    def _lost(self, before: int, fault: Fault) -> list[Effect]:
+        """Turns that wait for a mark before this one get no text."""
+        effects: list[Effect] = []
+        for mark in [mark for mark in self._waiting if mark < before]:
+            turn = self._waiting.pop(mark)
+            effects.append(self._told(turn, "discarded", turn.end_ms))
+            effects.append(Tell(InputTranscript(turn_id=turn.id, text="", final=True, fault=fault)))
+        return effects
+
     def _interim(self, heard: Transcript) -> list[Effect]:
-        if self._turn is None or not heard.text:
+        # The recogniser has not come past the mark of a turn that waits, so it is that turn's text.
+        turn = next(iter(self._waiting.values()), self._turn)
+        if turn is None or not heard.text:
             return []
-        return [Tell(InputTranscript(turn_id=self._turn.id, text=heard.text, final=False, language=heard.language))]
+        return [Tell(InputTranscript(turn_id=turn.id, text=heard.text, final=False, language=heard.language))]
 
     def _told(self, turn: _Turn, phase: Literal["speech", "pause", "committed", "discarded"], ms: float) -> Tell:
         return Tell(UserTurn(turn_id=turn.id, phase=phase, audio_ms=ms, source=turn.source))
