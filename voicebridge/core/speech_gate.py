@@ -102,8 +102,7 @@ class SpeechGate:
         return (self._frames - self._last_speech) * self.settings.frame_ms
 
     def _end(self) -> TurnSignal:
-        self._speaking = self._paused = False
-        self._run = 0
+        self._speaking = self._paused = False  # the run stays: what was too short to resume may open the next turn
         return self._signal("end", self._last_speech)
 
     def _signal(self, phase: str, frame: int, confidence: float = 1.0) -> TurnSignal:
