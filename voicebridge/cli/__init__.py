@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; None takes those of the process.
     """
-    from .ending import ended
+    from .ending import STOPPED, ended
 
     for stream in (sys.stdout, sys.stderr):
         # What a terminal can't show becomes a question mark, not an exception.
@@ -34,4 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BaseException as error:
         return ended(error)
+    if result == STOPPED:  # some versions of typer make a status of Ctrl-C, others an exception
+        return ended(KeyboardInterrupt())
     return result if isinstance(result, int) and not isinstance(result, bool) else 0

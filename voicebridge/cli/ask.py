@@ -27,7 +27,7 @@ from .report import JsonReport, Report, TextReport
 from .settings import Settings
 from .speech_spans import Span, speech_spans
 
-__all__ = ["ask"]
+__all__ = ["Asking", "ask"]
 
 _TICK_S = 0.05
 
@@ -41,7 +41,7 @@ def ask(file: Path, settings: Settings, *, out: Path | None, fast: bool, json: b
     if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise BadAudio(f"{out} is the recording itself: name another file for the reply.")
     report = JsonReport(file, settings.backend) if json else TextReport(file, settings.backend)
-    asking = _Asking(file, settings, report, out=out, fast=fast)
+    asking = Asking(file, settings, report, out=out, fast=fast)
     try:
         asyncio.run(asking.run())
     except BaseException as error:
@@ -54,7 +54,7 @@ def ask(file: Path, settings: Settings, *, out: Path | None, fast: bool, json: b
     return _status(file, asking)
 
 
-class _Asking:
+class Asking:
     """One run of the command."""
 
     def __init__(self, file: Path, settings: Settings, report: Report, *, out: Path | None, fast: bool) -> None:
@@ -133,7 +133,7 @@ async def _reading(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _status(file: Path, asking: _Asking) -> int:
+def _status(file: Path, asking: Asking) -> int:
     for fault in dict.fromkeys(asking.dialogue.faults):
         told(f"{fault.message}{f' [{fault.code}]' if fault.code else ''}")
     if asking.dialogue.faults:

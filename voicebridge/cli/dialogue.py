@@ -114,6 +114,11 @@ class Dialogue:
         return self._open is not None
 
     @property
+    def pausing(self) -> bool:
+        """The backend has noticed a pause, which may or may not be the end of the turn."""
+        return self._open is not None and self._open.paused_at is not None
+
+    @property
     def answering(self) -> bool:
         """The latest turn is yet to be answered, or the answer is not over."""
         return bool(self.turns) and not self.turns[-1].answered

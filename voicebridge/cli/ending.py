@@ -16,7 +16,7 @@ import traceback
 
 from voicebridge.contract.errors import ConfigError, NoSoundDevice, Unsupported, VoiceBridgeError
 
-__all__ = ["DEBUG_VARIABLE", "FAILED", "UNREACHABLE", "USAGE", "ended", "told"]
+__all__ = ["DEBUG_VARIABLE", "FAILED", "STOPPED", "UNREACHABLE", "USAGE", "ended", "status_of", "told"]
 
 FAILED = 1
 USAGE = 2

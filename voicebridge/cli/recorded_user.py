@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +13,7 @@ from voicebridge.contract.commands import ReportPlayed, SendAudio
 from voicebridge.contract.session import VoiceSession
 
 from .dialogue import Dialogue, Turn
-from .speech_spans import Span
+from .speech_spans import PAUSE_MS, Span
 
 __all__ = ["FRAME_MS", "PATIENCE_S", "RecordedUser"]
 
@@ -22,9 +24,10 @@ _LISTEN_S = 3.0
 """Seconds in which a backend that has all audio must have noticed what was in it."""
 _BURST_MS = 2_000.0
 """Silence sent at once after a recording that is played fast: enough to end any turn."""
-_DEFAULT_SILENCE_MS = 500.0
-_SLACK_MS = 300.0
-"""By which a backend may see the end of a turn earlier than it was."""
+_SETTLED_S = 0.5
+"""Seconds without news after a backend noticed a pause: it does not take it for the end of the turn."""
+_NEAR_MS = 500.0
+"""By which the backend and the level of the voice may disagree about the end of the same words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ class RecordedUser:
     ) -> None:
         self._session, self._dialogue, self._reader, self._spans = session, dialogue, reader, spans
         self._fast = fast
-        self._silence_ms = _DEFAULT_SILENCE_MS if silence_ms is None else silence_ms
+        self._silence_ms = PAUSE_MS if silence_ms is None else silence_ms
         self._clock = asyncio.get_running_loop().time
         self._began = 0.0
         self._sent_ms = 0.0
         self._spoken: list[_Spoken] = []
+        self._sent_at = (array("d"), array("d"))
+        """Of each frame: milliseconds of audio up to its end, and when it was sent, in seconds."""
         self._played: set[str] = set()
         self.position_ms = 0.0
         """How far into the recording."""
@@ -86,22 +91,38 @@ class RecordedUser:
         await self._listen()
 
     def speech_ended_at(self, turn: Turn) -> float | None:
-        """Seconds, when the last sample of the user's speech in that turn was sent. None where no speech was found."""
-        before = [one for one in self._spoken if turn.ended_at is None or one.at <= turn.ended_at]
-        inside = [one for one in before if one.end_ms <= turn.end_ms + _SLACK_MS]
-        found = inside or before
-        return found[-1].at if found else None
+        """Seconds, when the last sample of the user's speech in that turn was sent.
+
+        Where the recording's level shows an end of speech near to where the backend saw it, that one counts. Where it
+        does not, the backend has taken a turn for over while the voice went on, and what it says is all there is.
+        """
+        if near := [one for one in self._spoken if abs(one.end_ms - turn.end_ms) <= _NEAR_MS]:
+            return min(near, key=lambda one: abs(one.end_ms - turn.end_ms)).at
+        if turn.end_ms > 0:
+            return self._when(turn.end_ms)
+        before = [one.at for one in self._spoken if turn.ended_at is None or one.at <= turn.ended_at]
+        return before[-1] if before else None
+
+    def _when(self, session_ms: float) -> float | None:
+        """When that millisecond of the session's audio was sent, to the frame."""
+        ends, times = self._sent_at
+        frame = bisect_left(ends, session_ms)
+        return times[frame] - (ends[frame] - session_ms) / 1000 if frame < len(ends) else None
 
     def _note_end(self, span: Span, frame_ms: float) -> None:
-        back_ms = self.position_ms + frame_ms - span.end_ms
-        at = self._clock() if self._fast else self._began + (self._sent_ms - back_ms) / 1000
-        self._spoken.append(_Spoken(self._sent_ms - back_ms, at))
+        end_ms = self._sent_ms - (self.position_ms + frame_ms - span.end_ms)
+        at = self._when(end_ms)
+        assert at is not None
+        self._spoken.append(_Spoken(end_ms, at))
 
     async def _send(self, frame: bytes) -> None:
         """Send a frame when its last sample would have been captured."""
         self._sent_ms += self._reader.format.ms(len(frame))
         # Deadlines count from the beginning, so that a late frame makes no other late.
-        await asyncio.sleep(0 if self._fast else self._began + self._sent_ms / 1000 - self._clock())
+        due = self._clock() if self._fast else self._began + self._sent_ms / 1000
+        await asyncio.sleep(due - self._clock())
+        for values, value in zip(self._sent_at, (self._sent_ms, due), strict=True):
+            values.append(value)
         await self._session.send(SendAudio(pcm=frame))
 
     async def _silence(self, ms: float = FRAME_MS) -> None:
@@ -119,7 +140,7 @@ class RecordedUser:
             quiet_since = self._clock()
             while self._patient() and (self._busy or self._quiet_s(quiet_since) < _LISTEN_S):
                 await self._report_played()
-                if self._caught_up():
+                if self._caught_up() or self._settled():
                     return
                 await asyncio.sleep(0.01)
 
@@ -140,11 +161,13 @@ class RecordedUser:
     def _caught_up(self) -> bool:
         """All that was said so far was answered, text of it included."""
         turns = self._dialogue.turns
-        return (
-            bool(turns and self._spoken and not self._busy)
-            and turns[-1].final
-            and turns[-1].end_ms >= self._spoken[-1].end_ms - _SLACK_MS
-        )
+        if not turns or self._busy or not turns[-1].final:
+            return False
+        return not self._spoken or turns[-1].end_ms >= self._spoken[-1].end_ms - _NEAR_MS
+
+    def _settled(self) -> bool:
+        """The backend knows of the pause and waits, as we do."""
+        return self._dialogue.pausing and self._quiet_s(0.0) >= _SETTLED_S
 
     def _gap_ms(self, coming: Span) -> float:
         before = [span.end_ms for span in self._spans if span.end_ms <= coming.start_ms]

@@ -95,6 +95,7 @@ class TextReport:
         self._out.print(f"turn {number}")
         self._out.print(f"  heard   {turn.heard or '(no transcript)'}")
         how = "" if turn.status == "completed" else f"  ({turn.status or 'not over'})"
+        how += "  (begun in the pause, before the turn was over)" if turn.guessed else ""
         self._out.print(f"  answer  {turn.answer.strip() or '(none)'}{how}")
         known = steps(turn, speech_ended_at) if speech_ended_at is not None else []
         if known:

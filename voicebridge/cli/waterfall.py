@@ -20,7 +20,7 @@ _WIDTH = 40
 
 
 def steps(turn: Turn, speech_ended_at: float) -> list[Step]:
-    """The steps of a turn that are known, in the order of the pipeline. What overlaps may come before its predecessor.
+    """The steps of a turn that are known, in the order in which they were done.
 
     Args:
         speech_ended_at: seconds, when the last sample of the user's speech was sent.
@@ -37,7 +37,8 @@ def steps(turn: Turn, speech_ended_at: float) -> list[Step]:
         "released": times.get("released"),
         "first audible sample": times.get("audible"),
     }
-    return [(name, (at - speech_ended_at) * 1000) for name, at in named.items() if at is not None]
+    known = [(name, (at - speech_ended_at) * 1000) for name, at in named.items() if at is not None]
+    return sorted(known, key=lambda step: step[1])
 
 
 def waterfall(known: Sequence[Step]) -> Table:

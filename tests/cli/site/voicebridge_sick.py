@@ -1,0 +1,1 @@
+raise ImportError("the sick plugin has a fever")
