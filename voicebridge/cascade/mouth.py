@@ -286,7 +286,7 @@ class Mouth:
         elif isinstance(output, Speech):
             self._audio(response, output)
         elif isinstance(output, ToolRequest):
-            self._arbiter.open_call(output.call_id)
+            self._arbiter.open_call(output.call_id, id)
             self.history.append(ToolCallItem(call_id=output.call_id, name=output.name, arguments=output.arguments))
             call = ToolCall(response_id=id, call_id=output.call_id, name=output.name, arguments=output.arguments)
             self._tell(call)

@@ -1,14 +1,18 @@
 """One response at a time: who asked for one, and when it may start.
 
-state      input                 becomes    effect
-idle       ask                   running    start it
-running    ask                   running    hold it; merge it with a held one where both only say "respond"
-running    ended, none held      idle
-running    ended, one held       running    start that
-any        call opened           same       the call is open
-any        last open call
-           answered, wanted      as `ask`   one request for all of them, cause `tool`
-any        withdraw              same       held requests are given back, to be settled
+state      input                    becomes    effect
+idle       ask                      running    start it, together with what is held where both only say "respond"
+running    ask                      running    hold it; merge it with the last held one where both only say "respond"
+running    ended, none may start    idle
+running    ended, one may start     running    start the first that may
+idle       resume, one may start    running    start the first that may
+any        call opened              same       the call is open
+any        last open call of
+           a response answered,
+           one of them wanted       as `ask`   one request for all of them, cause `tool`
+any        withdraw                 same       held requests are given back, to be settled
+
+Any request may start but an answer to tools while the user speaks: that is held.
 """
 
 from __future__ import annotations
@@ -54,12 +58,14 @@ class Arbiter:
         self.user_speaks = False
         """Whether the user has the floor."""
         self._held: list[Request] = []
-        self._open_calls: set[str] = set()
-        self._answered: list[str] = []
+        self._open_calls: dict[str, str] = {}
+        """Calls that have no result yet, and the responses that made them."""
+        self._answered: dict[str, list[str]] = {}
+        """By response, the commands with results that want an answer."""
 
     def ask(self, request: Request) -> Request | None:
         """The request, if it may start now; it then counts as running."""
-        if not self.busy and not (self.user_speaks and request.cause == "tool"):
+        if not self.busy and self._may_start(request):
             self.busy = True
             if self._held and (both := self._held[0].merged(request)):
                 self._held.pop(0)
@@ -73,15 +79,21 @@ class Arbiter:
 
     def ended(self) -> Request | None:
         """The running response is over. The next one to start, which then counts as running."""
-        self.busy = bool(self._held)
-        return self._held.pop(0) if self._held else None
+        self.busy = False
+        return self.resume()
 
     def resume(self) -> Request | None:
-        """What was held for the user, once nothing runs and nobody speaks. It then counts as running."""
-        if self.busy or self.user_speaks or not self._held:
+        """What was held, if nothing runs and it may start now. It then counts as running."""
+        if self.busy:
             return None
-        self.busy = True
-        return self._held.pop(0)
+        ready = next((request for request in self._held if self._may_start(request)), None)
+        if ready:
+            self._held.remove(ready)
+            self.busy = True
+        return ready
+
+    def _may_start(self, request: Request) -> bool:
+        return not (self.user_speaks and request.cause == "tool")
 
     def withdraw(self) -> list[Request]:
         """Give up what is held. Open calls stay open: their results still belong to the conversation."""
@@ -89,22 +101,25 @@ class Arbiter:
         self._answered.clear()
         return held
 
-    def open_call(self, call_id: str) -> None:
-        """A tool was called."""
-        self._open_calls.add(call_id)
+    def open_call(self, call_id: str, response_id: str = "") -> None:
+        """A response called a tool."""
+        self._open_calls[call_id] = response_id
 
     def answer_call(self, call_id: str, command_id: str, *, respond: bool) -> Request | None:
-        """A result came. The request for a response if this was the last open call and one of them wanted it.
+        """A result came. The request for a response, if it was the last open call of one and any of them wanted it.
 
-        The caller passes it to `ask`.
+        The caller passes it to `ask`. Nothing follows from a result of a call that is not open.
         """
-        self._open_calls.discard(call_id)
-        if respond:
-            self._answered.append(command_id)
-        if self._open_calls or not self._answered:
+        response_id = self._open_calls.pop(call_id, None)
+        if response_id is None:
             return None
-        answers, self._answered = tuple(self._answered), []
-        return Request(cause="tool", answers=answers)
+        answered = self._answered.setdefault(response_id, [])
+        if respond:
+            answered.append(command_id)
+        if response_id in self._open_calls.values():
+            return None
+        del self._answered[response_id]
+        return Request(cause="tool", answers=tuple(answered)) if answered else None
 
     def knows_call(self, call_id: str) -> bool:
         """Whether that call is open."""
