@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicebridge.contract.errors import ConfigError, VoiceBridgeError
@@ -25,18 +26,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Gemma", "GemmaModel", "model"]
 
-_CONTEXT = 4_096
-"""Tokens that all slots have together."""
 _SLOTS = 4
 """Conversations that are remembered at once. More of them share."""
+_CONTEXT = 1_024
+"""Tokens that one of them may have."""
+_ROOMS = (3_000, 1_500, 0)
+"""Characters of conversation that are tried, one after the other, until it fits: a token has about four of them in
+English, but one or fewer in other scripts."""
+_BATCH = 128
+"""Tokens read at once. More are hardly faster, and take memory."""
 _MOST_TOKENS = 48
 _SAMPLING = {
-    "temperature": 0.0,
-    # Against repeating what it said before, which a small model that reads its own answers comes to do.
-    "dry_multiplier": 1.0,
-    "dry_allowed_length": 2,
-    "dry_penalty_last_n": 200,
+    "temperature": 0.0,  # the same turn has the same answer, also when it was first answered on a guess
+    # Against saying again what it said before, to which a small model that reads its own answers tends. llama.cpp's
+    # better means, `dry`, takes 25 to 100 ms at the start of every answer.
+    "repeat_penalty": 1.15,
+    "repeat_last_n": 90,
 }
+
+
+class TooLong(Exception):
+    """A prompt does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,10 @@ class Gemma:
         llama = _llama()
         settings = llama.CommonParams()
         settings.model.path = str(assembled())
-        settings.n_ctx, settings.n_parallel, settings.kv_unified = _CONTEXT, _SLOTS, True
+        settings.n_ctx, settings.n_parallel, settings.kv_unified = _CONTEXT * _SLOTS, _SLOTS, False
+        settings.n_batch = settings.n_ubatch = _BATCH
         settings.swa_full = True  # else Gemma's sliding window makes each turn read everything anew
-        settings.cache_ram_mib = 0  # no second memory of conversations beside the slots
+        settings.cache_ram_mib = settings.n_ctx_checkpoints = 0  # no second memory of conversations beside the slots
         cores = os.cpu_count() or 1
         settings.cpuparams.n_threads = max(1, min(4, cores // 2))  # the voice speaks what is written meanwhile
         settings.cpuparams_batch.n_threads = min(4, cores)
@@ -85,13 +96,14 @@ class Gemma:
         """Go on with a prompt, giving `tell` each `_Delta`. Returns soon after `stop` is set.
 
         Raises:
-            VoiceBridgeError: the model refused.
+            TooLong: the prompt has more tokens than fit.
+            VoiceBridgeError: the model failed.
         """
-        failures: list[str] = []
+        failures: list[dict[str, Any]] = []
 
         def take(chunk: dict[str, Any]) -> bool:
             if "error" in chunk:
-                failures.append(str(chunk["error"].get("message", chunk["error"])))
+                failures.append(chunk["error"])
                 return True
             tell(_Delta(chunk["choices"][0]["text"], _used(chunk.get("usage"))))
             return not stop.wanted
@@ -107,9 +119,11 @@ class Gemma:
             **_SAMPLING,
         }
         self._server.handle_completions(request, take)
-        if failures:
-            fault = Fault(category="busy", code="llama", message=f"Gemma refused: {failures[0]}", retryable=True)
-            raise VoiceBridgeError(fault)
+        for failure in failures:
+            if failure.get("type") == "exceed_context_size_error":
+                raise TooLong
+            message = f"Gemma failed: {failure.get('message', failure)}"
+            raise VoiceBridgeError(Fault(category="busy", code="llama", message=message, retryable=True))
 
 
 _weights = Weights("Gemma 3 270m", Gemma.load)
@@ -140,18 +154,18 @@ class GemmaModel:
         Raises:
             MissingExtra: its packages are not installed.
         """
-        await self._read(begun((), self._instructions))
+        await self._read(partial(begun, (), self._instructions))
 
     async def aclose(self) -> None:
         """Nothing to do: the model stays for other sessions."""
 
     async def read_ahead(self, prompt: Prompt) -> None:
         """Read the conversation while the user still speaks."""
-        await self._read(begun(prompt.items, prompt.instructions))
+        await self._read(partial(begun, prompt.items, prompt.instructions))
 
     async def respond(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
         """The answer, one short sentence. See `LanguageModel.respond`."""
-        text = written(prompt.items, prompt.instructions)
+        text = partial(written, prompt.items, prompt.instructions)
         pieces: asyncio.Queue[_Delta | None] = asyncio.Queue()
         run = asyncio.create_task(self._run(text, self._most, pieces), name="gemma")
         run.add_done_callback(lambda _: pieces.put_nowait(None))
@@ -170,11 +184,11 @@ class GemmaModel:
             with suppress(asyncio.CancelledError, Exception):
                 await run
 
-    async def _read(self, text: str) -> None:
+    async def _read(self, text: Callable[[int], str]) -> None:
         # One token is the least that it writes. The next request finds what it read here.
         await self._run(text, 1, asyncio.Queue())
 
-    async def _run(self, text: str, most: int, pieces: asyncio.Queue[_Delta | None]) -> None:
+    async def _run(self, text: Callable[[int], str], most: int, pieces: asyncio.Queue[_Delta | None]) -> None:
         loaded = await _weights.get()
         if self._slot is None:
             self._slot = loaded.slot()
@@ -184,7 +198,13 @@ class GemmaModel:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(pieces.put_nowait, delta)
 
-        await _worker.run(lambda stop: loaded.complete(text, most, slot, stop, tell))
+        def complete(stop: Stop) -> None:
+            for room in _ROOMS:
+                with suppress(TooLong):
+                    return loaded.complete(text(room), most, slot, stop, tell)
+            raise ConfigError("The instructions are too long for Gemma: use fewer words.", code="too_long")
+
+        await _worker.run(complete)
 
 
 def model() -> GemmaModel:

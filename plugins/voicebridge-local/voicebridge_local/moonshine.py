@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .onnx import session, stoppable
 from .recogniser import Decoded, Hints, Recogniser
 from .utterance import RATE
 from .vocabulary import END, START, Vocabulary
-from .weights import Weights, installed_folder, required
-from .worker import Stop, Worker
+from .weights import Weights, installed_folder
+from .worker import Stop, Stopped, Worker
 
-__all__ = ["Moonshine", "Stopped", "recogniser"]
+__all__ = ["Moonshine", "recogniser"]
 
 _HEADS, _HEAD_SIZE = 8, 36
 _TOKENS_PER_S = 6.5
@@ -30,10 +31,6 @@ _TOKENS_PER_S = 6.5
 _FEWEST_TOKENS = 8
 _SHORTEST = 1_600
 """Samples that its encoder needs at least, rounded up."""
-
-
-class Stopped(Exception):
-    """The caller is gone, and the work was left."""
 
 
 class Moonshine:
@@ -44,11 +41,9 @@ class Moonshine:
     """
 
     def __init__(self, folder: Path) -> None:
-        ort = required("onnxruntime")
-        self._run_options = ort.RunOptions
         # The encoder gains from a second thread; the decoder's steps are too small for it.
-        self._encoder = _session(ort, folder / "encoder_model.ort", threads=2)
-        self._decoder = _session(ort, folder / "decoder_model_merged.ort", threads=1)
+        self._encoder = session(folder / "encoder_model.ort", threads=2)
+        self._decoder = session(folder / "decoder_model_merged.ort", threads=1)
         self._past_names = [one.name for one in self._decoder.get_inputs() if one.name.startswith("past_key_values")]
         self._words = Vocabulary(folder / "tokenizer.bin")
         # All of the audio is real. One 1 stands for all of it; the decoder spreads it over the encoder's states.
@@ -79,19 +74,9 @@ class Moonshine:
         if len(samples) < _SHORTEST:
             samples = np.concatenate([samples, np.zeros(_SHORTEST - len(samples), np.float32)])
         limit = max(_FEWEST_TOKENS, int(len(samples) / RATE * _TOKENS_PER_S) + 2)
-        options = self._run_options()
-        stop.on_set(lambda: setattr(options, "terminate", True))
-        try:
+        with stoppable(stop) as options:
             states = self._encode(samples, options)
             tokens = self._decode(states, draft[: limit - 1], limit, options, stop)
-        except Stopped:
-            raise
-        except Exception as error:
-            if stop.wanted:
-                raise
-            raise Stopped from error
-        finally:
-            stop.on_set(None)
         complete = tokens[-1] == END
         kept = tuple(tokens[:-1] if complete else tokens)
         return Decoded(self._words.text(kept), kept, complete)
@@ -132,16 +117,6 @@ class Moonshine:
         }
         logits, *present = self._decoder.run(None, feed | past, options)
         return logits[0].argmax(-1), present
-
-
-def _session(ort: Any, path: Path, *, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that spin between operators would take the other models' core from them.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # a run that is stopped on purpose is no error to print
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 _weights = Weights("Moonshine tiny-en", Moonshine.load)

