@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 import tracemalloc
@@ -18,7 +19,7 @@ from voicebridge.cli.report import JsonReport
 from voicebridge.cli.settings import Settings
 from voicebridge.testing.clock import run_in_virtual_time
 
-from .conftest import RATE, Ended, silence, tone, write
+from .conftest import RATE, ROOT, Ended, silence, tone, write
 
 Run = Callable[..., Ended]
 
@@ -119,6 +120,20 @@ def test_in_real_time_every_stage_is_timed_from_the_last_sample_of_speech(site: 
 def test_a_voice_cut_in_the_middle_is_answered_all_the_same(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "cut.wav", tone(0.53))
     assert [turn["heard"] for turn in asked(run, file)["turns"]] == ["hello there"]
+
+
+def test_a_backend_that_finds_no_turns_is_told_when_the_user_has_finished(
+    run: Run, speech: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from voicebridge.registry.registry import registry
+
+    monkeypatch.syspath_prepend(ROOT / "tests" / "sample_plugin")
+    registry().join(importlib.import_module("voicebridge_parrot"), "parrot")
+    document = asked(run, speech, "-o", tmp_path / "reply.wav", backend="parrot")
+    assert document["reply"]["duration_s"] == pytest.approx(0.7, abs=0.01)  # it says the same again
+    assert [turn["status"] for turn in document["turns"]] == ["completed"]
+    by_hand = ("--option", 'turns={"mode": "manual"}')
+    assert [turn["heard"] for turn in asked(run, speech, *by_hand)["turns"]] == ["hello there"]
 
 
 # Recordings of every kind

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from .conftest import silence, tone, write
+from .conftest import ROOT, SITE, silence, tone, write
 
 Start = Callable[..., "subprocess.Popen[str]"]
 SOUND = Path(__file__).parent / "sound"
@@ -99,6 +100,23 @@ def test_talk_records_both_sides_until_ctrl_c(start: Start, tmp_path: Path) -> N
     assert abs(len(sides[0]) - len(sides[1])) <= 24_000 // 2
     # The agent waits until the user has finished: its side begins after the other's ends.
     assert sides[1].nonzero()[0][0] > sides[0].nonzero()[0][-1]
+
+
+def test_three_lines_of_python_end_at_ctrl_c_as_if_all_was_said() -> None:
+    code = "from voicebridge import VoiceAgent; agent = VoiceAgent(backend='scripted'); agent.start(); print('after')"
+    path = os.pathsep.join(map(str, (SOUND, SITE, ROOT)))
+    environment = os.environ | {"PYTHONPATH": path, "VOICEBRIDGE_PLUGINS": "scripted", "FAKE_SOUND": "speaks"}
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", code]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Agent: Hi, nice to meet you."):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.splitlines()[-1], err) == (0, "after", "")
 
 
 def test_talk_with_json_prints_a_line_an_event(start: Start) -> None:

@@ -87,7 +87,13 @@ class Asking:
             if self._out is not None:
                 self.writer = WavWriter(self._out, DOOR_FORMAT)
             user = RecordedUser(
-                session, self.dialogue, reader, self.spans, fast=self._fast, silence_ms=self._settings.silence_ms
+                session,
+                self.dialogue,
+                reader,
+                self.spans,
+                fast=self._fast,
+                silence_ms=self._settings.silence_ms,
+                push_to_talk=self._settings.push_to_talk or session.capabilities.turns == {"manual"},
             )
             speaking = asyncio.create_task(user.speak(), name="ask: user")
             try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicebridge.audio.file import RecordingReader
-from voicebridge.contract.commands import ReportPlayed, SendAudio
+from voicebridge.contract.commands import EndTurn, ReportPlayed, SendAudio
 from voicebridge.contract.session import VoiceSession
 
 from .dialogue import Dialogue, Turn
@@ -47,6 +47,7 @@ class RecordedUser:
         spans: where the recording holds speech.
         fast: send as fast as the session takes it. Answers are then taken for heard as soon as they are complete.
         silence_ms: what ends a turn, as far as it is known.
+        push_to_talk: the backend does not find the end of a turn: say that it is at the recording's end.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class RecordedUser:
         *,
         fast: bool,
         silence_ms: float | None,
+        push_to_talk: bool = False,
     ) -> None:
         self._session, self._dialogue, self._reader, self._spans = session, dialogue, reader, spans
-        self._fast = fast
+        self._fast, self._push_to_talk = fast, push_to_talk
         self._silence_ms = PAUSE_MS if silence_ms is None else silence_ms
         self._clock = asyncio.get_running_loop().time
         self._began = 0.0
@@ -130,8 +132,8 @@ class RecordedUser:
 
     async def _let_answer(self, coming: Span) -> None:
         """Before speaking again: let the agent finish, as far as it has noticed that it is its turn."""
-        if self.position_ms > coming.start_ms:
-            return  # in the middle of speech
+        if self.position_ms > coming.start_ms or self._push_to_talk:
+            return  # in the middle of speech, or of the one turn
         if not self._fast:
             while self._patient() and (self._dialogue.answering or self._clock() < self._dialogue.plays_until):
                 await self._silence()
@@ -146,13 +148,19 @@ class RecordedUser:
 
     async def _listen(self) -> None:
         """Keep silent until the last answer is over, or it is clear that there is none."""
-        if self._fast:
+        if self._push_to_talk:
+            await self._session.send(EndTurn())
+        elif self._fast:
             for _ in range(round(_BURST_MS / FRAME_MS)):
                 await self._silence()
+        if self._fast:  # from here on there is nothing to hurry for
             self._fast, self._began = False, self._clock() - self._sent_ms / 1000
         ended = self._clock()
         while self._patient() and (self._busy or not (self._caught_up() or self._quiet_s(ended) >= _LISTEN_S)):
-            await self._silence()
+            if self._push_to_talk:  # more sound would be another turn
+                await asyncio.sleep(FRAME_MS / 1000)
+            else:
+                await self._silence()
 
     @property
     def _busy(self) -> bool:

@@ -41,6 +41,12 @@ class Settings:
             given["turns"] = {**turns, "silence_ms": self.silence_ms} if isinstance(turns, dict) else turns
         return given | {"instructions": self.instructions, "voice": self.voice}
 
+    @property
+    def push_to_talk(self) -> bool:
+        """The turns are to be ended by hand."""
+        turns = self.arguments().get("turns")
+        return isinstance(turns, dict) and turns.get("mode") == "manual"
+
 
 _OURS = dict.fromkeys(("input_format", "output_format", "history", "tools", "provider_events"), "") | {
     "instructions": "; it has an option of its own: --instructions",

@@ -1,9 +1,9 @@
 """Where a recording holds speech, by level alone: read once, in blocks, whatever its length.
 
 A window of 10 ms is loud when it lies above 5 % of the recording's loud parts (the 99th percentile of its levels) and
-above twice its quiet ones (the 10th), for 30 ms or more. Quiet parts less than 12 dB below the loud ones are no silence:
-a recording without any is speech all through. Loud windows less than 250 ms apart are one span; a span with less than
-100 ms of them is a click or a breath.
+above twice its quiet ones (the 10th), for 30 ms or more. Quiet parts that come within 12 dB of the loud ones are no
+silence: a recording without any is speech all through. Loud windows less than 250 ms apart are one span; a span with
+less than 100 ms of them is a click or a breath.
 """
 
 from __future__ import annotations
