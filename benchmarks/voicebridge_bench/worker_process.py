@@ -30,7 +30,7 @@ def rows_of(job: Job, log: Path, stuck_s: float = _STUCK_S) -> Iterator[TurnRow 
     """The rows of a job as they come. What the process prints is appended to `log`.
 
     Raises:
-        WorkerFailed: it ended early, or its event loop stood still for `stuck_s` seconds.
+        WorkerFailed: it ended early, wrote no rows, or its event loop stood still for `stuck_s` seconds.
     """
     with log.open("ab") as errors:
         process = subprocess.Popen(
@@ -69,8 +69,13 @@ def _rows(lines: queue.Queue[str | None], stuck_s: float) -> Iterator[TurnRow | 
             raise WorkerFailed(f"The backend blocked its event loop for {stuck_s:g} s.") from None
         if line is None:
             return
-        if line.strip() != ALIVE:
-            yield parse_row(line)
+        if line.strip() == ALIVE:
+            continue
+        try:
+            row = parse_row(line)
+        except ValueError:
+            raise WorkerFailed(f"The worker wrote what is no result: {line[:80]!r}.") from None
+        yield row
 
 
 def _pump(stream: IO[str], lines: queue.Queue[str | None]) -> None:

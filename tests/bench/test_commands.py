@@ -1,5 +1,6 @@
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from voicebridge_bench.options import backend_options, names
 from voicebridge_bench.options import silences as read_silences
 from voicebridge_bench.plan import Plan, Setting, jobs
 from voicebridge_bench.rows import SessionRow, TurnRow, read_rows
+from voicebridge_bench.worker import ALIVE
 from voicebridge_bench.worker_process import WorkerFailed, rows_of
+from voicebridge_bench.worker_process import _rows as read_lines
 
 from voicebridge.contract.errors import ConfigError
 
@@ -175,6 +178,14 @@ def test_a_worker_that_dies_is_told_with_its_last_words(here, monkeypatch):
     monkeypatch.setenv("VOICEBRIDGE_PLUGINS", "none-of-them")
     with pytest.raises(WorkerFailed, match="no corpus"):
         list(rows_of(_job(here, corpus="nowhere"), here / "log"))
+
+
+def test_what_is_no_row_is_told():
+    lines = queue.Queue()
+    for line in (ALIVE + "\n", "Loading weights: 100 %\n", None):
+        lines.put(line)
+    with pytest.raises(WorkerFailed, match="no result: 'Loading weights"):
+        list(read_lines(lines, 1.0))
 
 
 def test_leaving_the_rows_ends_the_worker(here):
