@@ -14,6 +14,9 @@ __all__ = ["History"]
 class _Entry:
     item: Item
     response_id: str | None = None
+    said: str = ""
+    """All that the response said, of which `item` holds what was heard."""
+    heard: bool = False
 
 
 class History:
@@ -40,13 +43,17 @@ class History:
     def say(self, response_id: str, delta: str) -> None:
         """The response says more. Ignored if it was never opened: an aside is in no history."""
         if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):
-            entry.item = replace(entry.item, text=entry.item.text + delta)
+            entry.said += delta
+            if not entry.heard:
+                entry.item = replace(entry.item, text=entry.said)
 
     def hear(self, response_id: str, text: str) -> None:
-        """Keep only `text` of the response. Empty text leaves nothing of it."""
+        """Keep only `text` of the response, whatever it still says. Empty text leaves nothing of it."""
         if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):
-            entry.item = replace(entry.item, text=text, interrupted=True)
-            self.last_heard = text
+            cut = text.strip() != entry.said.strip()
+            entry.item, entry.heard = replace(entry.item, text=text, interrupted=cut), True
+            if entry is next(other for other in reversed(self._entries) if other.response_id):
+                self.last_heard = text if cut else None
 
     def items(self) -> tuple[Item, ...]:
         """What a model should know."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from voicebridge.contract.stages import Word
@@ -24,7 +25,7 @@ class _Piece:
 
 @dataclass(slots=True)
 class ResponsePlayback:
-    """The audio of one response: what was received, what was played, what was said where."""
+    """The audio of one response: what was received, what was played, what was said where. In milliseconds."""
 
     received_ms: float = 0.0
     played_ms: float | None = None
@@ -35,7 +36,7 @@ class ResponsePlayback:
     """No more audio will come."""
     settled: bool = False
     heard_ms: float = 0.0
-    """Final once settled."""
+    """Final once settled, unless the player corrects it."""
     basis: Literal["measured", "estimated"] = "estimated"
     _pieces: list[_Piece] = field(default_factory=list)
 
@@ -49,16 +50,18 @@ class ResponsePlayback:
 
     def text_until(self, ms: float) -> str:
         """The words spoken in the first `ms`: by their times where known, else by proportion, to whole words."""
-        return "".join(_spoken(piece, ms) for piece in self._pieces).strip()
+        return "".join(_spoken(piece, ms) for piece in self._pieces).strip() if ms > 0 else ""
 
     def add(self, duration_ms: float, text: str, words: Sequence[Word]) -> None:
         """A piece follows. One without text prolongs the text of the piece before."""
         start, self.received_ms = self.received_ms, self.received_ms + duration_ms
         if text or not self._pieces:
             self._pieces.append(_Piece(start, self.received_ms, text, tuple(words)))
-        else:
-            last = self._pieces[-1]
-            self._pieces[-1] = _Piece(last.start_ms, self.received_ms, last.text, last.words)
+            return
+        last = self._pieces[-1]
+        later = start - last.start_ms
+        moved = tuple(replace(word, start_ms=word.start_ms + later, end_ms=word.end_ms + later) for word in words)
+        self._pieces[-1] = replace(last, end_ms=self.received_ms, words=last.words + moved)
 
 
 class Player:
@@ -84,12 +87,12 @@ class Player:
     def report(self, response_id: str, ms: float) -> None:
         """The player says how far it is. It never goes back."""
         if response := self._responses.get(response_id):
-            response.played_ms = max(ms, response.played_ms or 0.0)
+            response.played_ms = max(response.played_ms or 0.0, ms)
 
     def cut(self, response_id: str, ms: float) -> None:
         """The application says how much was heard: that counts, whatever was reported before."""
         if response := self._responses.get(response_id):
-            response.played_ms = ms
+            response.played_ms = max(0.0, ms)
 
     def response(self, response_id: str) -> ResponsePlayback | None:
         """What is known of a response's audio; None where it has none."""
@@ -100,13 +103,23 @@ class Player:
         return tuple(id for id, response in self._responses.items() if not response.settled)
 
     def settle(self, response_id: str, now: float) -> ResponsePlayback | None:
-        """Fix what was heard of a response, at its end or where it is cut. Nothing that was queued plays after that."""
+        """Fix what was heard of a response, at its end or where it is cut. What was queued of it plays no more."""
         response = self._responses.get(response_id)
-        if response:
-            response.hear(now)
+        if response is None:
+            return None
+        response.hear(now)
+        if not response.settled:
             response.settled = True
-            self._free_at = min(self._free_at, now) if not self.unsettled() else self._free_at
+            self._skip(response, now)
         return response
+
+    def _skip(self, skipped: ResponsePlayback, now: float) -> None:
+        """What waits behind a response plays earlier by what is left of that."""
+        left = min(max(0.0, skipped.ends_at - now), skipped.received_ms / 1000)
+        for response in self._responses.values():
+            if response.ends_at > skipped.ends_at:
+                response.ends_at -= left
+        self._free_at -= left
 
 
 def _spoken(piece: _Piece, ms: float) -> str:
@@ -115,8 +128,30 @@ def _spoken(piece: _Piece, ms: float) -> str:
     if ms <= piece.start_ms:
         return ""
     if piece.words:
-        return " ".join(word.text for word in piece.words if piece.start_ms + word.end_ms <= ms) + " "
+        return _by_words(piece.text, [word.text for word in piece.words if piece.start_ms + word.end_ms <= ms])
     share = (ms - piece.start_ms) / (piece.end_ms - piece.start_ms)
-    cut = piece.text[: int(len(piece.text) * share)]
-    whole_words, space, _ = cut.rpartition(" ")
-    return whole_words + space
+    return _whole_words(piece.text, int(len(piece.text) * share))
+
+
+def _by_words(text: str, words: Sequence[str]) -> str:
+    """The text as far as these words of it, or these characters, reach."""
+    end = 0
+    for word in words:
+        if (at := text.find(word, end)) >= 0:
+            end = at + len(word)
+    if not end and words:  # they are written in another way than the text
+        return f" {' '.join(words)} "
+    while end < len(text) and not text[end].isspace() and not text[end].isalnum():
+        end += 1
+    return _whole_words(text, end)
+
+
+def _whole_words(text: str, end: int) -> str:
+    """The text up to `end`, without a word that is cut there. A wide character is a word."""
+    while 0 < end < len(text) and not (text[end].isspace() or text[end - 1].isspace() or _is_wide(text[end - 1])):
+        end -= 1
+    return text[:end]
+
+
+def _is_wide(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in "WF"
