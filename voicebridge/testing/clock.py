@@ -31,7 +31,8 @@ class _Jump(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose `time()` starts at 0 and jumps from timer to timer.
 
-    For code without threads: a thread's result would arrive at no particular virtual time.
+    For code without threads: a thread's result would arrive at no particular virtual time. Timers of one instant go off
+    in an order that is the same on every run, but not always the one in which they were set.
     """
 
     def __init__(self) -> None:

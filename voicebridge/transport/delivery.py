@@ -33,16 +33,20 @@ class Delivery:
         self._waiter: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._room.set()
-        self._audio_bytes = 0
+        self._audio_bytes = self._dropped_bytes = 0
         self._limit = format.size(_MAX_UNDELIVERED_MS)
         self._ended = False
         self._failure: Fault | None = None
-        self.dropped_ms = 0.0
-        """Milliseconds of audio that were never delivered: purged by an interruption or by the end."""
+
+    @property
+    def dropped_ms(self) -> float:
+        """Milliseconds of audio that were never delivered: purged by an interruption, or too late for the end."""
+        return self._format.ms(self._dropped_bytes)
 
     def put(self, event: Event) -> None:
         """Add an event and stamp it. Nothing is added after the end."""
         if self._ended:
+            self._dropped_bytes += len(event.pcm) if isinstance(event, OutputAudio) else 0
             return
         # Nobody else has seen the event yet, and a copy of each would cost ten times as much.
         object.__setattr__(event, "at", self._clock())
@@ -63,7 +67,7 @@ class Delivery:
         for event in self._events:
             if isinstance(event, OutputAudio) and response_id in (None, event.response_id):
                 self._taken(event)
-                self.dropped_ms += self._format.ms(len(event.pcm))
+                self._dropped_bytes += len(event.pcm)
             else:
                 kept.append(event)
         self._events = kept
