@@ -105,11 +105,12 @@ def test_a_wrong_command_line_is_one_line(run: Run, arguments: tuple[str, ...]) 
     assert ended.out == ""
     [line] = ended.err.splitlines()
     assert line.startswith("voicebridge: ")
-    assert "--help`." in line
+    assert "--help`" in line
 
 
 def test_a_misspelt_command_names_the_nearest(run: Run) -> None:
     assert "Did you mean 'talk'?" in run("tlak").err
+    assert "Did you mean 'hello'?" in run("helo").err
 
 
 @pytest.mark.parametrize(

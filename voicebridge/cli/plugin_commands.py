@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from voicebridge.contract.errors import BrokenPlugin, VoiceBridgeError
+from voicebridge.contract.errors import BrokenPlugin, ConfigError, VoiceBridgeError
 from voicebridge.registry.registry import registry
 from voicebridge.registry.rows import CommandRow
 
@@ -23,10 +24,10 @@ class CommandGroup(TyperGroup):
         return own + [row.name for row in registry().rows().commands if row.name not in own]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command, or None if there is none of that name.
+        """A command.
 
         Raises:
-            VoiceBridgeError: it should come from a plugin that is broken or blocked.
+            VoiceBridgeError: there is none of that name, or its plugin is broken or blocked.
         """
         if own := super().get_command(ctx, cmd_name):
             return own
@@ -38,7 +39,11 @@ class CommandGroup(TyperGroup):
         except VoiceBridgeError as error:
             if error.fault.code != "not_found":
                 raise
-        return None
+        if cmd_name.startswith("-"):
+            return None  # typer has better words for an option
+        near = get_close_matches(cmd_name, self.list_commands(ctx), 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"There is no command {cmd_name!r}.{hint} See `voicebridge --help`.", code="no_command")
 
 
 class _PluginCommand(TyperCommand):
