@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 
 import pytest
+
 from voicebridge_bench.intervals import quantile
 
 Record = Callable[[Sequence[float]], None]

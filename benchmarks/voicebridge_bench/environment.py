@@ -25,7 +25,6 @@ _PACKAGES = (
     "xllamacpp",
     "faster-whisper",
     "ctranslate2",
-    "soxr",
     "websockets",
     "jiwer",
     "whisper-normalizer",

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from typer.testing import CliRunner
+
+from voicebridge.contract.errors import ConfigError
 from voicebridge_bench.bench import command_line
 from voicebridge_bench.commands import app
 from voicebridge_bench.corpus.manifest import FILE_NAME
@@ -18,8 +20,6 @@ from voicebridge_bench.rows import SessionRow, TurnRow, read_rows
 from voicebridge_bench.worker import ALIVE
 from voicebridge_bench.worker_process import WorkerFailed, rows_of
 from voicebridge_bench.worker_process import _rows as read_lines
-
-from voicebridge.contract.errors import ConfigError
 
 CLI = [sys.executable, "-c", "from voicebridge_bench.commands import app; app()"]
 

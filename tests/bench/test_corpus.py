@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+from voicebridge.contract.errors import BadAudio, ConfigError, MissingExtra
 from voicebridge_bench.corpus.annotation import speech as annotate
 from voicebridge_bench.corpus.annotation import utterances
 from voicebridge_bench.corpus.folder import FolderLabels, manifest_of_folder
 from voicebridge_bench.corpus.manifest import FILE_NAME, Manifest, bundled, load, save
 from voicebridge_bench.corpus.recording import digest, locate, read, read_clip
 from voicebridge_bench.corpus.speech import open_corpus
-
-from voicebridge.contract.errors import BadAudio, ConfigError, MissingExtra
 
 LABELS = FolderLabels(name="mine")
 

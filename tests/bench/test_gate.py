@@ -1,4 +1,5 @@
 import numpy as np
+
 from voicebridge_bench.gate import block_rms, first_audible, loud_runs
 
 RATE = 24_000

@@ -2,6 +2,7 @@ import random
 from statistics import median
 
 import pytest
+
 from voicebridge_bench.intervals import order_ranks, quantile, rate, smallest_n
 
 

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from voicebridge_bench.measures import Spoken, measure
-from voicebridge_bench.trace import Trace
 
 from voicebridge.contract.events import (
     BackendError,
@@ -13,6 +11,8 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge_bench.measures import Spoken, measure
+from voicebridge_bench.trace import Trace
 
 SPOKEN = Spoken(began=10.0, zero=12.0, until=20.0)
 VOICE = (np.sin(np.arange(24_000) / 10) * 8000).astype("<i2").tobytes()

@@ -1,4 +1,5 @@
 import pytest
+
 from voicebridge_bench.playout import Playout
 
 

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import typer
-import voicebridge_bench
 
+import voicebridge_bench
 from voicebridge.registry.plugins import Desk, enrol
 
 PACKAGE = Path(find_spec("voicebridge_bench").submodule_search_locations[0])

@@ -2,6 +2,8 @@ import re
 
 import pytest
 from rich.console import Console
+
+from voicebridge.contract.errors import ConfigError
 from voicebridge_bench.corpus.manifest import load
 from voicebridge_bench.corpus.speech import facts
 from voicebridge_bench.environment import describe
@@ -10,8 +12,6 @@ from voicebridge_bench.report import BEGIN, END, markdown, rich_report, table, w
 from voicebridge_bench.rows import TurnRow
 from voicebridge_bench.summary import summarise
 from voicebridge_bench.word_errors import score
-
-from voicebridge.contract.errors import ConfigError
 
 
 def _turn(silence_ms, v2v_ms, kind="later", **measures):

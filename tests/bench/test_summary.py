@@ -2,14 +2,14 @@ import dataclasses
 import itertools
 
 import pytest
+
+from voicebridge.contract.errors import ConfigError
 from voicebridge_bench.bench import exit_status
 from voicebridge_bench.live.load_probe import Machine, Spread, spread
 from voicebridge_bench.measures import TurnMeasures
 from voicebridge_bench.rows import SessionRow, TurnRow, parse_row, read_rows
 from voicebridge_bench.summary import summarise
 from voicebridge_bench.word_errors import score
-
-from voicebridge.contract.errors import ConfigError
 
 MACHINE = Machine(
     loop_lag_ms=Spread(0.1, 2.0, 5.0),

@@ -3,14 +3,14 @@ import functools
 
 import numpy as np
 import pytest
-from voicebridge_bench.corpus.manifest import Turn
-from voicebridge_bench.corpus.speech import Conversation, SpokenTurn
-from voicebridge_bench.live.microphone import FRAME_MS
-from voicebridge_bench.live.talk import Pace, Talk
 
 from voicebridge.contract.commands import Interrupt, ReportPlayed
 from voicebridge.session.door import connect
 from voicebridge.testing.clock import run_in_virtual_time
+from voicebridge_bench.corpus.manifest import Turn
+from voicebridge_bench.corpus.speech import Conversation, SpokenTurn
+from voicebridge_bench.live.microphone import FRAME_MS
+from voicebridge_bench.live.talk import Pace, Talk
 
 RATE = 24_000
 TINY = 0.01

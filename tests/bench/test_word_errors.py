@@ -1,4 +1,5 @@
 import pytest
+
 from voicebridge_bench.word_errors import WordErrors, normaliser_name, pool, score
 
 

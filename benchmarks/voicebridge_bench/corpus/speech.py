@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicebridge.contract.audio import DOOR_FORMAT
+from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.errors import BadAudio
 
 from .manifest import Manifest, Turn, load
@@ -98,12 +98,12 @@ def open_corpus(name_or_path: str) -> Corpus:
 
 def _spoken(turn: Turn, speaker: str, samples: Samples, rate: int) -> SpokenTurn:
     import numpy as np
-    import soxr
 
-    part = samples[turn.start : turn.end]
-    if rate != DOOR_FORMAT.rate:
-        part = soxr.resample(part, rate, DOOR_FORMAT.rate)
-    pcm = (np.clip(part, -1, 1) * 32767).round().astype("<i2").tobytes()
+    from voicebridge.audio.converter import Converter
+
+    part = np.clip(samples[turn.start : turn.end], -1, 1)
+    converter = Converter(AudioFormat(rate=rate), DOOR_FORMAT)
+    pcm = converter.convert((part * 32767).round().astype("<i2").tobytes()) + converter.flush()
     start, end = (round((at - turn.start) * DOOR_FORMAT.rate / rate) for at in (turn.speech_start, turn.speech_end))
     return SpokenTurn(turn, speaker, pcm, start, min(end, len(pcm) // 2))
 
