@@ -10,7 +10,7 @@ from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.commands import SendAudio
 from voicebridge.contract.events import OutputAudio
-from voicebridge.contract.message import dump, load
+from voicebridge.contract.lines import dump, load
 
 FRAME = (np.sin(np.arange(480) / 5) * 8000).astype("<i2").tobytes()
 FORMATS = {

@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     )
     from .contract.fault import Category, Fault
     from .contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
-    from .contract.message import Message, dump, load
+    from .contract.lines import dump, load
+    from .contract.message import Message
     from .contract.session import Backend, VoiceSession
     from .contract.stages import (
         DetectorTraits,
@@ -206,7 +207,8 @@ _HOMES = {
     ),
     "contract.fault": "Category Fault",
     "contract.items": "Item MessageItem ToolCallItem ToolResultItem",
-    "contract.message": "Message dump load",
+    "contract.lines": "dump load",
+    "contract.message": "Message",
     "contract.session": "Backend VoiceSession",
     "contract.stages": (
         "DetectorTraits Flush LanguageModel LanguageModelTraits Mark Prompt ReadsAhead Speech SpeechToText "

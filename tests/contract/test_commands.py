@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from voicebridge.contract.commands import DiscardTurn, EndTurn, Interrupt, SendAudio, restart_command_ids
-from voicebridge.contract.message import dump, load
+from voicebridge.contract.lines import dump, load
 
 
 @pytest.fixture(autouse=True)

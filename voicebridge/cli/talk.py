@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voicebridge.audio import device
 from voicebridge.contract.events import Event, OutputAudio
-from voicebridge.contract.message import dump
+from voicebridge.contract.lines import dump
 from voicebridge.session.agent import VoiceAgent
 from voicebridge.session.captions import Captions
 from voicebridge.session.door import backend_of

@@ -19,7 +19,8 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.commands import Command, EndTurn, ProviderCommand, SendAudio, SendText
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.events import Event, OutputText, ProviderEvent, UsageReported
-from voicebridge.contract.message import Message, dump, load
+from voicebridge.contract.lines import dump, load
+from voicebridge.contract.message import Message
 
 
 def _subclasses(cls: type) -> list[type]:
