@@ -73,6 +73,16 @@ def test_every_turn_is_answered_before_the_next_is_spoken(site: None, tmp_path: 
     ]
 
 
+def test_a_backend_that_takes_a_short_pause_for_the_end_is_let_finish_too(site: None, tmp_path: Path) -> None:
+    pause = silence(0.24)  # too short for the user to have meant it, long enough for the backend
+    file = write(tmp_path / "turns.wav", tone(0.5), pause, tone(0.5), silence(0.1))
+    asking = asking_for(file, backend="scripted/turns", silence_ms=200)
+    run_in_virtual_time(asking.run())
+    assert len(asking.spans) == 1
+    turns = asking.dialogue.turns
+    assert [(turn.heard, turn.status) for turn in turns] == [("one", "completed"), ("two", "completed")]
+
+
 def asking_for(file: Path, *, backend: str = "scripted", fast: bool = False, silence_ms: int | None = None) -> Asking:
     settings = Settings(backend=backend, instructions=None, voice=None, silence_ms=silence_ms, more=[])
     return Asking(file, settings, JsonReport(file, backend), out=None, fast=fast)

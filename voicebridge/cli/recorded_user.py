@@ -24,6 +24,7 @@ _LISTEN_S = 3.0
 """Seconds in which a backend that has all audio must have noticed what was in it."""
 _BURST_MS = 2_000.0
 """Silence sent at once after a recording that is played fast: enough to end any turn."""
+_LOOK_S = 0.01
 _SETTLED_S = 0.5
 """Seconds without news after a backend noticed a pause: it does not take it for the end of the turn."""
 _NEAR_MS = 500.0
@@ -82,13 +83,13 @@ class RecordedUser:
         upcoming = list(self._spans)
         for frame in self._reader:
             frame_ms = self._reader.format.ms(len(frame))
-            if upcoming and upcoming[0].start_ms < self.position_ms + frame_ms:
-                await self._let_answer(upcoming[0])
-                await self._send(frame)
-                if upcoming[0].end_ms <= self.position_ms + frame_ms:
-                    self._note_end(upcoming.pop(0), frame_ms)
-            else:
-                await self._send(frame)
+            if upcoming and not self._push_to_talk:
+                if self._fast and self.position_ms <= upcoming[0].start_ms < self.position_ms + frame_ms:
+                    await self._let_catch_up(upcoming[0])
+                await self._let_answer()
+            await self._send(frame)
+            if upcoming and upcoming[0].end_ms <= self.position_ms + frame_ms:
+                self._note_end(upcoming.pop(0), frame_ms)
             self.position_ms += frame_ms
         await self._listen()
 
@@ -130,21 +131,27 @@ class RecordedUser:
     async def _silence(self, ms: float = FRAME_MS) -> None:
         await self._send(bytes(self._reader.format.size(ms)))
 
-    async def _let_answer(self, coming: Span) -> None:
-        """Before speaking again: let the agent finish, as far as it has noticed that it is its turn."""
-        if self.position_ms > coming.start_ms or self._push_to_talk:
-            return  # in the middle of speech, or of the one turn
-        if not self._fast:
-            while self._patient() and (self._dialogue.answering or self._clock() < self._dialogue.plays_until):
+    async def _let_answer(self) -> None:
+        """While there is more to say: wait until the agent has finished, once it has noticed that it is its turn."""
+        dialogue = self._dialogue
+        while not dialogue.open and self._patient():
+            if not (dialogue.answering or (not self._fast and self._clock() < dialogue.plays_until)):
+                break
+            if self._fast:
+                await asyncio.sleep(_LOOK_S)
+            else:
                 await self._silence()
-        elif self._spoken and self._gap_ms(coming) >= self._silence_ms:
-            # The backend may be behind. It has heard enough silence to end the turn: let it catch up.
-            quiet_since = self._clock()
-            while self._patient() and (self._busy or self._quiet_s(quiet_since) < _LISTEN_S):
-                await self._report_played()
-                if self._caught_up() or self._settled():
-                    return
-                await asyncio.sleep(0.01)
+        await self._report_played()
+
+    async def _let_catch_up(self, coming: Span) -> None:
+        """Played fast, the backend may be behind. If it is owed the end of a turn, give it the time to notice."""
+        if not self._spoken or self._gap_ms(coming) < self._silence_ms:
+            return
+        began = self._clock()
+        while self._patient() and (self._busy or self._quiet_s(began) < _LISTEN_S):
+            if self._caught_up() or self._settled():
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _listen(self) -> None:
         """Keep silent until the last answer is over, or it is clear that there is none."""
@@ -182,6 +189,9 @@ class RecordedUser:
         return coming.start_ms - before[-1] if before else 0.0
 
     async def _report_played(self) -> None:
+        """Played fast, an answer is taken for heard when it is complete."""
+        if not self._fast:
+            return
         for turn in self._dialogue.turns:
             if turn.answered and turn.response_id and turn.response_id not in self._played:
                 self._played.add(turn.response_id)

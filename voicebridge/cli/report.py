@@ -22,6 +22,10 @@ from .waterfall import steps, waterfall
 __all__ = ["JsonReport", "Report", "TextReport"]
 
 
+_WORDS = {"": "not over", "passed over": "not answered: the user went on"}
+"""How an answer ended, where that is not plain from its status."""
+
+
 class Report(Protocol):
     """Told what happens, in this order. `finish` comes whatever happened before."""
 
@@ -94,7 +98,7 @@ class TextReport:
     def _turn(self, number: int, turn: Turn, speech_ended_at: float | None) -> None:
         self._out.print(f"turn {number}")
         self._out.print(f"  heard   {turn.heard or '(no transcript)'}")
-        how = "" if turn.status == "completed" else f"  ({turn.status or 'not over'})"
+        how = "" if turn.status == "completed" else f"  ({_WORDS.get(turn.status, turn.status)})"
         how += "  (begun in the pause, before the turn was over)" if turn.guessed else ""
         self._out.print(f"  answer  {turn.answer.strip() or '(none)'}{how}")
         known = steps(turn, speech_ended_at) if speech_ended_at is not None else []
