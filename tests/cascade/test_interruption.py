@@ -19,7 +19,7 @@ from voicebridge.contract.items import MessageItem
 from voicebridge.contract.stages import Prompt
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
-from voicebridge.testing.user import scripted_conversation
+from voicebridge.testing.user import User, scripted_conversation
 
 LONG = ["One two three four five six seven eight nine ten.", " And more of it follows."]
 
@@ -107,6 +107,26 @@ def test_an_answer_that_has_ended_but_still_plays_is_cut() -> None:
             assert said(llm.prompts[-1])[1] == ("assistant", "One two")
 
     run_in_virtual_time(main())
+
+
+def test_a_player_at_another_rate_may_count_a_fraction_less() -> None:
+    async def main() -> None:
+        async with scripted_conversation(llm=ScriptedModel(["Hello."]), tts=ScriptedVoice(character_ms=100)) as user:
+            await user.speak(600)
+            await user.until(ResponseEnded)
+            await user.session.send(ReportPlayed(response_id="r1", ms=598.9))
+            await user.pause(5000)
+            assert not user.all(OutputHeard)
+            await user.session.send(ReportPlayed(response_id="r1", ms=599.9))
+            (heard,) = await _heard(user)
+            assert (heard.heard_ms, heard.text, heard.basis) == (600, "Hello.", "measured")
+
+    run_in_virtual_time(main())
+
+
+async def _heard(user: User) -> list[OutputHeard]:
+    await user.pause(20)
+    return user.all(OutputHeard)
 
 
 def test_hearing_is_clamped_and_zero_deletes() -> None:

@@ -41,6 +41,9 @@ from .stage_fault import fault_of
 
 __all__ = ["Mouth", "SpeculationCount"]
 
+_CONVERSION_MS = 1.0
+"""A player at another rate may count this much less for the whole of a response."""
+
 
 @dataclass(slots=True)
 class SpeculationCount:
@@ -192,7 +195,8 @@ class Mouth:
         """The player reports how far it is."""
         self._player.report(response_id, ms)
         playback = self._player.response(response_id)
-        if playback and playback.ended and ms >= playback.received_ms:
+        if playback and playback.ended and ms >= playback.received_ms - _CONVERSION_MS:
+            self._player.report(response_id, playback.received_ms)
             self._settle_playback(response_id)
 
     async def aclose(self) -> None:
