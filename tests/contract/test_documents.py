@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import pkgutil
 import re
@@ -95,6 +96,16 @@ def test_a_field_without_a_unit_is_noticed() -> None:
     assert isinstance(bad, ast.ClassDef)
     assert _unitless(good) == []
     assert _unitless(bad) == ["Bad.at", "Bad.gap_ms", "Bad.wait_s"]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_plain_data_is_frozen_and_slotted(module: ModuleType) -> None:
+    """All but what a class of its own keeps up to date."""
+    for name in set(module.__all__) - {"ResponsePlayback"}:
+        cls = getattr(module, name)
+        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
+            assert cls.__dataclass_params__.frozen, name  # type: ignore[attr-defined]
+            assert "__slots__" in vars(cls), name
 
 
 def _printed_tree(text: str) -> dict[str, tuple[str | None, str]]:

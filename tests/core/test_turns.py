@@ -181,6 +181,7 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
         [words("hel")],
         "t2",
     ),
+    "interim text that names a mark": ([speech(), end()], text(1, "hel", final=False), [words("hel")], None),
     "interim text of nothing": ([], text(None, "hel", final=False), [], None),
     "interim text without a word": ([speech()], text(None, "", final=False), [], "t1"),
     # What changes nothing

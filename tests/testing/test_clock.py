@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -108,16 +109,36 @@ def test_what_is_ready_goes_before_what_is_later() -> None:
     assert run_in_virtual_time(main()) == ["a", "b", "c", "later"]
 
 
-def test_a_pipe_is_read_before_time_goes_on() -> None:
-    async def main() -> float:
+def test_what_has_arrived_is_read_before_time_goes_on() -> None:
+    async def main() -> tuple[bytes, float]:
         loop = asyncio.get_running_loop()
-        called = asyncio.Event()
-        loop.call_soon_threadsafe(called.set)
-        async with asyncio.timeout(10):
-            await called.wait()
-        return loop.time()
+        near, far = socket.socketpair()
+        with near, far:
+            for end in (near, far):
+                end.setblocking(False)
+            far.send(b"here")
+            async with asyncio.timeout(10):
+                got = await loop.sock_recv(near, 100)
+                far.send(b" and there")
+                waiting = asyncio.ensure_future(loop.sock_recv(near, 100))
+                await asyncio.sleep(0)
+                return got + await waiting, loop.time()
 
-    assert run_in_virtual_time(main()) == 0.0
+    assert run_in_virtual_time(main()) == (b"here and there", 0.0)
+
+
+def test_a_socket_wakes_a_loop_that_waits_for_a_timer() -> None:
+    async def main() -> list[str]:
+        loop, seen = asyncio.get_running_loop(), []
+        near, far = socket.socketpair()
+        with near, far:
+            loop.add_reader(near, lambda: seen.append(f"{near.recv(10)!r} at {loop.time()}"))
+            loop.call_later(1, far.send, b"x")
+            await asyncio.sleep(2)
+            loop.remove_reader(near)
+        return seen
+
+    assert run_in_virtual_time(main()) == ["b'x' at 1.0"]
 
 
 def test_a_deadlock_is_an_error() -> None:

@@ -192,6 +192,20 @@ async def test_there_is_room_for_two_minutes_of_audio() -> None:
 
 
 @virtually
+async def test_exactly_two_minutes_leave_no_room() -> None:
+    delivery = made()
+    for seconds in (60, 1, 60):
+        delivery.put(audio(seconds))
+    reader = aiter(delivery)
+    delivery.put(audio(59))
+    await anext(reader)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(delivery.room(), 1)
+    await anext(reader)
+    await asyncio.wait_for(delivery.room(), 1)
+
+
+@virtually
 async def test_other_events_take_no_room_and_are_never_held_up() -> None:
     delivery = made()
     for _ in range(5_000):
