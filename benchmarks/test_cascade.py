@@ -1,11 +1,15 @@
 """A cascade of scripted stages on the real clock, against the ideal critical path of each turn.
 
-The stages only wait, so whatever comes on top of the ideal is the cascade, the event loop and the operating system's
-timers. The same chain of waits without a cascade (`floor`) shows how much of it is the timers alone.
+The stages only wait. Each writes down how long its waits really took, and the sender how late its frames were: the
+ideal of a turn is computed from those, so what comes on top is the cascade and the event loop. `nominal` is above the
+ideal of the waits that were asked for; the same chain of waits without a cascade (`floor`) shows how much of that is
+the operating system's timers.
 """
 
 import asyncio
+import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -23,32 +27,34 @@ SILENCE_S, EAGER_S = 0.2, 0.04
 STT_S, LLM_S, TTS_S = 0.12, 0.08, 0.05
 """From a mark to its text, from the question to the first clause, from the clause to its audio."""
 SPOKEN_FRAMES, QUIET_FRAMES = 20, 40
+PERIOD = SPOKEN_FRAMES + QUIET_FRAMES
+SILENCE_FRAMES, EAGER_FRAMES = round(SILENCE_S / FRAME_S), round(EAGER_S / FRAME_S)
 LOUD, QUIET = (sample * (PCM_16K.size(20) // 2) for sample in (b"\x00\x20", b"\x00\x00"))
 
-IDEAL_S = {
-    "none": SILENCE_S + STT_S + LLM_S + TTS_S,
-    "transcript": max(SILENCE_S, EAGER_S + STT_S) + LLM_S + TTS_S,
-    "reply": max(SILENCE_S, EAGER_S + STT_S + LLM_S + TTS_S),
+IDEAL_S: dict[str, Callable[[float, float, float, float, float], float]] = {
+    "none": lambda silence, eager, stt, llm, tts: silence + stt + llm + tts,
+    "transcript": lambda silence, eager, stt, llm, tts: max(silence, eager + stt) + llm + tts,
+    "reply": lambda silence, eager, stt, llm, tts: max(silence, eager + stt + llm + tts),
 }
-"""From the last sample of speech to the first audio, by what is done during the silence."""
+"""Seconds from the last sample of speech to the first audio, by what is done during the silence."""
+NOMINAL = (SILENCE_S, EAGER_S, STT_S, LLM_S, TTS_S)
 
 
 @dataclass(slots=True)
 class Overheads:
-    """Seconds above the ideal, a turn each; and how late frames were sent."""
+    """Seconds above the ideal, a turn each: of the waits as they were, and as they were asked for."""
 
     turns: list[float]
-    lateness: list[float]
+    nominal: list[float]
 
 
 async def _converse(speculate: str, turns: int, offset_s: float = 0.0) -> Overheads:
     """A session in real time: each turn 0.4 s of speech and 0.8 s of silence, on absolute deadlines."""
-    backend = CascadeBackend(
-        stt=ScriptedRecogniser(["hello"], final_s=STT_S),
-        llm=ScriptedModel(["Hi."], first_s=LLM_S),
-        tts=ScriptedVoice(first_s=TTS_S, character_ms=20),
-        detector=EnergyDetector(frame_ms=20, eager_ms=40),
-    )
+    stt = ScriptedRecogniser(["hello"], final_s=STT_S)
+    llm = ScriptedModel(["Hi."], first_s=LLM_S)
+    tts = ScriptedVoice(first_s=TTS_S, character_ms=20)
+    detector = EnergyDetector(frame_ms=20, eager_ms=40)
+    backend = CascadeBackend(stt=stt, llm=llm, tts=tts, detector=detector)
     clock = time.monotonic
     async with connect(
         backend, input_format=PCM_16K, turns={"silence_ms": round(SILENCE_S * 1000)}, speculate=speculate
@@ -65,19 +71,29 @@ async def _converse(speculate: str, turns: int, offset_s: float = 0.0) -> Overhe
 
         listener = asyncio.create_task(listen())
         began = clock() + offset_s
-        ends, lateness = [], []
-        for number in range(turns * (SPOKEN_FRAMES + QUIET_FRAMES)):
+        ends, late = [], []
+        for number in range(turns * PERIOD):
             due = began + (number + 1) * FRAME_S
             await asyncio.sleep(due - clock())
-            lateness.append(clock() - due)
-            place = number % (SPOKEN_FRAMES + QUIET_FRAMES)
+            late.append(clock() - due)
+            place = number % PERIOD
             if place == SPOKEN_FRAMES - 1:
                 ends.append(due)
             await session.send(SendAudio(pcm=LOUD if place < SPOKEN_FRAMES else QUIET))
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
     assert len(heard) == turns, f"each turn is answered once: {len(heard)} of {turns}"
-    return Overheads([at - end - IDEAL_S[speculate] for at, end in zip(heard, ends, strict=True)], lateness)
+    took = [at - end for at, end in zip(heard, ends, strict=True)]
+    waits = zip(stt.waited, llm.waited, tts.waited, strict=True)
+    silences = (late[turn * PERIOD + SPOKEN_FRAMES - 1 :] for turn in range(turns))
+    ideals = [
+        IDEAL_S[speculate](SILENCE_S + frames[SILENCE_FRAMES], EAGER_S + frames[EAGER_FRAMES], *wait)
+        for frames, wait in zip(silences, waits, strict=True)
+    ]
+    return Overheads(
+        [total - ideal for total, ideal in zip(took, ideals, strict=True)],
+        [total - IDEAL_S[speculate](*NOMINAL) for total in took],
+    )
 
 
 @pytest.mark.parametrize("speculate", IDEAL_S)
@@ -85,6 +101,7 @@ def test_overhead_above_the_ideal(record, speculate: str) -> None:
     found = asyncio.run(_converse(speculate, 40))
     assert min(found.turns) > -0.001, "nothing is faster than the ideal"
     record(found.turns)
+    print(f"nominal: p50 {statistics.median(found.nominal) * 1000:.2f} ms")
 
 
 async def _waits(turns: int) -> list[float]:
@@ -94,7 +111,7 @@ async def _waits(turns: int) -> list[float]:
         began = clock()
         for wait in (SILENCE_S, STT_S, LLM_S, TTS_S):
             await asyncio.sleep(wait)
-        found.append(clock() - began - IDEAL_S["none"])
+        found.append(clock() - began - IDEAL_S["none"](*NOMINAL))
     return found
 
 

@@ -98,9 +98,9 @@ class Reply:
         clauses: asyncio.Queue[str | Flush | None] = asyncio.Queue(_CLAUSES_AHEAD)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._think(clauses), name="reply: model")
                 if self._tts is not None:
                     tasks.create_task(self._speak(self._tts, clauses), name="reply: voice")
+                await self._think(clauses)
         except BaseExceptionGroup as group:
             error = group.exceptions[0]
             raise error from error.__cause__

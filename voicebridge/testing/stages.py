@@ -40,6 +40,8 @@ class _Scripted:
         self._warm_s = warm_s
         self.config: SessionConfig | None = None
         self.closed = 0
+        self.waited: list[float] = []
+        """Seconds that each wait of its work really took. On the real clock that is more than the script says."""
 
     def configure(self, config: SessionConfig) -> None:
         """Remember the settings."""
@@ -48,6 +50,12 @@ class _Scripted:
     async def warm(self) -> None:
         """Take `warm_s`."""
         await asyncio.sleep(self._warm_s)
+
+    async def _wait(self, seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await asyncio.sleep(seconds)
+        self.waited.append(clock() - began)
 
     async def aclose(self) -> None:
         """Count."""
@@ -89,7 +97,7 @@ class ScriptedRecogniser(_Scripted):
             self.marks.append(piece)
             text = self._texts[min(self.utterance, len(self._texts) - 1)]
             if piece.wanted:
-                await asyncio.sleep(self._final_s)
+                await self._wait(self._final_s)
                 if error := self._fails.pop(self.utterance, None):
                     raise error
                 yield Transcript(text, final=True, mark=piece.n)
@@ -130,7 +138,7 @@ class ScriptedModel(_Scripted):
         wait = self._first_s
         try:
             for piece in pieces:
-                await asyncio.sleep(wait)
+                await self._wait(wait)
                 if isinstance(piece, Exception):
                     raise piece
                 yield piece
@@ -167,6 +175,6 @@ class ScriptedVoice(_Scripted):
             if isinstance(clause, Flush):
                 continue
             self.spoken.append(clause)
-            await asyncio.sleep(self._first_s)
+            await self._wait(self._first_s)
             samples = self.traits.format.size(len(clause) * self._character_ms) // 2
             yield Speech(b"\x00\x20" * samples, clause)

@@ -1,9 +1,9 @@
 """A user who speaks to a session at the pace of real time, and writes down what comes back.
 
-    async with scripted_conversation(llm=ScriptedModel(["Hello!"])) as user:
-        last_sample_at = await user.speak(1000)
-        audio = await user.until(OutputAudio)
-        assert audio.at - last_sample_at == pytest.approx(0.2)
+async with scripted_conversation(llm=ScriptedModel(["Hello!"])) as user:
+    last_sample_at = await user.speak(1000)
+    audio = await user.until(OutputAudio)
+    assert audio.at - last_sample_at == pytest.approx(0.2)
 """
 
 from __future__ import annotations
