@@ -40,6 +40,7 @@ def test_known_sizes() -> None:
     assert DOOR_FORMAT.ms(960) == 20.0
     assert DOOR_FORMAT.ms(1) == pytest.approx(1000 / 48_000)
     assert AudioFormat(encoding="ulaw", rate=8_000).size(20) == 160
+    assert AudioFormat(encoding="alaw", rate=8_000, channels=2).size(20) == 320
     assert AudioFormat(rate=48_000, channels=2).size(10) == 1920
     assert AudioFormat(rate=44_100).size(0.99 / 44.1) == 0
     assert AudioFormat(rate=44_100).size(1.99 / 44.1) == 2
