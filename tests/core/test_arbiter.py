@@ -99,6 +99,16 @@ def test_the_last_call_need_not_be_the_one_that_wants_an_answer() -> None:
     assert arbiter.answer_call("b", "c2", respond=False) == Request(cause="tool", answers=("c1",))
 
 
+def test_the_next_calls_of_a_response_are_answered_by_themselves() -> None:
+    arbiter = Arbiter()
+    arbiter.open_call("a", "r1")
+    assert arbiter.answer_call("a", "c1", respond=True) == Request(cause="tool", answers=("c1",))
+    arbiter.open_call("b", "r1")
+    assert arbiter.answer_call("b", "c2", respond=False) is None
+    arbiter.open_call("c", "r1")
+    assert arbiter.answer_call("c", "c3", respond=True) == Request(cause="tool", answers=("c3",))
+
+
 def test_results_that_nobody_wants_answered() -> None:
     arbiter = Arbiter()
     arbiter.open_call("a")
@@ -137,6 +147,10 @@ def test_withdrawing_keeps_calls_open_and_forgets_who_wanted_an_answer() -> None
 # The user's floor
 
 TOOL = Request(cause="tool", answers=("c9",))
+
+
+def test_at_first_nobody_speaks() -> None:
+    assert Arbiter().ask(TOOL) == TOOL
 
 
 def test_an_answer_to_tools_waits_while_the_user_speaks() -> None:
