@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .onnx import session, stoppable
 from .recogniser import Decoded, Hints, Recogniser
 from .utterance import RATE
-from .vocabulary import END, START, Vocabulary
+from .vocabulary import END, START, Vocabulary, repeats_itself
 from .weights import Weights, installed_folder
 from .worker import Stop, Stopped, Worker
 
@@ -29,8 +29,10 @@ _HEADS, _HEAD_SIZE = 8, 36
 _TOKENS_PER_S = 6.5
 """Nobody speaks faster. A decoder that writes more repeats itself."""
 _FEWEST_TOKENS = 8
-_SHORTEST = 1_600
-"""Samples that its encoder needs at least, rounded up."""
+import os
+
+_SILENCE_AFTER = RATE * 400 // 1000
+"""Samples of silence put behind the audio. Without them it often mishears a last word that is followed by little."""
 
 
 class Moonshine:
@@ -71,15 +73,15 @@ class Moonshine:
         Raises:
             Stopped: `stop` was set.
         """
-        if len(samples) < _SHORTEST:
-            samples = np.concatenate([samples, np.zeros(_SHORTEST - len(samples), np.float32)])
         limit = max(_FEWEST_TOKENS, int(len(samples) / RATE * _TOKENS_PER_S) + 2)
+        samples = np.concatenate([samples, np.zeros(_SILENCE_AFTER, np.float32)])
         with stoppable(stop) as options:
             states = self._encode(samples, options)
             tokens = self._decode(states, draft[: limit - 1], limit, options, stop)
-        complete = tokens[-1] == END
-        kept = tuple(tokens[:-1] if complete else tokens)
-        return Decoded(self._words.text(kept), kept, complete)
+        ended = tokens[-1] == END
+        kept = tuple(tokens[:-1] if ended else tokens)
+        text = self._words.text(kept)
+        return Decoded(text, kept, complete=ended and not repeats_itself(text))
 
     def _encode(self, samples: NDArray[np.float32], options: Any) -> Any:
         feed = {"input_values": samples[None], "attention_mask": np.ones((1, len(samples)), np.int64)}

@@ -160,6 +160,18 @@ class _Piece:
     decoded: Decoded | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A mark, and what it asks about."""
+
+    piece: _Piece
+    mark: Mark
+    end: int
+    """The sample of the piece up to which it asks."""
+    used: int
+    """Samples heard, to be reported with the answer."""
+
+
 class _Listening:
     """One stream of audio being transcribed."""
 
@@ -167,7 +179,7 @@ class _Listening:
         self._run_model, self._interim_wanted = decode, interim
         self.outputs: asyncio.Queue[Transcript | Usage | None] = asyncio.Queue()
         self._piece = _Piece(Utterance(), [])
-        self._marks: deque[tuple[_Piece, Mark, int]] = deque()
+        self._marks: deque[_Asked] = deque()
         self._interim: asyncio.Task[None] | None = None
         self._wait_samples = _INTERIM_AFTER
         self._news = asyncio.Event()
@@ -213,10 +225,13 @@ class _Listening:
         return self._piece.audio.end - self._piece.audio.begin
 
     def _take_mark(self, mark: Mark) -> None:
-        if mark.wanted:
-            self._marks.append((self._piece, mark, self._piece.audio.end))
+        end = self._piece.audio.end
         if mark.fresh:
-            self._unreported += self._piece.audio.end
+            self._unreported += end
+        if mark.wanted:
+            used, self._unreported = (self._unreported, 0) if mark.fresh else (0, self._unreported)
+            self._marks.append(_Asked(self._piece, mark, end, used))
+        if mark.fresh:
             self._piece = _Piece(Utterance(), [])
         if self._interim is not None:
             self._interim.cancel()
@@ -224,7 +239,7 @@ class _Listening:
     async def _write(self) -> None:
         while True:
             if self._marks:
-                await self._answer(*self._marks[0])
+                await self._answer(self._marks[0])
                 self._marks.popleft()
             elif self._held > _LONGEST:
                 await self._shorten(self._piece, self._piece.audio.end)
@@ -235,21 +250,21 @@ class _Listening:
                 await self._news.wait()
             self._room.set()
 
-    async def _answer(self, piece: _Piece, mark: Mark, end: int) -> None:
-        """Tell the final text of an utterance up to a sample."""
-        await self._shorten(piece, end)
-        span = piece.audio.speech(end)
+    async def _answer(self, asked: _Asked) -> None:
+        """Tell the final text of an utterance up to a mark."""
+        piece = asked.piece
+        await self._shorten(piece, asked.end)
+        span = piece.audio.speech(asked.end)
         if span is None:
             text = ""
         elif piece.span is not None and piece.decoded and piece.span.says_all_of(span):
             text = piece.decoded.text
         else:
             text = (await self._decode(piece, span, urgent=True)).text
-        if mark.fresh and self._unreported:
-            self.outputs.put_nowait(Usage({"audio_s": self._unreported / RATE}))
-            self._unreported = 0
+        if asked.used:
+            self.outputs.put_nowait(Usage({"audio_s": asked.used / RATE}))
         said = " ".join(filter(None, (*piece.done, text)))
-        self.outputs.put_nowait(Transcript(said, final=True, mark=mark.n))
+        self.outputs.put_nowait(Transcript(said, final=True, mark=asked.mark.n))
 
     async def _shorten(self, piece: _Piece, end: int) -> None:
         """Cut off and transcribe the beginning of an utterance until the rest, up to a sample, is short enough."""

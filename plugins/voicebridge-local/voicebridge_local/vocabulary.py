@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["END", "START", "Vocabulary"]
+__all__ = ["END", "START", "Vocabulary", "repeats_itself"]
 
 START, END = 1, 2
 _FIRST_PIECE = 3
 """Tokens before it (unknown, start, end) have no text."""
+_REPEATED_WORDS = 4
+"""People seldom say so many words twice in a row; recognisers that lose their place do."""
 _SPACE = "▁".encode()
 
 
@@ -41,3 +44,13 @@ class Vocabulary:
         pieces = (self._pieces[token] for token in tokens if _FIRST_PIECE <= token < len(self._pieces))
         joined = b"".join(piece for piece in pieces if not piece.startswith(b"<<"))
         return joined.replace(_SPACE, b" ").decode("utf-8", "replace").strip()
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether four or more words come twice, one right after the other."""
+    words = re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.lower())
+    return any(
+        words[at : at + size] == words[at + size : at + 2 * size]
+        for size in range(_REPEATED_WORDS, len(words) // 2 + 1)
+        for at in range(len(words) - 2 * size + 1)
+    )
