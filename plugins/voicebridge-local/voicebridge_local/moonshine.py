@@ -29,8 +29,6 @@ _HEADS, _HEAD_SIZE = 8, 36
 _TOKENS_PER_S = 6.5
 """Nobody speaks faster. A decoder that writes more repeats itself."""
 _FEWEST_TOKENS = 8
-import os
-
 _SILENCE_AFTER = RATE * 400 // 1000
 """Samples of silence put behind the audio. Without them it often mishears a last word that is followed by little."""
 
