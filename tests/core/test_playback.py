@@ -251,6 +251,16 @@ def test_times_that_come_with_later_pieces() -> None:
     assert playback.text_until(800) == "Hello, you"
 
 
+def test_times_of_later_pieces_count_from_their_own_first_sample() -> None:
+    playback = spoken((1000, "So."))
+    playback.add(500, " Hello you there", [Word("Hello", 0, 400)])
+    playback.add(500, "", [Word("you", 100, 300), Word("there", 300, 400)])
+    assert playback.text_until(1799) == "So. Hello"
+    assert playback.text_until(1800) == "So. Hello you"
+    assert playback.text_until(1899) == "So. Hello you"
+    assert playback.text_until(1900) == "So. Hello you there", "silence follows the last word"
+
+
 def test_times_of_characters() -> None:
     playback = ResponsePlayback()
     playback.add(500, "ab cd", [Word(char, at * 100, at * 100 + 100) for at, char in enumerate("ab cd")])
