@@ -150,7 +150,7 @@ def test_of_a_hook_that_fails_halfway_nothing_counts(install: Any) -> None:
 
         @hookimpl
         def register_stages(register):
-            register("llm", "heron/think", lambda: None, About(summary=""))
+            register("llm", "heron/think", lambda model: None, About(summary=""))
             raise RuntimeError("halfway")
     """
     install("waders", source)

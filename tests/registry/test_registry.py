@@ -43,15 +43,19 @@ class Zoo:
     @hookimpl
     def register_stages(self, register: Any) -> None:
         about = About(summary="")
-        register("stt", "vendor/ears", lambda: _stage("ears"), about)
-        register("tts", "vendor/voice", lambda: _stage("voice"), about)
-        register("stt", "both/ways", lambda: _stage("heard"), about)
-        register("tts", "both/ways", lambda: _stage("spoken"), about)
-        register("tts", "picky/voice", lambda: _stage("voice"), about)
-        register("tts", "vendor/mute", lambda: print, about)
+        register("stt", "vendor/ears", lambda model: _stage("ears"), about)
+        register("tts", "vendor/voice", lambda model: _stage("voice"), about)
+        register("stt", "both/ways", lambda model: _stage("heard"), about)
+        register("tts", "both/ways", lambda model: _stage("spoken"), about)
+        register("tts", "picky/voice", lambda model: _stage("voice"), about)
+        register("tts", "vendor/mute", lambda model: print, about)
         register("llm", "vendor/faulty", _raiser(OSError("no weights")), about)
-        register("tts", "faulty/voice", lambda: _stage("voice"), about)
-        register("llm", "heavy/mind", lambda: _stage("mind"), About(summary="", requires=("not_here",), extra="local"))
+        register("tts", "faulty/voice", lambda model: _stage("voice"), about)
+        heavy = About(summary="", requires=("not_here",), extra="local")
+        register("llm", "heavy/mind", lambda model: _stage("mind"), heavy)
+        register("llm", "brain", lambda model: _stage(f"mind {model}"), about)
+        register("llm", "brain/special", lambda model: _stage(f"special mind {model}"), about)
+        register("llm", "picky", _raiser(ConfigError("No such mind.")), about)
 
     @hookimpl
     def register_commands(self, register: Any) -> None:
@@ -99,6 +103,28 @@ def test_each_stage_is_made_anew_by_seat_and_name(zoo: Registry) -> None:
     assert [stage.name for stage in made] == ["heard", "spoken", "ears"]
     assert zoo.stage("stt", "both/ways") is not made[0]
     assert zoo.stage_row("tts", "both/ways").seat == "tts"
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("brain", "mind None"),
+        ("brain/x", "mind x"),
+        ("brain/x/y", "mind x/y"),
+        ("brain/special", "special mind None"),
+        ("brain/special/x", "mind special/x"),
+    ],
+)
+def test_a_vendor_s_stage_gets_the_model(zoo: Registry, name: str, made: str) -> None:
+    stage: Any = zoo.stage("llm", name)
+    assert stage.name == made
+
+
+def test_a_stage_s_factory_that_refuses_a_model_speaks_for_itself(zoo: Registry) -> None:
+    with pytest.raises(ConfigError, match=r"No such mind\."):
+        zoo.stage("llm", "picky/other")
+    with pytest.raises(BackendNotFound, match="'picky/voice' is a text-to-speech stage, not a language model stage"):
+        zoo.stage("llm", "picky/voice")
 
 
 def test_a_command_is_loaded(zoo: Registry) -> None:
@@ -208,7 +234,7 @@ def test_a_stage_of_the_same_name_hides_no_failure(zoo: Registry) -> None:
 def test_the_listing_is_sorted_by_name_and_seat(zoo: Registry) -> None:
     listing = zoo.rows()
     assert [row.name for row in listing.backends] == sorted(row.name for row in listing.backends)
-    assert [row.seat for row in listing.stages] == ["stt", "stt", "llm", "llm", *["tts"] * 5]
+    assert [row.seat for row in listing.stages] == ["stt", "stt", *["llm"] * 5, *["tts"] * 5]
     assert [row.name for row in listing.commands] == ["feed"]
 
 

@@ -28,7 +28,7 @@ def register_backends(register: RegisterBackend) -> None:
 
 @hookspec
 def register_stages(register: RegisterStage) -> None:
-    """Call `register(seat, name, factory, about)` for each stage of a cascade; `factory()` makes one for a session."""
+    """Call `register(seat, name, factory, about)` for each stage of a cascade; `factory(model)` makes one a session."""
 
 
 @hookspec

@@ -59,7 +59,7 @@ class Desk:
         row = BackendRow(name=name, factory=factory, about=about, plugin=self.plugin, distribution=self.distribution)
         self._add("backend", row)
 
-    def stage(self, seat: Seat, name: str, factory: Callable[[], Stage], about: About) -> None:
+    def stage(self, seat: Seat, name: str, factory: Callable[[str | None], Stage], about: About) -> None:
         """What `register_stages` hands to plugins."""
         if seat not in SEATS:
             raise ConfigError(f"A cascade has no seat {seat!r}: the seats are {', '.join(get_args(Seat))}.")

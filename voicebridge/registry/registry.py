@@ -19,12 +19,12 @@ from .shelf import Gate, Shelf
 if TYPE_CHECKING:
     import typer
 
-__all__ = ["Registry", "registry", "use_registry"]
+__all__ = ["METHODS", "Registry", "registry", "use_registry"]
 
 ALLOW_VARIABLE = "VOICEBRIDGE_PLUGINS"
 BLOCK_VARIABLE = "VOICEBRIDGE_BLOCK_PLUGINS"
 
-_METHOD: dict[Seat, str] = {"stt": "listen", "detector": "push", "llm": "respond", "tts": "speak"}
+METHODS: dict[Seat, str] = {"stt": "listen", "detector": "push", "llm": "respond", "tts": "speak"}
 """What a stage must be able to do to sit there."""
 
 _T = TypeVar("_T")
@@ -64,17 +64,7 @@ class Registry:
             ConfigError: its factory refuses the model.
         """
         row = self.backend_row(name, model)
-        rest = model if row.name == name else None
-        try:
-            made = self._make(row, lambda: row.factory(rest))
-        except (MissingExtra, BrokenPlugin):
-            raise
-        except ConfigError as error:
-            # The vendor has no such model, but may have a stage of that name.
-            if rest is None or not misses.elsewhere(self._filled(), "backend", f"{name}/{rest}"):
-                raise
-            raise misses.unknown(self._filled(), "backend", f"{name}/{rest}") from error
-        return _with_method(row, made, "connect")
+        return self._model_of(row, row.factory, "backend", _whole(name, model), "connect")
 
     def backend_row(self, name: str, model: str | None = None) -> BackendRow:
         """The row that `backend` would use.
@@ -83,23 +73,21 @@ class Registry:
             BackendNotFound: nothing has that name, or its plugin is blocked.
             BrokenPlugin: its plugin failed to load.
         """
-        whole = name if model is None else f"{name}/{model}"
-        shelf = self._filled()
-        row = shelf.rows.get(("backend", whole)) or shelf.rows.get(("backend", name))
-        if not isinstance(row, BackendRow):
-            raise misses.unknown(shelf, "backend", whole)
+        row = self._row("backend", _whole(name, model))
+        assert isinstance(row, BackendRow)
         return row
 
     def stage(self, seat: Seat, name: str) -> Stage:
-        """Make a stage for one session.
+        """Make a stage for one session. Rows are found as those of backends are.
 
         Raises:
             BackendNotFound: no stage of that seat has that name, or its plugin is blocked.
             MissingExtra: its packages are not installed.
             BrokenPlugin: its plugin failed to load, or failed to make it.
+            ConfigError: its factory refuses the model.
         """
         row = self.stage_row(seat, name)
-        return _with_method(row, self._make(row, row.factory), _METHOD[seat])
+        return self._model_of(row, row.factory, seat, name, METHODS[seat])
 
     def stage_row(self, seat: Seat, name: str) -> StageRow:
         """What is known of a stage, without making it.
@@ -110,10 +98,8 @@ class Registry:
         """
         if seat not in SEATS:
             raise ConfigError(f"A cascade has no seat {seat!r}: the seats are {', '.join(SEATS)}.")
-        shelf = self._filled()
-        row = shelf.rows.get((seat, name))
-        if not isinstance(row, StageRow):
-            raise misses.unknown(shelf, seat, name)
+        row = self._row(seat, name)
+        assert isinstance(row, StageRow)
         return row
 
     def command(self, name: str) -> typer.Typer:
@@ -154,6 +140,31 @@ class Registry:
             shelf = self._filled().copy()
             shelf.join(plugin, name or str(getattr(plugin, "__name__", type(plugin).__name__)))
             self._shelf = shelf
+
+    def _row(self, kind: str, whole: str) -> Row:
+        """The row named so, else the one named by what stands before the first slash."""
+        shelf = self._filled()
+        row = shelf.rows.get((kind, whole)) or shelf.rows.get((kind, whole.partition("/")[0]))
+        if row is None:
+            raise misses.unknown(shelf, kind, whole)
+        return row
+
+    def _model_of(self, row: Row, factory: Callable[[str | None], _T], kind: str, whole: str, method: str) -> _T:
+        """What the row makes of `whole`, if it has the method that its kind needs."""
+        model = None if row.name == whole else whole.removeprefix(f"{row.name}/")
+        try:
+            made = self._make(row, lambda: factory(model))
+        except (MissingExtra, BrokenPlugin):
+            raise
+        except ConfigError as error:
+            # The vendor has no such model, but may have something else of that name.
+            if model is None or not misses.elsewhere(self._filled(), kind, whole):
+                raise
+            raise misses.unknown(self._filled(), kind, whole) from error
+        # Told here, with the plugin's name, it is a clear mistake; found in the middle of a session, it is a riddle.
+        if not callable(getattr(made, method, None)):
+            raise misses.failed(row, TypeError(f"{type(made).__name__} has no method {method}"))
+        return made
 
     def _make(self, row: Row, factory: Callable[[], _T]) -> _T:
         lacking = row.about.missing()
@@ -208,11 +219,8 @@ def use_registry(replacement: Registry | None) -> Registry | None:
         return before
 
 
-def _with_method(row: Row, made: _T, method: str) -> _T:
-    # Told here, with the plugin's name, it is a clear mistake; found in the middle of a session, it is a riddle.
-    if not callable(getattr(made, method, None)):
-        raise misses.failed(row, TypeError(f"{type(made).__name__} has no method {method}"))
-    return made
+def _whole(name: str, model: str | None) -> str:
+    return name if model is None else f"{name}/{model}"
 
 
 def _gate(allow: Iterable[str] | None, block: Iterable[str]) -> Gate:

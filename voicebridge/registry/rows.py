@@ -85,7 +85,9 @@ class StageRow:
 
     seat: Seat
     name: str
-    factory: Callable[[], Stage]
+    """`vendor`, or `vendor/model` where only that one exists."""
+    factory: Callable[[str | None], Stage]
+    """As of a backend. Makes a stage for one session."""
     about: About
     plugin: str
     distribution: str = ""
@@ -163,7 +165,7 @@ class RegisterBackend(Protocol):
 class RegisterStage(Protocol):
     """The callback of `register_stages`."""
 
-    def __call__(self, seat: Seat, name: str, factory: Callable[[], Stage], about: About) -> None: ...
+    def __call__(self, seat: Seat, name: str, factory: Callable[[str | None], Stage], about: About) -> None: ...
 
 
 class RegisterCommands(Protocol):

@@ -103,7 +103,7 @@ def register_backends(register: Any) -> None:
 
 @hookimpl
 def register_stages(register: Any) -> None:
-    register("tts", "scripted/unwarmed", _Unwarmed, About(summary="Has no weights"))
+    register("tts", "scripted/unwarmed", lambda model: _Unwarmed(), About(summary="Has no weights"))
 
 
 @hookimpl

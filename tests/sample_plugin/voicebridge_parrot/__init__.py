@@ -19,7 +19,7 @@ def _backend(model: str | None) -> Backend:
     return ParrotBackend(model or "grey")
 
 
-def _repeat() -> LanguageModel:
+def _repeat(model: str | None) -> LanguageModel:
     from .stage import Repeat
 
     return Repeat()
