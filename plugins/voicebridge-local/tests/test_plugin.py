@@ -52,8 +52,8 @@ def test_each_says_what_it_is(desk: Desk) -> None:
 
 def test_each_stage_sits_in_its_seat(desk: Desk) -> None:
     for row in stages(desk):
-        stage = row.factory()
-        assert stage is not row.factory(), "a stage serves one session"
+        stage = row.factory(None)
+        assert stage is not row.factory(None), "a stage serves one session"
         assert (
             type(stage.traits).__name__
             == {  # type: ignore[attr-defined]

@@ -37,8 +37,8 @@ def register_stages(register: RegisterStage) -> None:
         register(model.seat, model.name, _maker(model.factory), model.about)
 
 
-def _maker(factory: str) -> Callable[[], Stage]:
-    def make() -> Stage:
+def _maker(factory: str) -> Callable[[str | None], Stage]:
+    def make(model: str | None) -> Stage:
         module, _, function = factory.partition(":")
         stage: Stage = getattr(import_module(f".{module}", __name__), function)()
         return stage
