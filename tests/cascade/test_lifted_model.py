@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -15,9 +16,10 @@ from langchain_core.runnables import RunnableLambda
 
 import voicebridge
 from voicebridge.cascade.lifted_model import LiftedModel
+from voicebridge.cascade.lifted_voice import LiftedRecogniser
 from voicebridge.contract.events import OutputAudio, OutputText, ResponseEnded, ToolCall, UsageReported
 from voicebridge.contract.items import Item, MessageItem
-from voicebridge.contract.stages import Prompt, ToolRequest, Usage
+from voicebridge.contract.stages import Mark, Prompt, ToolRequest, Usage
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedRecogniser
 from voicebridge.testing.user import scripted_conversation
@@ -101,6 +103,36 @@ async def test_what_is_not_async_runs_in_a_thread() -> None:
     main = threading.current_thread().name
     assert await threads(name) != [main]
     assert await threads(names) != [main]
+
+
+def test_one_that_hangs_keeps_the_program_from_nothing() -> None:
+    never = threading.Event()
+
+    def hangs(words: str) -> str:
+        never.wait()
+        return "late"
+
+    def hangs_between(words: str) -> Iterator[str]:
+        yield "soon"
+        yield hangs(words)
+
+    async def hear(text: str) -> list[Any]:
+        async def audio() -> AsyncIterator[bytes | Mark]:
+            yield Mark(1)
+
+        return [output async for output in LiftedRecogniser(lambda pcm: hangs(text)).listen(audio())]
+
+    async def main() -> None:
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in (answers(hangs), answers(hangs_between), hear(""))]
+        await asyncio.wait(tasks, timeout=0.05)
+        assert not any(task.done() for task in tasks)
+
+    asyncio.run(main())  # comes back, though the threads wait for ever
+    waiting = [thread for thread in threading.enumerate() if thread.name == "voicebridge stage"]
+    assert len(waiting) == 3
+    never.set()
+    for thread in waiting:
+        thread.join()
 
 
 async def test_tool_requests_and_usage_pass_through() -> None:
@@ -209,8 +241,6 @@ def test_interrupting_closes_the_agents_generator() -> None:
     closed: list[str] = []
 
     async def agent(words: str) -> AsyncIterator[str]:
-        import asyncio
-
         try:
             yield "Well, this takes a while. "
             await asyncio.sleep(100)

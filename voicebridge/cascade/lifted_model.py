@@ -6,7 +6,6 @@ It may act or remember, so it is never asked on a guess (its traits say `unsafe`
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.items import MessageItem
 from voicebridge.contract.stages import LanguageModelTraits, Prompt, ToolRequest, Usage
+from voicebridge.transport.thread import in_thread
 
 if TYPE_CHECKING:
     from voicebridge.contract.config import SessionConfig
@@ -23,6 +23,7 @@ __all__ = ["LiftedModel", "messages"]
 
 _MESSAGE_FIELDS = ("messages", "chat_history", "history")
 _DONE = object()
+_THREAD = "voicebridge stage"
 
 
 class LiftedModel:
@@ -102,7 +103,7 @@ def _runner(model: Any) -> Callable[[Any], Any]:
 async def _call(call: Callable[[Any], Any], given: Any) -> AsyncGenerator[Any]:
     inner = call if inspect.isroutine(call) else type(call).__call__
     is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
-    result = call(given) if is_async else await asyncio.to_thread(call, given)
+    result = call(given) if is_async else await in_thread(lambda: call(given), _THREAD)
     if inspect.isawaitable(result):
         result = await result
     async with aclosing(_each(result)) as outputs:
@@ -120,7 +121,7 @@ async def _each(result: Any) -> AsyncGenerator[Any]:
             if hasattr(result, "aclose"):
                 await result.aclose()
     elif isinstance(result, Iterator):
-        while (output := await asyncio.to_thread(next, result, _DONE)) is not _DONE:
+        while (output := await in_thread(lambda: next(result, _DONE), _THREAD)) is not _DONE:
             yield output
     elif result is not None:
         yield result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +16,7 @@ from voicebridge.contract.stages import (
     TextToSpeechTraits,
     Transcript,
 )
+from voicebridge.transport.thread import in_thread
 
 if TYPE_CHECKING:
     from voicebridge.contract.config import SessionConfig
@@ -89,5 +89,6 @@ class LiftedVoice:
 
 async def _run(function: Callable[[Given], Result | Awaitable[Result]], given: Given) -> Result:
     inner = function if inspect.isroutine(function) else type(function).__call__
-    result = function(given) if inspect.iscoroutinefunction(inner) else await asyncio.to_thread(function, given)
+    is_async = inspect.iscoroutinefunction(inner)
+    result = function(given) if is_async else await in_thread(lambda: function(given), "voicebridge stage")
     return await result if inspect.isawaitable(result) else result

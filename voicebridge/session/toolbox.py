@@ -9,11 +9,8 @@ model can read, because it is the model that can do something about it.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import inspect
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -25,6 +22,7 @@ from voicebridge.contract.commands import SendToolResult
 from voicebridge.contract.config import Tool
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.events import ToolCall
+from voicebridge.transport.thread import in_thread
 
 __all__ = ["Toolbox"]
 
@@ -148,41 +146,8 @@ def _tool(name: str, function: _Function) -> Tool:
 async def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     if inspect.iscoroutinefunction(function):
         return await function(**arguments)
-    result = await _in_thread(lambda: function(**arguments))
+    result = await in_thread(lambda: function(**arguments), "voicebridge tool")
     return await result if inspect.isawaitable(result) else result
-
-
-async def _in_thread(call: Callable[[], Any]) -> Any:
-    """Like `asyncio.to_thread`, in a daemon thread: a function that hangs does not keep the program from ending."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(result: Any, error: Exception | None) -> None:
-        if done.done():  # nobody waits any more
-            return
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
-
-    def work() -> None:
-        result: Any = None
-        error: Exception | None = None
-        try:
-            result = context.run(call)
-        except StopIteration as stopped:  # a future refuses it
-            error = RuntimeError(f"StopIteration: {stopped}")
-        except BaseException as raised:
-            # SystemExit and the like would otherwise end the thread, and the model would wait for ever.
-            error = raised if isinstance(raised, Exception) else RuntimeError(f"{type(raised).__name__}: {raised}")
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            return  # the loop is gone
-
-    threading.Thread(target=work, name="voicebridge tool", daemon=True).start()
-    return await done
 
 
 def _written(result: Any) -> str:
