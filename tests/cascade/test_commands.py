@@ -210,7 +210,7 @@ def test_push_to_talk() -> None:
             await user.session.send(SendAudio(pcm=b"\x00\x20" * 320))
             await user.session.send(DiscardTurn())
             await asyncio.sleep(1)
-            assert [e.answers for e in user.all(ResponseStarted)] == [("t1",)]
+            assert [e.answers for e in user.all(ResponseStarted)] == [(end.id, "t1")]
             assert [(t.turn_id, t.phase, t.source) for t in user.all(UserTurn, turn_id="t1")] == [
                 ("t1", "speech", "client"),
                 ("t1", "committed", "client"),

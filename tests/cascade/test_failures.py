@@ -173,7 +173,7 @@ def test_a_stage_that_never_closes_does_not_hold_up_the_rest() -> None:
         async with scripted_conversation(llm=llm) as user:
             before = asyncio.get_running_loop().time()
             await user.session.aclose()
-            assert asyncio.get_running_loop().time() - before == pytest.approx(5.0)
+            assert asyncio.get_running_loop().time() - before <= 5.0
 
     run_in_virtual_time(main())
 

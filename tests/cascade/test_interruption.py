@@ -114,10 +114,10 @@ def test_a_player_at_another_rate_may_count_a_fraction_less() -> None:
         async with scripted_conversation(llm=ScriptedModel(["Hello."]), tts=ScriptedVoice(character_ms=100)) as user:
             await user.speak(600)
             await user.until(ResponseEnded)
-            await user.session.send(ReportPlayed(response_id="r1", ms=598.9))
-            await user.pause(5000)
+            await user.session.send(ReportPlayed(response_id="r1", ms=575))
+            await user.pause(1000)
             assert not user.all(OutputHeard)
-            await user.session.send(ReportPlayed(response_id="r1", ms=599.9))
+            await user.session.send(ReportPlayed(response_id="r1", ms=585))
             (heard,) = await _heard(user)
             assert (heard.heard_ms, heard.text, heard.basis) == (600, "Hello.", "measured")
 

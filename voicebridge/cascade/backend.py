@@ -14,8 +14,9 @@ from voicebridge.contract.errors import BadOption, Unsupported
 from voicebridge.contract.items import Item
 from voicebridge.registry.rows import SEATS, Seat
 
+from .options import CascadeOptions
 from .seats import Choice, Seats
-from .session import CascadeOptions, CascadeSession
+from .session import CascadeSession
 
 __all__ = ["CascadeBackend"]
 

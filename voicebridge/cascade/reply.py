@@ -7,13 +7,14 @@ through or cancelling throws it away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from voicebridge.contract.stages import Flush, LanguageModel, Prompt, Speech, TextToSpeech, ToolRequest, Usage
 from voicebridge.core.clauses import ClauseSplitter
+
+from .stage_fault import closing, own_cancellation
 
 __all__ = ["Output", "Reply", "ReplyTimes", "StageError"]
 
@@ -64,15 +65,16 @@ class Reply:
         emit: Callable[[Output], None],
         room: Callable[[], Awaitable[None]],
         timeout_s: float,
-        held: bool,
     ) -> None:
         self.prompt = prompt
         self._llm, self._tts = llm, tts
         self._emit, self._room, self._timeout_s = emit, room, timeout_s
-        self._held: list[Output] | None = [] if held else None
-        self._dropped = False
+        self._held: list[Output] | None = []
+        self.dropped = False
+        """Whether it is thrown away."""
         self.spoken = tts is not None
         """Whether it is spoken, or text only."""
+        self._pronounceable = False
         self._clock = asyncio.get_running_loop().time
         self.times = ReplyTimes(self._clock())
         self.work = Work()
@@ -86,7 +88,7 @@ class Reply:
 
     def drop(self) -> None:
         """Let nothing through any more, whatever the stages still make until their tasks are gone."""
-        self._dropped = True
+        self.dropped = True
         self._held = []
 
     async def run(self) -> None:
@@ -104,23 +106,29 @@ class Reply:
         except BaseExceptionGroup as group:
             error = group.exceptions[0]
             raise error from error.__cause__
+        if self.spoken and self._pronounceable and not self.work.speech_bytes:
+            raise StageError("voice") from RuntimeError("it gave no audio")
 
     async def _think(self, clauses: asyncio.Queue[str | Flush | None]) -> None:
         splitter = ClauseSplitter()
-        whole_clauses = self._tts is not None and self._tts.traits.takes == "clauses"
         with _named("language model"):
-            async with asyncio.timeout(self._timeout_s) as deadline, aclosing(self._answer()) as outputs:
+            async with asyncio.timeout(self._timeout_s) as deadline, closing(self._answer()) as outputs:
                 async for output in outputs:
                     deadline.reschedule(None)  # waiting for the voice is not the model's fault
                     if isinstance(output, str):
                         self._note_first("first_token")
                         self.work.characters += len(output)
                         self._pass(output)
-                        await self._hand_over(clauses, splitter.feed(output) if whole_clauses else [output])
+                        await self._hand_over(clauses, output, splitter.feed(output))
+                    elif isinstance(output, ToolRequest):
+                        self._pass(output)
+                    elif isinstance(output, Usage):
+                        self._pass(("llm", output))
                     else:
-                        self._pass(output if isinstance(output, ToolRequest) else ("llm", output))
+                        raise TypeError(f"it gave a {type(output).__name__}")
                     deadline.reschedule(self._clock() + self._timeout_s)
-        await self._hand_over(clauses, [splitter.flush()])
+        rest = splitter.flush()
+        await self._hand_over(clauses, "", [rest] if rest else [])
         if self._tts is not None:
             await clauses.put(None)
 
@@ -128,22 +136,26 @@ class Reply:
         if isinstance(self.prompt, str):
             yield self.prompt
             return
-        outputs: Any = self._llm.respond(self.prompt)
-        async with aclosing(outputs):
+        async with closing(self._llm.respond(self.prompt)) as outputs:
             async for output in outputs:
                 yield output
 
-    async def _hand_over(self, clauses: asyncio.Queue[str | Flush | None], texts: Iterable[str]) -> None:
-        for text in texts if self._tts is not None else ():
-            if text:
-                self._note_first("first_clause")
-                await clauses.put(text)
+    async def _hand_over(self, clauses: asyncio.Queue[str | Flush | None], text: str, ended: list[str]) -> None:
+        """Give the voice what it takes: whole clauses, or the text as it comes and a `Flush` where clauses end."""
+        if self._tts is None:
+            return
+        whole = self._tts.traits.takes == "clauses"
+        if ended:
+            self._note_first("first_clause")
+            self._pronounceable = self._pronounceable or any(char.isalnum() for clause in ended for char in clause)
+        pieces = ended if whole else [piece for piece in (text, Flush() if ended else "") if piece]
+        for piece in pieces:
+            await clauses.put(piece)
 
     async def _speak(self, tts: TextToSpeech, clauses: asyncio.Queue[str | Flush | None]) -> None:
         with _named("voice"):
             async with asyncio.timeout(None) as deadline:
-                outputs: Any = tts.speak(self._clauses_for_voice(clauses, deadline))
-                async with aclosing(outputs):
+                async with closing(tts.speak(self._clauses_for_voice(clauses, deadline))) as outputs:
                     async for output in outputs:
                         if isinstance(output, Speech):
                             self._note_first("first_speech")
@@ -151,8 +163,10 @@ class Reply:
                             self._pass(output)
                             deadline.reschedule(None)  # nor is a slow reader the voice's
                             await self._room()
-                        else:
+                        elif isinstance(output, Usage):
                             self._pass(("tts", output))
+                        else:
+                            raise TypeError(f"it gave a {type(output).__name__}")
                         deadline.reschedule(self._clock() + self._timeout_s)
 
     async def _clauses_for_voice(
@@ -170,7 +184,7 @@ class Reply:
     def _pass(self, output: Output) -> None:
         if isinstance(output, tuple):
             self.work.usages.append(output)
-        if self._dropped:
+        if self.dropped:
             return
         if self._held is None:
             self._emit(output)
@@ -190,15 +204,12 @@ class StageError(Exception):
         super().__init__(seat)
 
 
-class _named:
+@contextmanager
+def _named(seat: str) -> Iterator[None]:
     """Say which seat an error came from."""
-
-    def __init__(self, seat: str) -> None:
-        self._seat = seat
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
-            raise StageError(self._seat) from error
+    try:
+        yield
+    except (Exception, asyncio.CancelledError) as error:
+        if own_cancellation(error):
+            raise
+        raise StageError(seat) from error

@@ -1,22 +1,21 @@
-"""A conversation with a cascade: commands to the ear and the mouth, what they do to events.
+"""A conversation with a cascade: commands down to its two halves, what they do up as events.
 
 what it owns                 from           until
-the stages                   `start`        `aclose` closes each
+the stages                   `start`        closed by `aclose`, each with a time limit
 the task that warms them,
-then listens (the ear)       `start`        it fails, or `aclose` cancels and awaits it
+then listens                 `start`        it fails, or `aclose` cancels it
 the task that reads ahead    a turn opens   its text is known, or `aclose`
-responses                    see mouth.py
+responses                    see response_controller.py
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import logging
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import (
@@ -32,36 +31,38 @@ from voicebridge.contract.commands import (
     SendToolResult,
 )
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import ConfigError, SessionClosed, Unsupported, VoiceBridgeError
-from voicebridge.contract.events import CommandSettled, Event, ProviderEvent, SessionReady, UserTurn
+from voicebridge.contract.errors import SessionClosed, Unsupported, VoiceBridgeError
+from voicebridge.contract.events import (
+    BackendError,
+    CommandSettled,
+    Event,
+    InputTranscript,
+    ProviderEvent,
+    SessionReady,
+    UserTurn,
+)
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, MessageItem, ToolResultItem
-from voicebridge.contract.stages import Mark, Prompt, ReadsAhead, Stage, TurnSignal, Usage
+from voicebridge.contract.stages import Mark, Prompt, ReadsAhead, Transcript, TurnSignal, Usage
 from voicebridge.core.arbiter import Request
 from voicebridge.core.turns import BargeIn, Commit, DropGuess, Effect, Guess, Listen, Tell, TurnMachine
 from voicebridge.registry.rows import Seat
 from voicebridge.transport.delivery import Delivery
 
-from .ear import Ear
-from .mouth import Mouth, SpeculationCount
+from .command_order import CommandOrder
+from .input_pipeline import InputPipeline
+from .options import CascadeOptions
+from .response_controller import ResponseController, SpeculationCount
 from .seats import SEAT_NAMES, Seats
-from .stage_fault import fault_of
+from .stage_fault import fault_of, own_cancellation
 
-__all__ = ["CascadeOptions", "CascadeSession"]
+__all__ = ["CascadeSession"]
 
-_CLOSE_TIMEOUT_S = 5.0
-_LIVE = frozenset({"instructions", "voice", "speed", "language", "tools", "tool_choice", "turns", "max_output_tokens"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CascadeOptions:
-    """What only a cascade knows."""
-
-    speculate: Literal["reply", "transcript", "none"] = "reply"
-    """What is done during the silence that may end a turn. `transcript`: the recogniser finishes. `reply`: the model
-    and the voice start, too, and are held back; models that act or remember are still never asked on a guess."""
-    timeout_s: float = 30.0
-    """The longest wait for a stage's next output."""
+_TASKS_END_S = 2.0
+_STAGES_CLOSE_S = 3.0
+_LIVE = frozenset({"instructions", "voice", "speed", "language", "tools", "turns", "max_output_tokens"})
+_CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
+_log = logging.getLogger("voicebridge")
 
 
 class CascadeSession:
@@ -72,22 +73,18 @@ class CascadeSession:
         self._clock = asyncio.get_running_loop().time
         self._capabilities = seats.capabilities()
         self._delivery = Delivery(seats.tts.traits.format, self._clock)
-        self._mouth = Mouth(seats, config, history, self._delivery, self._settle, timeout_s=options.timeout_s)
-        self._ear = Ear(
-            seats.stt,
-            seats.detector,
-            seats.stt.traits.format,
-            on_signal=self._on_signal,
-            on_transcript=lambda heard: self._do(self._turns.transcript(heard)),
-            on_usage=self._on_stt_usage,
-            on_failure=lambda fault: self._do(self._turns.recogniser_failed(fault)),
-        )
+        timeout_s = options.timeout_s
+        self._responses = ResponseController(seats, config, history, self._delivery, self._settle, timeout_s=timeout_s)
+        self._format = seats.stt.traits.format
+        self._input = InputPipeline(seats.stt, seats.detector, self._format, self, timeout_s=timeout_s)
         guess = options.speculate != "none" and seats.stt.traits.recheck == "free"
         self._turns = TurnMachine(guess=guess, policy=config.turns)
-        self._early: deque[Callable[[], None]] | None = deque()
+        self._order = CommandOrder()
         self._open: set[str] = set()
-        self._ends: dict[str, str] = {}
-        self._turn_id = ""
+        self._ending: dict[str, bool] = {}
+        """`EndTurn`s that wait for the audio before them: whether to respond."""
+        self._turn_commands: dict[str, str] = {}
+        """`EndTurn`s of turns whose text is still to come."""
         self._odd = b""
         self._closed = False
         self._main: asyncio.Task[None] | None = None
@@ -102,7 +99,7 @@ class CascadeSession:
     @property
     def speculation(self) -> SpeculationCount:
         """What guessing the ends of turns gained and cost so far."""
-        return self._mouth.speculation
+        return self._responses.speculation
 
     def start(self) -> None:
         """Begin to warm the stages, then to listen."""
@@ -111,41 +108,37 @@ class CascadeSession:
     def __aiter__(self) -> AsyncIterator[Event]:
         return aiter(self._delivery)
 
-    async def aclose(self) -> None:
-        """Stop, release the stages, end the events. Takes at most five seconds; cancelled, it goes on all the same."""
-        if self._closing is None:
-            self._closed = True
-            self._closing = asyncio.create_task(self._close(), name="cascade: close")
-        await asyncio.shield(self._closing)
-
-    async def _close(self) -> None:
-        tasks = [task for task in (self._main, self._reading_ahead) if task]
-        for task in tasks:
-            task.cancel()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await self._release()
-        self._delivery.end()
-
     # Life
+
+    async def aclose(self) -> None:
+        """End the events and release the stages. Takes at most five seconds; cancelled, it goes on all the same."""
+        self._end(None)
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
 
     async def _run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                for name, stage in self._seats.all().items():
-                    tasks.create_task(self._warm(name, stage), name=f"warm {name}")
+                for name in self._seats.all():
+                    tasks.create_task(self._warm(name), name=f"warm {name}")
             self._ready()
-            await self._ear.run()
+            await self._input.run()
         except* Exception as group:
-            await self._fail(fault_of("cascade", group))
+            self._end(fault_of("cascade", group))
 
-    async def _warm(self, name: Seat, stage: Stage) -> None:
+    async def _warm(self, name: Seat) -> None:
         began = self._clock()
         try:
-            await stage.warm()
-        except Exception as error:
-            raise VoiceBridgeError(fault_of(SEAT_NAMES[name], error)) from error
+            async with asyncio.timeout(self._options.ready_timeout_s):
+                await self._seats.all()[name].warm()
+        except (Exception, asyncio.CancelledError) as error:
+            if own_cancellation(error):
+                raise
+            fault = fault_of(SEAT_NAMES[name], error)
+            if isinstance(error, TimeoutError):
+                message = f"The {SEAT_NAMES[name]} was not ready in time. Give it longer with `ready_timeout_s`."
+                fault = Fault(category="busy", code="not_ready", message=message, retryable=True)
+            raise VoiceBridgeError(fault) from error
         if self._config.provider_events:
             payload = {"seat": name, "model": self._seats.names[name], "seconds": self._clock() - began}
             self._tell(ProviderEvent(kind="cascade.warm", payload=payload))
@@ -153,59 +146,68 @@ class CascadeSession:
     def _ready(self) -> None:
         self._tell(
             SessionReady(
-                session_id=f"cascade-{id(self):x}",
+                session_id=f"cascade-{uuid.uuid4().hex[:12]}",
                 model=self._seats.model,
                 capabilities=self._capabilities,
                 input_format=self._capabilities.formats_in[0],
                 output_format=self._capabilities.formats_out[0],
             )
         )
-        early, self._early = self._early, None
-        for act in early or ():
-            act()
+        self._order.release("ready")
 
-    async def _fail(self, fault: Fault) -> None:
-        """The session can't go on: end what is open, say why, and refuse what comes."""
+    def _end(self, fault: Fault | None) -> None:
+        """Tell the end of everything that is open, and refuse what comes; then let go of tasks and stages."""
+        if self._closed:
+            return
         self._closed = True
-        await self._release()
+        self._order.clear()
+        self._responses.stop()
+        for command_id in sorted(self._open):
+            self._settle(command_id, _CLOSED)
         self._delivery.end(fault)
+        self._input.close()
+        self._closing = asyncio.create_task(self._release(), name="cascade: close")
 
     async def _release(self) -> None:
-        await self._mouth.aclose()
-        for command_id in sorted(self._open):
-            self._settle(command_id, Fault(category="closed", code="closed", message="The session was closed."))
-        # A stage that can't close cleanly has nobody left to tell.
-        await asyncio.gather(*(stage.aclose() for stage in self._seats.all().values()), return_exceptions=True)
+        tasks = {task for task in (self._main, self._reading_ahead) if task} | self._responses.open_tasks
+        for task in tasks:
+            task.cancel()
+        await _ended(tasks, _TASKS_END_S)
+        stages = self._seats.all().values()
+        await _ended({asyncio.ensure_future(stage.aclose()) for stage in stages}, _STAGES_CLOSE_S)
 
     # Commands
 
     async def send(self, command: Command) -> None:
         """Give a command. See `VoiceSession.send`."""
+        self._refuse_if_closed(command)
+        if isinstance(command, SendAudio):
+            await self._send_audio(command)
+        elif isinstance(command, ReportPlayed):
+            self._responses.playback.report(command.response_id, command.ms)
+        elif isinstance(command, Interrupt):
+            self._interrupt(command)
+        else:
+            act = self._action(command)
+            self._open.add(command.id)
+            self._order.run(act)
+
+    def _refuse_if_closed(self, command: Command) -> None:
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
-        if isinstance(command, SendAudio):
-            await self._send_audio(command.pcm)
-            return
-        if isinstance(command, ReportPlayed):
-            self._mouth.played(command.response_id, command.ms)
-            return
-        act = self._action(command)
-        self._open.add(command.id)
-        if self._early is not None:
-            self._early.append(act)
-        else:
-            act()
 
-    async def _send_audio(self, pcm: bytes) -> None:
-        await self._ear.room()
+    async def _send_audio(self, command: SendAudio) -> None:
+        await self._input.room()
+        self._refuse_if_closed(command)
         # From here on nothing waits, so that a cancelled `send` has sent all or nothing.
-        pcm = self._odd + pcm
-        whole = len(pcm) - len(pcm) % self._seats.stt.traits.format.frame_bytes
+        pcm = self._odd + command.pcm
+        whole = len(pcm) - len(pcm) % self._format.frame_bytes
         self._odd = pcm[whole:]
+        if not whole:
+            return
         if self._config.turns.mode == "manual":
-            self._ear.after_audio(lambda: self._do(self._turns.open_by_client(self._ear.heard_ms)))
-        if whole:
-            self._ear.feed(pcm[:whole])
+            self._input.after_audio(lambda: self._do(self._turns.open_by_client(self._input.heard_ms)))
+        self._input.feed(pcm[:whole])
 
     def _action(self, command: Command) -> Callable[[], None]:
         """What the command does, checked as far as that is possible beforehand."""
@@ -215,48 +217,54 @@ class CascadeSession:
             return partial(self._send_text, command)
         if isinstance(command, SendToolResult):
             return partial(self._send_tool_result, command)
-        if isinstance(command, EndTurn):
-            return lambda: self._ear.after_audio(partial(self._end_turn, command))
-        if isinstance(command, DiscardTurn):
-            return lambda: self._ear.after_audio(partial(self._discard_turn, command))
+        if isinstance(command, EndTurn | DiscardTurn):
+            return partial(self._behind_audio, command)
         if isinstance(command, Respond):
             if command.options:
                 raise Unsupported("A cascade has no options for a single response.", command_id=command.id)
             return partial(self._respond, command)
-        if isinstance(command, Interrupt):
-            return partial(self._interrupt, command)
         if isinstance(command, Configure):
-            return partial(self._configure, command, self._patched(command))
+            self._patched(command)
+            return partial(self._configure, command)
         raise Unsupported(f"A cascade does not know the command {type(command).__name__}.", command_id=command.id)
 
     def _send_text(self, command: SendText) -> None:
-        self._mouth.history.append(MessageItem(role=command.role, text=command.text))
-        self._settle(command.id)
+        self._responses.append(MessageItem(role=command.role, text=command.text))
         if command.respond:
-            self._mouth.drop_guess()
-            self._mouth.ask(Request(cause="request", answers=(command.id,)))
+            self._responses.ask(Request(cause="request", answers=(command.id,), settles=(command.id,)))
+        else:
+            self._settle(command.id)
 
     def _send_tool_result(self, command: SendToolResult) -> None:
         result = ToolResultItem(call_id=command.call_id, output=command.output, is_error=command.is_error)
-        if not self._mouth.tool_result(command.id, result, respond=command.respond):
+        if not self._responses.tool_result(command.id, result, respond=command.respond):
             message = f"No tool call {command.call_id!r} is waiting for a result."
             self._settle(command.id, Fault(category="config", code="unknown_call", message=message))
 
+    def _behind_audio(self, command: EndTurn | DiscardTurn) -> None:
+        """Once the audio before it was heard. What was sent after it waits: it may belong behind this turn."""
+        self._order.hold(command.id)
+        if isinstance(command, EndTurn):
+            self._ending[command.id] = command.respond
+            self._input.after_audio(partial(self._end_turn, command))
+        else:
+            self._input.after_audio(partial(self._discard_turn, command))
+
     def _end_turn(self, command: EndTurn) -> None:
-        turn_id = self._turns.turn_id
-        if turn_id is None:
+        respond = self._ending.pop(command.id)
+        if self._turns.turn_id is None:
             fault = Fault(category="config", code="empty_turn", message="There is no audio since the last turn.")
             self._settle(command.id, fault)
-            return
-        self._ends[turn_id] = command.id
-        self._do(self._turns.end_by_client(self._ear.heard_ms, respond=command.respond))
+        else:
+            self._turn_commands[self._turns.turn_id] = command.id
+            self._do(self._turns.end_by_client(self._input.heard_ms, respond=respond, command_id=command.id))
 
     def _discard_turn(self, command: DiscardTurn) -> None:
-        self._do(self._turns.discard(self._ear.heard_ms))
+        self._do(self._turns.discard(self._input.heard_ms))
         self._settle(command.id)
 
     def _respond(self, command: Respond) -> None:
-        self._mouth.ask(
+        self._responses.ask(
             Request(
                 cause="request",
                 answers=(command.id,),
@@ -265,72 +273,99 @@ class CascadeSession:
                 say=command.say,
                 aside=command.aside,
                 modality=command.modality,
+                waits=False,
             )
         )
 
     def _interrupt(self, command: Interrupt) -> None:
-        self._mouth.interrupt(command.response_id, command.heard)
+        if command.response_id is None:
+            self._ending = dict.fromkeys(self._ending, False)
+            self._turns.withdraw_answers()
+        self._responses.interrupt(command.response_id, command.heard)
         self._settle(command.id)
 
     def _patched(self, command: Configure) -> SessionConfig:
         if beyond := sorted(set(command.patch) - _LIVE):
             raise Unsupported(f"A cascade can't change {', '.join(beyond)} while it runs.", command_id=command.id)
-        return self._config.patched(command.patch)
+        config = self._config.patched(command.patch)
+        if config.turns.mode is None:
+            config = config.patched({"turns": config.turns.model_copy(update={"mode": self._config.turns.mode})})
+        if config.turns.mode not in self._capabilities.turns:
+            raise Unsupported(f"This cascade can't find turns by {config.turns.mode!r}.", command_id=command.id)
+        return config
 
-    def _configure(self, command: Configure, config: SessionConfig) -> None:
+    def _configure(self, command: Configure) -> None:
+        before = self._config
         try:
+            config = self._patched(command)  # again: others may have been carried out since it was sent
             for stage in self._seats.all().values():
                 stage.configure(config)
-        except ConfigError as error:
+        except Exception as error:
             for stage in self._seats.all().values():
-                stage.configure(self._config)
-            self._settle(command.id, error.fault)
+                with suppress(Exception):  # it took these settings before
+                    stage.configure(before)
+            self._settle(command.id, fault_of("stage", error))
             return
+        if config.turns.mode != before.turns.mode:
+            self._do(self._turns.discard(self._input.heard_ms))
         self._config = config
         self._turns.policy = config.turns
-        self._mouth.configure(config)
+        self._responses.configure(config)
         self._settle(command.id)
 
-    # What the ear hears
+    # What the input pipeline hears
 
-    def _on_signal(self, signal: TurnSignal) -> None:
+    def on_signal(self, signal: TurnSignal) -> None:
+        """See `Listener`."""
         if self._config.turns.mode != "manual":
             self._do(self._turns.signal(signal))
 
-    def _on_stt_usage(self, usage: Usage) -> None:
-        self._mouth.report_usage("stt", usage, turn_id=self._turn_id or None)
+    def on_transcript(self, heard: Transcript) -> None:
+        """See `Listener`."""
+        self._do(self._turns.transcript(heard))
+
+    def on_stt_usage(self, usage: Usage) -> None:
+        """See `Listener`."""
+        self._responses.report_usage("stt", usage, turn_id=self._turns.heard_turn_id)
+
+    def on_stt_failure(self, fault: Fault) -> None:
+        """See `Listener`."""
+        self._tell(BackendError(fault=fault))
+        self._do(self._turns.recogniser_failed(fault))
 
     def _do(self, effects: Iterable[Effect]) -> None:
         speaks = self._turns.turn_id is not None and self._config.turns.auto_interrupt
-        if speaks:
-            self._mouth.hold_for_user(True)
+        self._responses.user_speaks(speaks and self._config.turns.mode != "manual")
+        self._order.hold("effects")  # a command that one of them settles must not let the next in between them
         for effect in effects:
-            if isinstance(effect, Tell):
-                self._tell_turn(effect.event)
-            elif isinstance(effect, Mark):
-                self._ear.mark(effect)
-            elif isinstance(effect, Listen):
-                self._ear.listen(effect.from_ms)
-                self._read_ahead()
-            elif isinstance(effect, BargeIn):
-                self._mouth.interrupt()
-            elif isinstance(effect, Guess):
-                self._stop_reading_ahead()
-                if self._options.speculate == "reply":
-                    self._mouth.guess(effect.turn_id, effect.text)
-            elif isinstance(effect, DropGuess):
-                self._mouth.drop_guess()
-            elif isinstance(effect, Commit):
-                self._stop_reading_ahead()
-                self._mouth.commit(effect.turn_id, effect.text, respond=effect.respond)
-        if not speaks:
-            self._mouth.hold_for_user(False)
+            self._carry_out(effect)
+        self._responses.resume()
+        self._order.release("effects")
 
-    def _tell_turn(self, event: Any) -> None:
-        self._turn_id = event.turn_id
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Tell):
+            self._tell_turn(effect.event)
+        elif isinstance(effect, Mark):
+            self._input.mark(effect)
+        elif isinstance(effect, Listen):
+            self._input.listen(effect.from_ms, exact=self._config.turns.mode == "manual")
+            self._read_ahead()
+        elif isinstance(effect, BargeIn):
+            self._responses.barge_in()
+        elif isinstance(effect, Guess):
+            self._stop_reading_ahead()
+            if self._options.speculate == "reply" and self._config.turns.auto_respond:
+                self._responses.guess(effect.turn_id, effect.text)
+        elif isinstance(effect, DropGuess):
+            self._responses.drop_guess()
+        elif isinstance(effect, Commit):
+            self._stop_reading_ahead()
+            self._responses.commit(effect.turn_id, effect.text, respond=effect.respond, command_id=effect.command_id)
+
+    def _tell_turn(self, event: UserTurn | InputTranscript) -> None:
         self._tell(event)
         over = isinstance(event, UserTurn) and event.phase in ("committed", "discarded")
-        if over and (command_id := self._ends.pop(event.turn_id, None)):
+        if over and (command_id := self._turn_commands.pop(event.turn_id, None)):
             self._settle(command_id)
 
     def _read_ahead(self) -> None:
@@ -338,7 +373,7 @@ class CascadeSession:
         llm = self._seats.llm
         if isinstance(llm, ReadsAhead) and self._config.turns.auto_respond:
             self._stop_reading_ahead()
-            prompt = self._mouth.prompt(speculative=True)
+            prompt = self._responses.prompt(speculative=True)
             self._reading_ahead = asyncio.create_task(_quietly(llm, prompt), name="read ahead")
 
     def _stop_reading_ahead(self) -> None:
@@ -350,6 +385,7 @@ class CascadeSession:
     def _settle(self, command_id: str, fault: Fault | None = None) -> None:
         self._open.discard(command_id)
         self._tell(CommandSettled(command_id=command_id, fault=fault))
+        self._order.release(command_id)
 
     def _tell(self, event: Event) -> None:
         self._delivery.put(event)
@@ -361,3 +397,17 @@ async def _quietly(llm: ReadsAhead, prompt: Prompt) -> None:
         await llm.read_ahead(prompt)
     except Exception:
         return
+
+
+async def _ended(tasks: Iterable[asyncio.Future[None]], seconds: float) -> None:
+    """Wait for tasks, but not longer than that: a stage that does not let go must not hold up the rest."""
+    if not (waited := set(tasks)):
+        return
+    done, late = await asyncio.wait(waited, timeout=seconds)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()):
+            _log.warning("A stage failed while the session closed: %r", error)
+    for task in late:
+        _log.warning("A stage did not let go in %s s: %r", seconds, task)
+        task.cancel()
+    await asyncio.sleep(0)

@@ -3,16 +3,18 @@
 state      input                    becomes    effect
 idle       ask                      running    start it, together with what is held where both only say "respond"
 running    ask                      running    hold it; merge it with the last held one where both only say "respond"
-running    ended, none may start    idle
-running    ended, one may start     running    start the first that may
-idle       resume, one may start    running    start the first that may
+idle       ask, it waits for the
+           user, the user speaks    idle       hold it likewise
+running    ended, none held, or
+           the user speaks          idle
+running    ended, one held          running    start the first
+idle       resume, one held, the
+           user is silent           running    start the first
 any        call opened              same       the call is open
-any        last open call of
-           a response answered,
-           one of them wanted       as `ask`   one request for all of them, cause `tool`
+any        the last call of a
+           response that has ended
+           is answered, wanted      as `ask`   one request for all of them, cause `tool`
 any        withdraw                 same       held requests are given back, to be settled
-
-Any request may start but an answer to tools while the user speaks: that is held.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class Request:
     say: str | None = None
     aside: bool = False
     modality: Literal["audio", "text"] | None = None
+    waits: bool = True
+    """Nobody asked the agent to talk over the user: while the user speaks, it is held."""
 
     def merged(self, later: Request) -> Request | None:
         """One request that serves both, or None where they want different things."""
@@ -60,12 +64,14 @@ class Arbiter:
         self._held: list[Request] = []
         self._open_calls: dict[str, str] = {}
         """Calls that have no result yet, and the responses that made them."""
+        self._running_calls: set[str] = set()
+        """Responses that made calls and may make more."""
         self._answered: dict[str, list[str]] = {}
         """By response, the commands with results that want an answer."""
 
     def ask(self, request: Request) -> Request | None:
         """The request, if it may start now; it then counts as running."""
-        if not self.busy and self._may_start(request):
+        if not self.busy and not (self.user_speaks and request.waits):
             self.busy = True
             if self._held and (both := self._held[0].merged(request)):
                 self._held.pop(0)
@@ -77,23 +83,20 @@ class Arbiter:
             self._held.append(request)
         return None
 
-    def ended(self) -> Request | None:
+    def ended(self, response_id: str = "") -> Request | None:
         """The running response is over. The next one to start, which then counts as running."""
         self.busy = False
+        self._running_calls.discard(response_id)
+        if (answered := self._answers_to(response_id)) and (ready := self.ask(answered)):
+            return ready
         return self.resume()
 
     def resume(self) -> Request | None:
-        """What was held, if nothing runs and it may start now. It then counts as running."""
-        if self.busy:
+        """What was held, if nothing runs and nobody speaks. It then counts as running."""
+        if self.busy or self.user_speaks or not self._held:
             return None
-        ready = next((request for request in self._held if self._may_start(request)), None)
-        if ready:
-            self._held.remove(ready)
-            self.busy = True
-        return ready
-
-    def _may_start(self, request: Request) -> bool:
-        return not (self.user_speaks and request.cause == "tool")
+        self.busy = True
+        return self._held.pop(0)
 
     def withdraw(self) -> list[Request]:
         """Give up what is held. Open calls stay open: their results still belong to the conversation."""
@@ -102,23 +105,27 @@ class Arbiter:
         return held
 
     def open_call(self, call_id: str, response_id: str = "") -> None:
-        """A response called a tool."""
+        """The running response called a tool."""
         self._open_calls[call_id] = response_id
+        self._running_calls.add(response_id)
 
     def answer_call(self, call_id: str, command_id: str, *, respond: bool) -> Request | None:
-        """A result came. The request for a response, if it was the last open call of one and any of them wanted it.
+        """A result came. The request for a response, if it was the last one missing and any of them wanted it.
 
         The caller passes it to `ask`. Nothing follows from a result of a call that is not open.
         """
         response_id = self._open_calls.pop(call_id, None)
         if response_id is None:
             return None
-        answered = self._answered.setdefault(response_id, [])
         if respond:
-            answered.append(command_id)
-        if response_id in self._open_calls.values():
+            self._answered.setdefault(response_id, []).append(command_id)
+        return self._answers_to(response_id)
+
+    def _answers_to(self, response_id: str) -> Request | None:
+        """The request for an answer to a response's tools, once it has made its last call and all have results."""
+        if response_id in self._running_calls or response_id in self._open_calls.values():
             return None
-        del self._answered[response_id]
+        answered = self._answered.pop(response_id, None)
         return Request(cause="tool", answers=tuple(answered)) if answered else None
 
     def knows_call(self, call_id: str) -> bool:

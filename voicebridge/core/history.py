@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from voicebridge.contract.items import Item, MessageItem
+from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 
 __all__ = ["History"]
 
@@ -55,10 +55,32 @@ class History:
             if entry is next(other for other in reversed(self._entries) if other.response_id):
                 self.last_heard = text if cut else None
 
+    def hear_all(self, response_id: str) -> None:
+        """All of the response was heard, whatever was thought before."""
+        if (entry := self._of(response_id)) and entry.heard:
+            self.hear(response_id, entry.said)
+
     def items(self) -> tuple[Item, ...]:
-        """What a model should know."""
-        items = (entry.item for entry in self._entries)
-        return tuple(item for item in items if not isinstance(item, MessageItem) or item.text or item.images)
+        """What a model should know. Each call is followed by its result; a tool that still works says so."""
+        results = {e.item.call_id: e.item for e in self._entries if isinstance(e.item, ToolResultItem)}
+        told: list[Item] = []
+        calls: list[ToolCallItem] = []
+        for entry in self._entries:
+            item = entry.item
+            if isinstance(item, ToolCallItem):
+                calls.append(item)
+                told.append(item)
+                continue
+            told += [results.get(call.call_id) or _working(call) for call in calls]
+            calls.clear()
+            if isinstance(item, MessageItem) and (item.text or item.images):
+                told.append(item)
+        return (*told, *(results.get(call.call_id) or _working(call) for call in calls))
 
     def _of(self, response_id: str) -> _Entry | None:
         return next((entry for entry in reversed(self._entries) if entry.response_id == response_id), None)
+
+
+def _working(call: ToolCallItem) -> ToolResultItem:
+    """Models refuse a call without a result, and the conversation can't always wait for one."""
+    return ToolResultItem(call_id=call.call_id, output="The tool is still working; its result will follow.")

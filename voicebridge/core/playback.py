@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,10 @@ from typing import Literal
 
 from voicebridge.contract.stages import Word
 
-__all__ = ["Player", "ResponsePlayback"]
+__all__ = ["TOLERANCE_MS", "Player", "ResponsePlayback"]
 
+TOLERANCE_MS = 20.0
+"""A response is heard to its end when no more than this is missing: conversions and players round."""
 _REMEMBERED = 16
 """Responses of which a late correction is still understood."""
 
@@ -43,10 +46,18 @@ class ResponsePlayback:
     def hear(self, now: float) -> None:
         """Fix how many milliseconds left the speaker until `now`, clamped to what was received."""
         if self.played_ms is not None:
-            self.heard_ms, self.basis = min(self.played_ms, self.received_ms), "measured"
-        elif not self.settled:
-            left = max(0.0, (self.ends_at - now) * 1000)
-            self.heard_ms, self.basis = max(0.0, self.received_ms - left), "estimated"
+            heard_ms, self.basis = self.played_ms, "measured"
+        elif self.settled:
+            return
+        else:
+            heard_ms = max(0.0, self.received_ms - max(0.0, (self.ends_at - now) * 1000))
+        whole = self.ended and heard_ms >= self.received_ms - TOLERANCE_MS
+        self.heard_ms = self.received_ms if whole else min(heard_ms, self.received_ms)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was heard."""
+        return self.ended and self.heard_ms >= self.received_ms
 
     def text_until(self, ms: float) -> str:
         """The words spoken in the first `ms`: by their times where known, else by proportion, to whole words."""
@@ -85,13 +96,15 @@ class Player:
         response.ends_at = self._free_at
 
     def report(self, response_id: str, ms: float) -> None:
-        """The player says how far it is. It never goes back."""
-        if response := self._responses.get(response_id):
+        """The player says how far it is. It never goes back; what is no time is ignored."""
+        response = self._responses.get(response_id)
+        if response and ms >= 0 and math.isfinite(ms):
             response.played_ms = max(response.played_ms or 0.0, ms)
 
     def cut(self, response_id: str, ms: float) -> None:
         """The application says how much was heard: that counts, whatever was reported before."""
-        if response := self._responses.get(response_id):
+        response = self._responses.get(response_id)
+        if response and math.isfinite(ms):
             response.played_ms = max(0.0, ms)
 
     def response(self, response_id: str) -> ResponsePlayback | None:

@@ -14,6 +14,8 @@
     any         text of a later mark       same        discard the turn that was passed over, with a fault
     speaking,
     paused      discard                    quiet       drop the guess; discard
+    quiet       eager_end, resumed, end    speaking    a turn opens where a command cut the one before off, if the
+                                                       speech went on for 300 ms
     any         recogniser failed          same        discard what waits, with the fault; forget marks without text
 
 What is not in the table changes nothing: a second `eager_end`, `resumed` without one, an end while all is quiet.
@@ -73,9 +75,13 @@ class Commit:
     turn_id: str
     text: str
     respond: bool
-    """False: the application did not want an answer, or the user already speaks again."""
+    """False: the application wants no answer."""
+    command_id: str | None = None
+    """The command that ended the turn."""
 
 
+_TRAILING_MS = 300.0
+"""Speech that goes on after `EndTurn` for less than this is the end of its last word."""
 _PASSED_OVER = Fault(
     category="protocol", code="mark_passed_over", message="The speech recogniser gave no text for this turn."
 )
@@ -94,6 +100,7 @@ class _Turn:
     """The text up to that mark."""
     end_ms: float = 0.0
     respond: bool = True
+    command_id: str | None = None
 
 
 class TurnMachine:
@@ -112,19 +119,26 @@ class TurnMachine:
         self._waiting: dict[int, _Turn] = {}
         self._marks = 0
         self._turns = 0
+        self._cut_ms: float | None = None
+        """Where a command ended a turn that the detector found. It may still hear the same speech go on."""
 
     @property
     def turn_id(self) -> str | None:
         """The open turn."""
         return self._turn.id if self._turn else None
 
+    @property
+    def heard_turn_id(self) -> str | None:
+        """The turn that the recogniser is at."""
+        return next((turn.id for turn in self._waiting.values()), self.turn_id)
+
     def signal(self, signal: TurnSignal) -> list[Effect]:
         """The detector noticed something."""
         turn = self._turn
         if turn is None:
-            return self._open(signal.audio_ms, "local") if signal.phase == "speech" else []
+            return self._open(signal.audio_ms, "local") if signal.phase == "speech" else self._go_on(signal)
         if signal.phase == "end":
-            return self._end(signal.audio_ms, self.policy.auto_respond)
+            return self._end(turn, signal.audio_ms, self.policy.auto_respond)
         if turn.paused == (signal.phase == "eager_end"):
             return []
         return self._resume(turn, signal.audio_ms) if turn.paused else self._pause(turn, signal.audio_ms)
@@ -133,9 +147,20 @@ class TurnMachine:
         """Push-to-talk: the first audio of a turn came."""
         return [] if self._turn else self._open(audio_ms, "client")
 
-    def end_by_client(self, audio_ms: float, *, respond: bool) -> list[Effect]:
+    def end_by_client(self, audio_ms: float, *, respond: bool, command_id: str | None = None) -> list[Effect]:
         """The application says that the turn is over. Without an open turn there is nothing to commit."""
-        return self._end(audio_ms, respond) if self._turn else []
+        turn = self._turn
+        if turn is None:
+            return []
+        turn.command_id = command_id
+        if turn.source == "local" and not turn.paused:
+            self._cut_ms = audio_ms
+        return self._end(turn, audio_ms, respond)
+
+    def withdraw_answers(self) -> None:
+        """Turns that have ended and wait for their text are not to be answered."""
+        for turn in self._waiting.values():
+            turn.respond = False
 
     def discard(self, audio_ms: float) -> list[Effect]:
         """Forget the open turn."""
@@ -171,13 +196,19 @@ class TurnMachine:
             self._turn.mark = self._turn.text = None
         return self._lost(self._marks + 1, fault)
 
+    def _go_on(self, signal: TurnSignal) -> list[Effect]:
+        """Speech that a command cut off went on for longer than a word's end: that is another turn."""
+        cut_ms, self._cut_ms = self._cut_ms, None
+        if cut_ms is None or signal.audio_ms - cut_ms < _TRAILING_MS:
+            return []
+        return self._open(cut_ms, "local") + (self.signal(signal) if signal.phase != "resumed" else [])
+
     def _open(self, audio_ms: float, source: Literal["local", "client"]) -> list[Effect]:
         self._turns += 1
+        self._cut_ms = None
         self._turn = _Turn(f"t{self._turns}", source)
         effects: list[Effect] = [Listen(audio_ms), self._told(self._turn, "speech", audio_ms)]
         if source == "local" and self.policy.auto_interrupt:
-            for turn in self._waiting.values():
-                turn.respond = False
             effects.append(BargeIn())
         return effects
 
@@ -195,9 +226,8 @@ class TurnMachine:
         turn.mark = turn.text = None
         return [DropGuess(), self._told(turn, "speech", audio_ms)]
 
-    def _end(self, audio_ms: float, respond: bool) -> list[Effect]:
-        turn, self._turn = self._turn, None
-        assert turn is not None
+    def _end(self, turn: _Turn, audio_ms: float, respond: bool) -> list[Effect]:
+        self._turn = None
         turn.end_ms, turn.respond = audio_ms, respond
         self._marks += 1
         if turn.text:
@@ -213,7 +243,7 @@ class TurnMachine:
         if not text:
             return [self._told(turn, "discarded", turn.end_ms)]
         told = Tell(InputTranscript(turn_id=turn.id, text=text, final=True, language=language))
-        return [self._told(turn, "committed", turn.end_ms), told, Commit(turn.id, text, turn.respond)]
+        return [self._told(turn, "committed", turn.end_ms), told, Commit(turn.id, text, turn.respond, turn.command_id)]
 
     def _lost(self, before: int, fault: Fault) -> list[Effect]:
         """Turns that wait for a mark before this one get no text."""

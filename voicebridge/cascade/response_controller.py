@@ -1,10 +1,10 @@
-"""The answering half of a cascade: which response runs, what of it is told, what of it was heard.
+"""The answering half of a cascade: which response runs, and what of it is told.
 
 what it owns                 from                          until
-the running response's task  `_start`, `guess`             it ends, `interrupt`, or `aclose`
-the guess's task             `guess`                       adopted by `_start`, `drop_guess`, or `aclose`
-cancelled tasks              the moment they are cancelled they are gone; `aclose` awaits them all
-timers of playback           a response ends               it was played, or `aclose`
+the running response's task  `_start`, `guess`             it ends, `interrupt`, or `stop`
+the guess's task             `guess`                       adopted by `_start`, `drop_guess`, or `stop`
+cancelled tasks              they are cancelled            they are gone; `open_tasks` are awaited at the close
+playback                     see playback_tracker.py
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.events import (
     Event,
     OutputAudio,
-    OutputHeard,
     OutputText,
     ProviderEvent,
     ResponseEnded,
@@ -32,22 +31,21 @@ from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResu
 from voicebridge.contract.stages import Prompt, Speech, ToolRequest, Usage
 from voicebridge.core.arbiter import Arbiter, Request
 from voicebridge.core.history import History
-from voicebridge.core.playback import Player
 from voicebridge.transport.delivery import Delivery
 
+from .playback_tracker import PlaybackTracker
 from .reply import Output, Reply, StageError
 from .seats import Seats
 from .stage_fault import fault_of
 
-__all__ = ["Mouth", "SpeculationCount"]
+__all__ = ["ResponseController", "SpeculationCount"]
 
-_CONVERSION_MS = 1.0
-"""A player at another rate may count this much less for the whole of a response."""
+_WITHDRAWN = Fault(category="closed", code="withdrawn", message="Interrupted before the response started.")
 
 
 @dataclass(slots=True)
 class SpeculationCount:
-    """What guessing the end of turns gained and cost in this session."""
+    """What guessing the end of turns gained and cost in this session. Told by the `cascade.timing` event."""
 
     guesses: int = 0
     used: int = 0
@@ -69,20 +67,25 @@ class _Response:
 
     id: str = ""
     reply: Reply = field(init=False)
-    task: asyncio.Task[None] = field(init=False)
     request: Request | None = None
     turn_id: str = ""
     guessed_text: str | None = None
     offset_ms: float = 0.0
+    task: asyncio.Task[None] = field(init=False)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def aside(self) -> bool:
+        return self.request is not None and self.request.aside
 
-class Mouth:
+
+class ResponseController:
     """Starts, holds back, adopts, stops and accounts for responses.
 
     Args:
         delivery: where events go; its undelivered audio is purged when a response is stopped.
         settle: tells the fate of a command.
+        timeout_s: the longest wait for a stage's next output.
     """
 
     def __init__(
@@ -96,17 +99,16 @@ class Mouth:
         timeout_s: float,
     ) -> None:
         self.history = History(history)
+        self.playback = PlaybackTracker(self.history, delivery)
         self.speculation = SpeculationCount()
         self._seats, self._config, self._timeout_s = seats, config, timeout_s
         self._delivery, self._settle = delivery, settle
         self._arbiter = Arbiter()
-        self._player = Player()
         self._current: _Response | None = None
         self._guess: _Response | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.open_tasks: set[asyncio.Task[None]] = set()
+        """Of replies, cancelled ones included, that are not gone yet."""
         self._count = 0
-        self._clock = asyncio.get_running_loop().time
 
     def configure(self, config: SessionConfig) -> None:
         """Answer with other settings from the next response on. A guess made with the old ones is dropped."""
@@ -116,15 +118,23 @@ class Mouth:
     # Asking for responses
 
     def ask(self, request: Request) -> None:
-        """Respond now, or when the running response has ended."""
+        """Respond now, or when the running response has ended and the user has the floor no more."""
         if ready := self._arbiter.ask(request):
             self._start(ready)
 
-    def hold_for_user(self, speaks: bool) -> None:
-        """Whether the user has the floor. Answers to tools wait until it is free."""
+    def user_speaks(self, speaks: bool) -> None:
+        """Whether the user has the floor."""
         self._arbiter.user_speaks = speaks
-        if not speaks and (ready := self._arbiter.resume()):
+
+    def resume(self) -> None:
+        """Start what waited for the user, if it may start now."""
+        if ready := self._arbiter.resume():
             self._start(ready)
+
+    def append(self, item: Item) -> None:
+        """Add to the conversation. A guess did not know of it."""
+        self.drop_guess()
+        self.history.append(item)
 
     def guess(self, turn_id: str, text: str) -> None:
         """Begin to answer a turn that may be over. Nothing of it is told before `commit`."""
@@ -134,7 +144,7 @@ class Mouth:
         self.speculation.guesses += 1
         response = _Response(turn_id=turn_id, guessed_text=text)
         said = MessageItem(role="user", text=text)
-        self._make(response, self.prompt((said,), speculative=True), held=True)
+        self._make(response, self.prompt((said,), speculative=True))
         self._guess = response
 
     def drop_guess(self) -> None:
@@ -149,13 +159,13 @@ class Mouth:
         for seat, usage in work.usages:
             self.report_usage(seat, usage, turn_id=guess.turn_id)
 
-    def commit(self, turn_id: str, text: str, *, respond: bool, settles: tuple[str, ...] = ()) -> None:
+    def commit(self, turn_id: str, text: str, *, respond: bool, command_id: str | None) -> None:
         """The user's turn joins the conversation, and is answered if `respond`; by the guess, if that was right."""
-        self.history.append(MessageItem(role="user", text=text))
         if self._guess and (self._guess.turn_id != turn_id or self._guess.guessed_text != text or not respond):
             self.drop_guess()
+        self.history.append(MessageItem(role="user", text=text))
         if respond:
-            self.ask(Request(cause="user", answers=(turn_id,), settles=settles))
+            self.ask(Request(cause="user", answers=(*((command_id,) if command_id else ()), turn_id)))
 
     def tool_result(self, command_id: str, result: ToolResultItem, *, respond: bool) -> bool:
         """Take the answer to a call, settle the command, and respond once all calls are answered.
@@ -164,8 +174,7 @@ class Mouth:
         """
         if not self._arbiter.knows_call(result.call_id):
             return False
-        self.drop_guess()
-        self.history.append(result)
+        self.append(result)
         self._settle(command_id, None)
         if request := self._arbiter.answer_call(result.call_id, command_id, respond=respond):
             self.ask(request)
@@ -173,53 +182,60 @@ class Mouth:
 
     # Stopping them
 
-    def interrupt(self, response_id: str | None = None, heard: Mapping[str, float] | None = None) -> None:
+    def barge_in(self) -> None:
+        """The user speaks: stop what runs or plays. What was asked for waits for the user."""
+        self.drop_guess()
+        self._stop(self._current, self.playback.unsettled(), {})
+
+    def interrupt(self, response_id: str | None, heard: Mapping[str, float]) -> None:
         """Stop a response, or all that run or are asked for, and keep only what was heard of them."""
-        for id, ms in (heard or {}).items():
-            self._player.cut(id, ms)
+        running = self._current
         if response_id is None:
             self._withdraw()
-        stopped = self._current if self._current and response_id in (None, self._current.id) else None
-        if stopped:
-            self._cancel(stopped)
-        ids = set(self._player.unsettled()) if response_id is None else {response_id}
-        for id in sorted(ids | set(heard or ())):
-            self._delivery.purge(id)
-            self._settle_playback(id)
-        if stopped:
-            if stopped.reply.spoken and not self._player.response(stopped.id):
-                self._heard_nothing(stopped.id)
-            self._end(stopped, "interrupted")
+            ids = {*self.playback.unsettled(), *heard}
+        else:
+            ids = {response_id, *heard}
+        stopped = running if running and response_id in (None, running.id) else None
+        if running and not stopped and running.id in ids:
+            ids.discard(running.id)  # it was not to be stopped: this is no more than a report
+            self.playback.report(running.id, heard[running.id])
+        if heard:
+            self.drop_guess()
+        self._stop(stopped, sorted(ids), heard)
 
-    def played(self, response_id: str, ms: float) -> None:
-        """The player reports how far it is."""
-        self._player.report(response_id, ms)
-        playback = self._player.response(response_id)
-        if playback and playback.ended and ms >= playback.received_ms - _CONVERSION_MS:
-            self._player.report(response_id, playback.received_ms)
-            self._settle_playback(response_id)
-
-    async def aclose(self) -> None:
-        """Stop everything and wait until it is gone. Open responses end as lost."""
+    def stop(self) -> None:
+        """The session is over: open responses end as lost, requests are given up. Nothing more is told of them."""
         self.drop_guess()
-        for timer in self._timers.values():
-            timer.cancel()
-        if self._current:
-            self._cancel(self._current)
-            self._tell(ResponseEnded(response_id=self._current.id, status="lost", reason="closed"))
+        self.playback.close()
+        if lost := self._current:
             self._current = None
+            self._cancel(lost)
+            self._tell(ResponseEnded(response_id=lost.id, status="lost", reason="closed"))
         self._withdraw()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _stop(self, response: _Response | None, ids: Iterable[str], heard: Mapping[str, float]) -> None:
+        if response:
+            self._cancel(response)
+        self.playback.cut(ids, heard)
+        if response:
+            if response.reply.spoken and not self.playback.sounds(response.id):
+                self.playback.heard_nothing(response.id)
+            self._end(response, "interrupted")
+
+    def _withdraw(self) -> None:
+        self.drop_guess()
+        for request in self._arbiter.withdraw():
+            for command_id in request.settles:
+                self._settle(command_id, _WITHDRAWN)
 
     # Making one
 
     def _start(self, request: Request) -> None:
-        response = self._adopt(request) or _Response(turn_id=request.answers[0] if request.answers else "")
+        response = self._adopt(request) or _Response(turn_id=request.answers[-1] if request.answers else "")
         self._count += 1
         response.id, response.request, self._current = f"r{self._count}", request, response
         if response.guessed_text is None:
-            prompt = request.say or self.prompt(request=request)
-            self._make(response, prompt, held=True)
+            self._make(response, request.say or self.prompt(request=request))
         if not request.aside:
             self.history.open_response(response.id)
         started = ResponseStarted(
@@ -233,14 +249,16 @@ class Mouth:
 
     def _adopt(self, request: Request) -> _Response | None:
         """The guess, if it answers just this request. Any other guess is of no more use."""
-        if self._guess is None or request.answers[-1:] != (self._guess.turn_id,):
+        guess = self._guess
+        plain = request.modality is None and request.instructions is None
+        if guess is None or request.cause != "user" or request.answers[-1] != guess.turn_id or not plain:
             self.drop_guess()
             return None
-        guess, self._guess = self._guess, None
+        self._guess = None
         self.speculation.used += 1
         return guess
 
-    def _make(self, response: _Response, prompt: Prompt | str, *, held: bool) -> None:
+    def _make(self, response: _Response, prompt: Prompt | str) -> None:
         modality = response.request.modality if response.request else None
         spoken = modality != "text" and "audio" in self._config.outputs
         response.reply = Reply(
@@ -250,11 +268,10 @@ class Mouth:
             emit=partial(self._output, response),
             room=self._delivery.room,
             timeout_s=self._timeout_s,
-            held=held,
         )
         response.task = asyncio.create_task(self._conduct(response), name=f"reply {response.id or 'guess'}")
-        self._tasks.add(response.task)
-        response.task.add_done_callback(self._tasks.discard)
+        self.open_tasks.add(response.task)
+        response.task.add_done_callback(self.open_tasks.discard)
 
     async def _conduct(self, response: _Response) -> None:
         fault = None
@@ -262,6 +279,11 @@ class Mouth:
             await response.reply.run()
         except StageError as error:
             fault = fault_of(error.seat, error.__cause__ or error)
+        except Exception as error:
+            if not response.reply.dropped:  # else nobody cares how a stage takes being cancelled
+                fault = fault_of("cascade", error)
+        if response.reply.dropped:
+            return
         await response.wanted.wait()
         self._end(response, "failed" if fault else "completed", fault)
 
@@ -270,10 +292,11 @@ class Mouth:
     ) -> Prompt:
         """What the model is asked: the conversation so far and `items`."""
         extra = request.instructions if request else None
+        with_tools = self._seats.llm.traits.tools and not (request and request.aside)
         return Prompt(
             items=(*self.history.items(), *items),
             instructions="\n".join(filter(None, (self._config.instructions, extra))),
-            tools=self._config.tools if self._seats.llm.traits.tools else (),
+            tools=self._config.tools if with_tools else (),
             speculative=speculative,
             heard=self.history.last_heard,
         )
@@ -281,25 +304,27 @@ class Mouth:
     # What it gives
 
     def _output(self, response: _Response, output: Output) -> None:
-        id, keep = response.id, not (response.request and response.request.aside)
         if isinstance(output, str):
-            if keep:
-                self.history.say(id, output)
-            spoken = response.reply.spoken
-            self._tell(OutputText(response_id=id, delta=output, kind="speech" if spoken else "text"))
+            if not response.aside:
+                self.history.say(response.id, output)
+            kind: Literal["speech", "text"] = "speech" if response.reply.spoken else "text"
+            self._tell(OutputText(response_id=response.id, delta=output, kind=kind))
         elif isinstance(output, Speech):
             self._audio(response, output)
         elif isinstance(output, ToolRequest):
-            self._arbiter.open_call(output.call_id, id)
-            self.history.append(ToolCallItem(call_id=output.call_id, name=output.name, arguments=output.arguments))
-            call = ToolCall(response_id=id, call_id=output.call_id, name=output.name, arguments=output.arguments)
-            self._tell(call)
+            self._call(response, output)
         else:
-            self.report_usage(output[0], output[1], response_id=id)
+            self.report_usage(output[0], output[1], response_id=response.id)
+
+    def _call(self, response: _Response, call: ToolRequest) -> None:
+        self._arbiter.open_call(call.call_id, response.id)
+        if not response.aside:
+            self.history.append(ToolCallItem(call_id=call.call_id, name=call.name, arguments=call.arguments))
+        self._tell(ToolCall(response_id=response.id, call_id=call.call_id, name=call.name, arguments=call.arguments))
 
     def _audio(self, response: _Response, speech: Speech) -> None:
         duration_ms = self._audio_ms(len(speech.pcm))
-        self._player.received(response.id, duration_ms, self._clock(), speech.text, speech.words)
+        self.playback.received(response.id, duration_ms, speech.text, speech.words)
         if speech.pcm:
             self._tell(OutputAudio(response_id=response.id, pcm=speech.pcm, offset_ms=response.offset_ms))
         response.offset_ms += duration_ms
@@ -316,21 +341,20 @@ class Mouth:
     def _end(
         self, response: _Response, status: Literal["completed", "interrupted", "failed"], fault: Fault | None = None
     ) -> None:
+        if response is not self._current:
+            return  # it was stopped: its end has been told
+        self._current = None
         if self._config.provider_events:
             self._tell(ProviderEvent(kind="cascade.timing", payload=self._timing(response)))
         if status == "failed":
             self._delivery.purge(response.id)
         self._tell(ResponseEnded(response_id=response.id, status=status, fault=fault))
-        if (playback := self._player.response(response.id)) and not playback.settled:
-            playback.ended = True
-            at = asyncio.get_running_loop().call_at(playback.ends_at, self._played_out, response.id)
-            self._timers[response.id] = at
-        self._current = None
-        if following := self._arbiter.ended():
+        self.playback.response_ended(response.id)
+        if following := self._arbiter.ended(response.id):
             self._start(following)
 
     def _timing(self, response: _Response) -> dict[str, object]:
-        times = response.reply.times
+        times, count = response.reply.times, self.speculation
         return {
             "response_id": response.id,
             "turn_id": response.turn_id,
@@ -340,38 +364,11 @@ class Mouth:
             "first_clause": times.first_clause,
             "first_speech": times.first_speech,
             "released": times.released,
+            "guesses": count.guesses,
+            "guesses_used": count.used,
+            "wasted_characters": count.wasted_characters,
+            "wasted_audio_ms": count.wasted_audio_ms,
         }
-
-    # What was heard
-
-    def _heard_nothing(self, response_id: str) -> None:
-        """A response was stopped before it had any audio."""
-        self.history.hear(response_id, "")
-        self._tell(OutputHeard(response_id=response_id, heard_ms=0.0, text="", basis="measured"))
-
-    def _played_out(self, response_id: str) -> None:
-        """A player that plays at once has played it all. One that reports is waited for."""
-        playback = self._player.response(response_id)
-        if playback and playback.played_ms is None:
-            self._settle_playback(response_id)
-
-    def _settle_playback(self, response_id: str) -> None:
-        """It is final what was heard of a response: all of it, or up to now. A player may still correct that."""
-        if timer := self._timers.pop(response_id, None):
-            timer.cancel()
-        playback = self._player.settle(response_id, self._clock())
-        if playback is None:
-            return
-        text = playback.text_until(playback.heard_ms)
-        if playback.heard_ms < playback.received_ms:
-            self.history.hear(response_id, text)
-        self._tell(OutputHeard(response_id=response_id, heard_ms=playback.heard_ms, text=text, basis=playback.basis))
-
-    def _withdraw(self) -> None:
-        self.drop_guess()
-        for request in self._arbiter.withdraw():
-            for command_id in request.settles:
-                self._settle(command_id, _WITHDRAWN)
 
     # Small things
 
@@ -384,6 +381,3 @@ class Mouth:
 
     def _tell(self, event: Event) -> None:
         self._delivery.put(event)
-
-
-_WITHDRAWN = Fault(category="closed", code="withdrawn", message="Interrupted before the response started.")

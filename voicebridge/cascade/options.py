@@ -1,0 +1,21 @@
+"""The options that only a cascade knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CascadeOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeOptions:
+    """Given to `voicebridge.connect` by name."""
+
+    speculate: Literal["reply", "transcript", "none"] = "reply"
+    """What is done during the silence that may end a turn. `transcript`: the recogniser finishes. `reply`: the model
+    and the voice start, too, and are held back; models that act or remember are still never asked on a guess."""
+    timeout_s: float = 30.0
+    """The longest wait for a stage's next output."""
+    ready_timeout_s: float = 120.0
+    """The longest wait for a stage to get ready."""

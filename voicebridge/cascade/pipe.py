@@ -1,0 +1,78 @@
+"""Audio and marks on their way to a recogniser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+
+from voicebridge.contract.stages import Mark
+
+__all__ = ["Pipe"]
+
+
+class Pipe:
+    """A queue with a bound on audio. Marks are never held up.
+
+    Args:
+        limit: bytes of audio that may wait before `room` waits.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._queue: deque[bytes | Mark] = deque()
+        self._limit = limit
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._asked: dict[int, float] = {}
+        """When the marks were read whose text is still to come."""
+        self._deadline: asyncio.Timeout | None = None
+        self._timeout_s = 0.0
+
+    def put(self, piece: bytes | Mark) -> None:
+        """Add audio or a mark."""
+        self._queue.append(piece)
+        if isinstance(piece, bytes):
+            self._bytes += len(piece)
+            if self._bytes >= self._limit:
+                self._free.clear()
+        self._filled.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for audio."""
+        await self._free.wait()
+
+    def clear(self) -> None:
+        """Forget what waits: its reader is gone."""
+        self._queue.clear()
+        self._asked.clear()
+        self._bytes = 0
+        self._free.set()
+
+    async def read(self, deadline: asyncio.Timeout, timeout_s: float) -> AsyncGenerator[bytes | Mark]:
+        """What was put, as it comes. `deadline` runs while the text of a mark is awaited."""
+        self._deadline, self._timeout_s = deadline, timeout_s
+        while True:
+            while not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
+            piece = self._queue.popleft()
+            if isinstance(piece, bytes):
+                self._bytes -= len(piece)
+                if self._bytes < self._limit:
+                    self._free.set()
+            elif piece.wanted:
+                self._asked[piece.n] = asyncio.get_running_loop().time()
+                self._reschedule()
+            yield piece
+
+    def answered(self, mark: int) -> None:
+        """The text of a mark came. Marks before it are passed over."""
+        self._asked = {n: at for n, at in self._asked.items() if n > mark}
+        self._reschedule()
+
+    def _reschedule(self) -> None:
+        if self._deadline is not None and not self._deadline.expired():
+            oldest = min(self._asked.values(), default=None)
+            self._deadline.reschedule(None if oldest is None else oldest + self._timeout_s)
