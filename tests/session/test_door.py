@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,18 +16,23 @@ from voicebridge import (
     Capabilities,
     Command,
     ConfigError,
+    EndTurn,
     Event,
     Interrupt,
     Item,
     MessageItem,
     OutputAudio,
+    ReportPlayed,
     ResponseEnded,
     ResponseStarted,
     SendAudio,
+    SendText,
     SessionConfig,
     SessionFailed,
     SessionReady,
+    SessionRestarted,
     Tool,
+    Unsupported,
 )
 from voicebridge.contract.fault import Fault
 from voicebridge.transport.delivery import Delivery
@@ -163,6 +169,179 @@ async def test_a_tail_that_waits_for_its_reader_is_purged_by_an_interrupt() -> N
         assert isinstance(probe.commands[-1], Interrupt)
 
 
+class Narrow(Probe):
+    """It takes commands only while its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def send(self, command: Command) -> None:
+        if not isinstance(command, Interrupt | ReportPlayed):
+            await self.gate.wait()
+        await super().send(command)
+
+
+async def test_under_back_pressure_each_sample_is_sent_once_and_in_order() -> None:
+    probe = Narrow()
+    async with voicebridge.connect(probe, input_format=IN) as session:
+        sent: list[Command] = [
+            SendAudio(pcm=b"1111"),
+            ReportPlayed(response_id="r1", ms=1),
+            SendAudio(pcm=b"2222"),
+            EndTurn(),
+            SendAudio(pcm=b"3333"),
+            Interrupt(),
+            SendText(text="hi"),
+        ]
+        tasks = []
+        for command in sent:
+            tasks.append(asyncio.create_task(session.send(command)))
+            await asyncio.sleep(0)
+        # What an interruption and a player say, passes the audio.
+        assert [type(command) for command in probe.commands] == [ReportPlayed, Interrupt]
+        probe.gate.set()
+        await asyncio.gather(*tasks)
+        came = [command.pcm if isinstance(command, SendAudio) else type(command) for command in probe.commands[2:]]
+        assert came == [b"1111", b"2222", EndTurn, b"3333", SendText]
+
+
+async def test_a_send_that_is_cancelled_did_all_or_nothing() -> None:
+    probe = Narrow()
+    async with voicebridge.connect(probe, input_format=IN) as session:
+        first, second, third = (
+            asyncio.create_task(session.send(command))
+            for command in (SendAudio(pcm=b"1111"), SendAudio(pcm=b"2222"), EndTurn())
+        )
+        await asyncio.sleep(0)
+        for task in (first, second):
+            task.cancel()
+        await asyncio.sleep(0)
+        probe.gate.set()
+        await asyncio.wait([first, second, third])
+        # The first was taken already, the second had not begun.
+        assert [getattr(command, "pcm", EndTurn) for command in probe.commands] == [b"1111", EndTurn]
+
+
+async def test_a_buffer_may_be_filled_again_once_it_was_given() -> None:
+    probe = Narrow()
+    async with voicebridge.connect(probe, input_format=IN) as session:
+        buffer = bytearray(b"1111")
+        tasks = [asyncio.create_task(session.send(SendAudio(pcm=buffer))) for _ in range(2)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        buffer[:] = b"9999"
+        probe.gate.set()
+        await asyncio.gather(*tasks)
+        assert probe.heard == b"11111111"
+
+
+async def test_what_is_no_command_reaches_nobody() -> None:
+    probe = Probe()
+    bad: Any = None
+    async with voicebridge.connect(probe) as session:
+        for command in (bad, SendAudio(pcm=bad), SendText(text=bad), ReportPlayed(response_id="r1", ms=bad)):
+            with pytest.raises(ConfigError):
+                await session.send(command)
+    assert probe.commands == []
+
+
+async def test_responses_that_sound_at_the_same_time_are_each_whole() -> None:
+    probe = Probe()
+    async with voicebridge.connect(probe) as session:
+        for piece in range(4):
+            for response_id in ("r1", "aside"):
+                pcm = (b"\x00\x10" if response_id == "r1" else b"\x00\x20") * (OUT.rate // 10)
+                probe.events.put(OutputAudio(response_id=response_id, pcm=pcm, offset_ms=piece * 100.0))
+        probe.events.put(ResponseEnded(response_id="aside", status="completed"))
+        probe.events.put(ResponseEnded(response_id="r1", status="completed"))
+        events = await until_the_end(session) + await until_the_end(session)
+    for response_id, loud in (("r1", 4096), ("aside", 8192)):
+        pieces = [event for event in events if isinstance(event, OutputAudio) and event.response_id == response_id]
+        samples = np.frombuffer(b"".join(piece.pcm for piece in pieces), "<i2")
+        assert len(samples) == 24 * 400
+        assert np.abs(samples[200:-200] - loud).max() < 8
+        position = 0.0
+        for said in pieces:
+            assert said.offset_ms == pytest.approx(position)
+            position += len(said.pcm) / 48
+    assert not session._sounds  # type: ignore[attr-defined]
+
+
+async def test_after_an_interrupt_no_converter_holds_a_tail() -> None:
+    probe = Probe()
+    async with voicebridge.connect(probe) as session:
+        probe.events.put(OutputAudio(response_id="r1", pcm=b"\x00\x10" * 4000, offset_ms=0.0))
+        await anext(aiter(session))
+        probe.events.put(ResponseEnded(response_id="r1", status="completed"))  # undelivered as yet
+        await session.send(Interrupt(response_id="r1"))
+        assert [type(event) for event in await until_the_end(session)] == [ResponseEnded]
+
+
+async def test_a_backend_without_audio() -> None:
+    probe = Probe()
+    probe.capabilities = Capabilities(inputs=frozenset({"text"}), outputs=frozenset({"text"}))
+    async with voicebridge.connect(probe) as session:
+        assert (session.capabilities.formats_in, session.capabilities.formats_out) == ((), ())
+        with pytest.raises(Unsupported, match="takes no audio"):
+            await session.send(SendAudio(pcm=b"1111"))
+        await session.send(SendText(text="hi"))
+        assert [type(command) for command in probe.commands] == [SendText]
+
+
+EIGHT = AudioFormat(rate=8_000)
+
+
+def ready_in(format: AudioFormat) -> SessionReady:
+    capabilities = Capabilities(formats_in=(format,), formats_out=(format,))
+    return SessionReady(session_id="s", model="m", capabilities=capabilities, input_format=format, output_format=format)
+
+
+async def test_what_was_negotiated_counts_from_then_on() -> None:
+    probe = Narrow()
+    second = b"\x00\x10" * 24_000
+    async with voicebridge.connect(probe) as session:
+        early = asyncio.create_task(session.send(SendAudio(pcm=second)))
+        await asyncio.sleep(0)
+        early.cancel()  # taken, but not sent: it goes on in the new format
+        await asyncio.wait([early])
+        probe.gate.set()
+        probe.events.put(ready_in(EIGHT))
+        told = await anext(aiter(session))
+        assert isinstance(told, SessionReady)
+        assert (told.input_format, told.output_format) == (AudioFormat(), AudioFormat())
+        assert told.capabilities.formats_in == (AudioFormat(),)
+        await session.send(SendAudio(pcm=second))
+        assert len(probe.heard) / 2 == pytest.approx(16_000, abs=40)
+        probe.events.put(OutputAudio(response_id="r1", pcm=b"\x00\x10" * 800, offset_ms=0))
+        probe.events.put(ResponseEnded(response_id="r1", status="completed"))
+        audio = [event.pcm for event in await until_the_end(session) if isinstance(event, OutputAudio)]
+        assert len(b"".join(audio)) == 100 * 48
+
+
+async def test_another_connection_may_speak_another_format() -> None:
+    probe = Probe()
+    async with voicebridge.connect(probe) as session:
+        await session.send(SendAudio(pcm=b"\x00\x10" * 24_000))
+        before = len(probe.heard)
+        probe.events.put(
+            SessionRestarted(ready=ready_in(EIGHT), reason="swap", carried="items", gap_ms=0, lost_audio_ms=0)
+        )
+        told = await anext(aiter(session))
+        assert isinstance(told, SessionRestarted)
+        assert (told.ready.input_format, told.ready.output_format) == (AudioFormat(), AudioFormat())
+        assert told.ready.capabilities.formats_out == (AudioFormat(),)
+        await session.send(SendAudio(pcm=b"\x00\x10" * 24_000))
+        assert (len(probe.heard) - before) / 2 == pytest.approx(8_000, abs=40)
+
+
+async def test_no_tools_and_no_history_may_be_none() -> None:
+    probe = Probe()
+    async with voicebridge.connect(probe, tools=None, history=None):
+        pass
+    assert probe.config is not None
+    assert (probe.config.tools, probe.history) == ((), ())
+
+
 async def test_ready_and_capabilities_tell_the_door_s_formats() -> None:
     probe = Probe()
     door = AudioFormat(rate=48_000, channels=2)
@@ -200,6 +379,11 @@ async def test_a_session_that_dies_raises_after_its_last_event() -> None:
         (Probe(), {"tools": [{"name": "a b"}]}, "tools"),
         (Probe(), {"options": {}}, "options"),
         (Probe(), {"output_format": 24_000}, "output_format"),
+        (Probe(), {"tools": "weather"}, "tools is a list, not str"),
+        (Probe(), {"tools": {"name": "a"}}, "tools is a list, not dict"),
+        (Probe(), {"tools": 7}, "tools is a list, not int"),
+        (Probe(), {"history": "sqlite:///x"}, "history is a list, not str"),
+        (Probe(), {"history": [{"role": "user", "content": "x"}]}, "history holds MessageItem.* not dict"),
     ],
 )
 async def test_what_does_not_fit_is_refused_in_words(spec: Any, options: dict[str, Any], message: str) -> None:

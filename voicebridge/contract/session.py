@@ -24,8 +24,9 @@ class VoiceSession(Protocol):
     Every session promises:
 
     1. Each command but `SendAudio` and `ReportPlayed` gets exactly one `CommandSettled`.
-    2. `send` raises `Unsupported` before anything is sent, waits only for room, and keeps order: audio never passes a
-       commit, `Interrupt` passes audio. Commands sent before `SessionReady` wait in order (audio: 30 s of it).
+    2. `send` raises `Unsupported` or `ConfigError` before anything is sent, waits only for room, and keeps order: audio
+       never passes a commit, `Interrupt` passes audio. Commands sent before `SessionReady` wait in order (audio: 30 s
+       of it).
     3. One consumer. The iterator may be left and taken up again, or its wait cancelled, without losing an event.
     4. It reads and reacts whether or not anyone iterates. Undelivered audio is bounded to 120 s.
     5. After `send(Interrupt())` returns, and after a `ResponseEnded` that is not `completed`, none of that response's
@@ -43,6 +44,7 @@ class VoiceSession(Protocol):
 
         Raises:
             Unsupported: the backend can't do it.
+            ConfigError: it does not fit: a field of the wrong type, a setting that does not exist (`BadOption`).
             SessionClosed: the session is over.
         """
 

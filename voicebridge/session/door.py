@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from voicebridge.audio.converter import Converter
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Interrupt, SendAudio
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendAudio
 from voicebridge.contract.config import SessionConfig, Tool, checked
-from voicebridge.contract.errors import ConfigError
-from voicebridge.contract.events import Event, OutputAudio, ResponseEnded, SessionReady
+from voicebridge.contract.errors import ConfigError, Unsupported
+from voicebridge.contract.events import Event, OutputAudio, ResponseEnded, SessionReady, SessionRestarted
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
 from voicebridge.registry.registry import registry
 from voicebridge.registry.spec import CascadeSpec, parse
+
+from .command_check import check
 
 __all__ = ["DoorSession", "backend_of", "connect"]
 
@@ -30,12 +33,12 @@ async def connect(
     *,
     instructions: str | None = None,
     voice: str | None = None,
-    tools: Iterable[Tool | dict[str, Any]] = (),
+    tools: Iterable[Tool | dict[str, Any]] | None = (),
     api_key: str | None = None,
     base_url: str | None = None,
     input_format: AudioFormat | None = None,
     output_format: AudioFormat | None = None,
-    history: Sequence[Item] = (),
+    history: Sequence[Item] | None = (),
     **options: Any,
 ) -> AsyncIterator[VoiceSession]:
     """Open a conversation with a voice backend.
@@ -49,7 +52,7 @@ async def connect(
         spec: `local`, `vendor/model`, a cascade `vendor/stt+vendor/llm+vendor/tts`, or a `Backend`.
         tools: what the model may call; `Tool`s or the same as dicts.
         input_format, output_format: of the audio sent and received: PCM16 little-endian, mono, 24 kHz unless given.
-        history: what was said before.
+        history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`.
         options: any other field of `SessionConfig` (`speed`, `language`, `turns`, ...), and the backend's own.
 
     Raises:
@@ -63,7 +66,7 @@ async def connect(
     given = {
         "instructions": instructions,
         "voice": voice,
-        "tools": tuple(tools),
+        "tools": _listed("tools", tools),
         "api_key": api_key,
         "base_url": base_url,
         "input_format": input_format or DOOR_FORMAT,
@@ -74,7 +77,7 @@ async def connect(
     if twice := sorted(set(portable) & set(given)):
         raise ConfigError(f"connect sets {', '.join(twice)} itself; pass backend options by their own names.")
     config = checked(given | portable)
-    async with backend_of(spec).connect(config, tuple(history)) as session:
+    async with backend_of(spec).connect(config, _said(history)) as session:
         yield DoorSession(session, config.input_format, config.output_format)
 
 
@@ -92,48 +95,79 @@ def backend_of(spec: str | Backend) -> Backend:
     return registry().backend(parsed.name, parsed.model)
 
 
+@dataclass(slots=True)
+class _Sound:
+    """A response's audio on its way out."""
+
+    converter: Converter
+    sent_bytes: int = 0
+
+
 class DoorSession:
     """A session whose audio is in the caller's formats, whatever the backend speaks. Is a `VoiceSession`.
 
     Both ways are converted as streams: no clicks between pieces, nothing dropped, and milliseconds stay what they are.
+    What the backend speaks is the first of its formats, until it says what was negotiated.
     """
 
     def __init__(self, session: VoiceSession, input_format: AudioFormat, output_format: AudioFormat) -> None:
         self._session = session
         self._formats = (input_format, output_format)
-        inner = session.capabilities
-        self._input = Converter(input_format, inner.formats_in[0])
-        self._output = Converter(inner.formats_out[0], output_format) if inner.formats_out else None
+        self._negotiated: SessionReady | None = None
+        self._order = asyncio.Lock()
+        """Held by the one whose command is on its way; the others come in their turn."""
+        self._input: Converter | None = None
         self._unsent = b""
-        self._sounding: str | None = None
-        """The response that the output converter is in."""
-        self._sent_bytes = 0
+        self._sounds: dict[str, _Sound] = {}
+        """By response, of those that have not ended."""
         self._pending: deque[Event] = deque()
 
     @property
     def capabilities(self) -> Capabilities:
         """The backend's, with the formats of this door."""
-        inner = self._session.capabilities
-        formats_out = (self._formats[1],) if inner.formats_out else ()
-        return replace(inner, formats_in=(self._formats[0],), formats_out=formats_out)
+        return self._seen_from_here(self._session.capabilities)
 
     async def send(self, command: Command) -> None:
         """Give a command. See `VoiceSession.send`."""
-        if isinstance(command, SendAudio):
-            self._unsent += self._input.convert(command.pcm)
-            await self._send_unsent()
-            return
-        if isinstance(command, Interrupt):
-            self._purge(command.response_id)
-        elif self._unsent:
-            await self._send_unsent()
-        await self._session.send(command)
+        check(command)
+        if isinstance(command, Interrupt | ReportPlayed):  # pass the audio
+            await self._session.send(command)
+            if isinstance(command, Interrupt):
+                self._purge(command.response_id)
+        elif isinstance(command, SendAudio):
+            pcm = bytes(command.pcm)  # before anything waits: it may be a buffer that its owner fills again
+            async with self._order:
+                converter = self._input_of(command)
+                self._unsent += converter.convert(pcm)
+                await self._send_unsent()
+        else:
+            async with self._order:
+                if self._unsent:
+                    await self._send_unsent()
+                await self._session.send(command)
 
     async def _send_unsent(self) -> None:
         """Send what the converter gave. A wait that is cancelled leaves it for the next call: it was taken already."""
-        pcm = self._unsent
-        await self._session.send(SendAudio(pcm=pcm))
-        self._unsent = self._unsent[len(pcm) :]
+        pcm, self._unsent = self._unsent, b""
+        try:
+            await self._session.send(SendAudio(pcm=pcm))
+        except asyncio.CancelledError:
+            self._unsent = pcm + self._unsent
+            raise
+
+    def _input_of(self, command: SendAudio) -> Converter:
+        taken = self._session.capabilities.formats_in
+        if not taken:
+            raise Unsupported("This backend takes no audio.", command_id=command.id)
+        target = self._negotiated.input_format if self._negotiated else taken[0]
+        if self._input is None:
+            self._input = Converter(self._formats[0], target)
+        elif self._input.target != target:
+            # What was taken already and not sent goes on in the new format.
+            onward = Converter(self._input.target, target)
+            self._unsent = onward.convert(self._unsent + self._input.flush()) + onward.flush()
+            self._input = Converter(self._formats[0], target)
+        return self._input
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -144,41 +178,78 @@ class DoorSession:
         event = await anext(aiter(self._session))
         if isinstance(event, OutputAudio):
             return self._converted(event)
-        if isinstance(event, ResponseEnded) and event.response_id == self._sounding:
+        if isinstance(event, ResponseEnded) and event.response_id in self._sounds:
             self._end_sound(event)
             return self._pending.popleft()
         if isinstance(event, SessionReady):
-            return replace(
-                event, input_format=self._formats[0], output_format=self._formats[1], capabilities=self.capabilities
-            )
+            return self._ready(event)
+        if isinstance(event, SessionRestarted):
+            return replace(event, ready=self._ready(event.ready))
         return event
 
     async def aclose(self) -> None:
         """End the session. See `VoiceSession.aclose`."""
         await self._session.aclose()
 
-    def _converted(self, event: OutputAudio) -> OutputAudio:
-        assert self._output is not None
-        if event.response_id != self._sounding:
-            self._output.reset()
-            self._sounding, self._sent_bytes = event.response_id, 0
-        return self._next_piece(event, self._output.convert(event.pcm))
+    def _ready(self, ready: SessionReady) -> SessionReady:
+        """From here on the backend speaks what it says; to the caller it is told in the door's formats."""
+        self._negotiated = ready
+        input_format, output_format = self._formats
+        capabilities = self._seen_from_here(ready.capabilities)
+        return replace(ready, input_format=input_format, output_format=output_format, capabilities=capabilities)
 
-    def _next_piece(self, event: Event, pcm: bytes) -> OutputAudio:
-        assert self._sounding is not None
-        offset_ms = self._formats[1].ms(self._sent_bytes)
-        self._sent_bytes += len(pcm)
-        return OutputAudio(at=event.at, response_id=self._sounding, pcm=pcm, offset_ms=offset_ms)
+    def _seen_from_here(self, inner: Capabilities) -> Capabilities:
+        return replace(
+            inner,
+            formats_in=(self._formats[0],) if inner.formats_in else (),
+            formats_out=(self._formats[1],) if inner.formats_out else (),
+        )
+
+    def _converted(self, event: OutputAudio) -> OutputAudio:
+        sound = self._sounds.get(event.response_id)
+        if sound is None:
+            declared = self._session.capabilities.formats_out or self._formats[1:]
+            source = self._negotiated.output_format if self._negotiated else declared[0]
+            sound = self._sounds[event.response_id] = _Sound(Converter(source, self._formats[1]))
+        return self._next_piece(event, sound, sound.converter.convert(event.pcm))
+
+    def _next_piece(self, event: OutputAudio | ResponseEnded, sound: _Sound, pcm: bytes) -> OutputAudio:
+        offset_ms = self._formats[1].ms(sound.sent_bytes)
+        sound.sent_bytes += len(pcm)
+        return OutputAudio(at=event.at, response_id=event.response_id, pcm=pcm, offset_ms=offset_ms)
 
     def _end_sound(self, ended: ResponseEnded) -> None:
         """The last samples that the converter still held come before the end; of an interrupted response they don't."""
-        assert self._output is not None
-        tail = self._output.flush()
+        sound = self._sounds.pop(ended.response_id)
+        tail = sound.converter.flush()
         if tail and ended.status == "completed":
-            self._pending.append(self._next_piece(ended, tail))
+            self._pending.append(self._next_piece(ended, sound, tail))
         self._pending.append(ended)
-        self._sounding = None
 
     def _purge(self, response_id: str | None) -> None:
+        """Nothing more of that response is heard, or of any: neither what waits nor what its converter holds."""
         kept = (e for e in self._pending if not isinstance(e, OutputAudio) or response_id not in (None, e.response_id))
         self._pending = deque(kept)
+        for sounding, sound in self._sounds.items():
+            if response_id in (None, sounding):
+                sound.converter.reset()
+
+
+def _listed(name: str, given: Any) -> tuple[Any, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ConfigError(f"{name} is a list, not {type(given).__name__}.", code=f"bad_{name}")
+    return tuple(given)
+
+
+def _said(history: Any) -> tuple[Item, ...]:
+    items = _listed("history", history)
+    for item in items:
+        if not isinstance(item, Item):
+            raise ConfigError(
+                f"history holds MessageItem, ToolCallItem and ToolResultItem, not {type(item).__name__}: write "
+                "MessageItem(role='user', text=...).",
+                code="bad_history",
+            )
+    return items
