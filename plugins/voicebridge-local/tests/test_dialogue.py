@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
-from voicebridge_local.dialogue import GRAMMAR, STOPS, begun, head, written
+from voicebridge_local.dialogue import GRAMMAR, OPENERS, STOPS, begun, head, written
 
 
 def talk(turns: int) -> list[Item]:
@@ -87,9 +87,15 @@ def test_without_anything_said() -> None:
 
 def test_examples_keep_to_the_grammar() -> None:
     """The model writes as it reads."""
-    assert GRAMMAR.startswith("root ::=")
     answers = re.findall(r"^Assistant: (.*)$", head(), re.MULTILINE)
     assert len(answers) >= 5
     for answer in answers:
-        assert re.fullmatch(r"[A-Z][a-zA-Z0-9 ,':-]+[.!?]", answer)
+        opener, _, rest = answer.partition(", ")
+        assert opener in OPENERS
+        assert re.fullmatch(r"[a-zA-Z0-9 ':-]+(, [a-zA-Z0-9 ':-]+)?[.!?]", rest)
         assert not any(stop in answer for stop in STOPS)
+
+
+def test_the_grammar_names_every_opener() -> None:
+    assert all(f'"{word}"' in GRAMMAR for word in OPENERS)
+    assert GRAMMAR.startswith("root ::=")

@@ -15,6 +15,7 @@ from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.items import Item, MessageItem
 from voicebridge.contract.stages import LanguageModel, Prompt, ReadsAhead, Usage
 from voicebridge_local import gemma
+from voicebridge_local.dialogue import OPENERS
 from voicebridge_local.gemma import Gemma, GemmaModel
 from voicebridge_local.worker import Stop
 
@@ -75,8 +76,10 @@ def test_answers_are_one_plain_sentence() -> None:
 
     answers = asyncio.run(main())
     for text in answers:
-        assert re.fullmatch(r"[A-Z][a-zA-Z0-9 ,':-]+[.!?]?", text), text
-        assert len(text) < 300
+        opener, _, rest = text.partition(", ")
+        assert opener in OPENERS
+        assert re.fullmatch(r"[a-zA-Z0-9 ,':-]+[.!?]?", rest), text
+        assert len(text) < 250
     assert any("Paris" in text for text in answers)
     assert len(set(answers)) > len(SAID) // 2
 
@@ -182,3 +185,16 @@ def test_strangers_on_this_machine_are_not_answered() -> None:
     for path in ("/completion", "/v1/models", "/slots"):
         with pytest.raises(urllib.error.HTTPError, match=r"401|501|404"):
             urllib.request.urlopen(f"{address}{path}", data=b'{"prompt": "a"}', timeout=10)
+
+
+def test_places_go_to_who_is_there() -> None:
+    """A long conversation keeps its place to itself while short ones come and go."""
+    gemma = object.__new__(Gemma)
+    gemma._taken = [0] * 4
+    long = gemma.take_slot()
+    for _ in range(20):
+        short = gemma.take_slot()
+        assert short != long
+        gemma.give_slot(short)
+    others = [gemma.take_slot() for _ in range(3)]
+    assert sorted([long, *others]) == [0, 1, 2, 3]

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from voicebridge.contract.errors import ConfigError
 from voicebridge_local import gguf
 
 CONTENT = b"first part, second part"
@@ -47,7 +48,7 @@ def test_half_a_file_is_written_again(package: ModuleType) -> None:
 
 def test_damaged_parts_leave_nothing_behind(package: ModuleType) -> None:
     package.EXPECTED_SHA256 = "0" * 64
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ConfigError, match="damaged"):
         gguf.assembled()
     assert list(gguf.cache_folder().iterdir()) == []
 

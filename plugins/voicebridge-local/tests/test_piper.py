@@ -15,6 +15,7 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.stages import Flush, Speech, Usage
 from voicebridge_local import piper
+from voicebridge_local.dialogue import OPENERS
 from voicebridge_local.moonshine import Moonshine
 from voicebridge_local.piper import Piper, PiperVoice
 from voicebridge_local.recogniser import Hints
@@ -111,6 +112,9 @@ def test_it_is_never_louder_than_full_scale_nor_silent() -> None:
 
 def test_openers_are_remembered_and_others_forgotten() -> None:
     model = Piper.load()
+    for opener in OPENERS:
+        [sounds] = model.sentences(f"{opener},")
+        assert model.remembered(sounds, 1.0) is not None, opener
     [sounds] = model.sentences("Yes,")
     kept = model.remembered(sounds, 1.0)
     assert kept is not None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebridge.contract.stages import DetectorTraits, TurnSignal
+from voicebridge.transport.thread import in_thread
 
 from .endpoint import BLOCK, Endpointer, Policy
 
@@ -71,7 +72,7 @@ class Detector:
         Raises:
             MissingExtra: its package is not installed.
         """
-        await asyncio.to_thread(self._model.load)
+        await in_thread(self._model.load, "voicebridge.local: load the turn detector")
 
     async def aclose(self) -> None:
         """Nothing to do: the model goes with this object."""

@@ -1,7 +1,7 @@
 """A conversation as text that a model without training in conversation goes on with. Pure.
 
-Such a model writes more of what it reads. It reads a phone call with short answers, most of which begin with a word and
-a comma: that first clause is spoken while the rest is still being written.
+Such a model writes more of what it reads. It reads a phone call with short answers that begin with a word and a comma:
+that first clause is spoken while the rest is still being written.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from voicebridge.contract.items import Item, MessageItem
 
-__all__ = ["GRAMMAR", "STOPS", "begun", "head", "written"]
+__all__ = ["GRAMMAR", "OPENERS", "STOPS", "begun", "head", "written"]
 
 _INTRODUCTION = (
     "A friendly voice assistant talks with a person on the phone. It is helpful and polite. "
@@ -33,8 +33,12 @@ _LONGEST_INSTRUCTIONS = 800
 
 STOPS = ("\n", f"{_USER}:", f"{_ASSISTANT}:")
 """Where an answer is over at the latest: the model goes on with the other side of the call."""
-GRAMMAR = r"""root ::= " " [A-Z] [a-zA-Z0-9 ,':-]+ [.!?]"""
-"""One plain sentence: no markup, no lists, never empty. A limit like `{1,140}` would cost 100 ms at every request."""
+OPENERS = ("Yes", "No", "Well", "Oh", "Okay", "Sure", "Sorry", "Right")
+"""How every answer begins, with a comma after it: the voice has something to say after two tokens."""
+GRAMMAR = rf"""root ::= " " ({" | ".join(f'"{word}"' for word in OPENERS)}) ", " clause (", " clause)? [.!?]
+clause ::= [a-zA-Z0-9] [a-zA-Z0-9 ':-]+"""
+"""One plain sentence: no markup, no lists, never empty, never "no, no, no" without an end. A limit like `{1,140}`
+instead would cost 100 ms at every request."""
 
 
 def head(instructions: str = "") -> str:

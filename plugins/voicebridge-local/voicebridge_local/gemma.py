@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -35,12 +34,12 @@ _ROOMS = (3_000, 1_500, 0)
 English, but one or fewer in other scripts."""
 _BATCH = 128
 """Tokens read at once. More are hardly faster, and take memory."""
-_MOST_TOKENS = 48
+_MOST_TOKENS = 40
 _SAMPLING = {
     "temperature": 0.0,  # the same turn has the same answer, also when it was first answered on a guess
     # Against saying again what it said before, to which a small model that reads its own answers tends. llama.cpp's
     # better means, `dry`, takes 25 to 100 ms at the start of every answer.
-    "repeat_penalty": 1.15,
+    "repeat_penalty": 1.12,
     "repeat_last_n": 90,
 }
 
@@ -75,7 +74,7 @@ class Gemma:
         # It always opens a port on this machine. Nobody knows the key to it.
         settings.api_keys, settings.n_threads_http, settings.endpoint_slots = [secrets.token_hex(32)], 1, False
         self._server = llama.Server(settings)
-        self._slots = itertools.cycle(range(_SLOTS))
+        self._taken = [0] * _SLOTS
 
     @classmethod
     def load(cls) -> Gemma:
@@ -88,9 +87,15 @@ class Gemma:
         loaded.complete(head(), 1, 0, Stop(), lambda delta: None)
         return loaded
 
-    def slot(self) -> int:
+    def take_slot(self) -> int:
         """A place for a conversation: its own, as long as there are not more of them than places."""
-        return next(self._slots)
+        slot = self._taken.index(min(self._taken))
+        self._taken[slot] += 1
+        return slot
+
+    def give_slot(self, slot: int) -> None:
+        """The conversation is over."""
+        self._taken[slot] -= 1
 
     def complete(self, prompt: str, most: int, slot: int, stop: Stop, tell: Any) -> None:
         """Go on with a prompt, giving `tell` each `_Delta`. Returns soon after `stop` is set.
@@ -157,7 +162,10 @@ class GemmaModel:
         await self._read(partial(begun, (), self._instructions))
 
     async def aclose(self) -> None:
-        """Nothing to do: the model stays for other sessions."""
+        """Give its place to others. The model stays in memory."""
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            _weights.now().give_slot(slot)
 
     async def read_ahead(self, prompt: Prompt) -> None:
         """Read the conversation while the user still speaks."""
@@ -191,7 +199,7 @@ class GemmaModel:
     async def _run(self, text: Callable[[int], str], most: int, pieces: asyncio.Queue[_Delta | None]) -> None:
         loaded = await _weights.get()
         if self._slot is None:
-            self._slot = loaded.slot()
+            self._slot = loaded.take_slot()
         loop, slot = asyncio.get_running_loop(), self._slot
 
         def tell(delta: _Delta) -> None:

