@@ -39,7 +39,7 @@ def test_a_sentence(model: Moonshine, best_of_times: NDArray[np.int16]) -> None:
     assert found.complete
 
 
-def test_a_draft_saves_steps_and_changes_nothing(model: Moonshine, best_of_times: NDArray[np.int16]) -> None:
+def test_a_draft_saves_steps(model: Moonshine, best_of_times: NDArray[np.int16]) -> None:
     samples = numbers(best_of_times[: int(4.9 * RATE)])
     plain = model.transcribe(samples, (), Stop(), NO_HINTS)
     steps: list[int] = []

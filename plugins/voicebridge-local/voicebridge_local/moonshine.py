@@ -66,7 +66,9 @@ class Moonshine:
         """What is said in `samples`: -1 to 1, mono at 16 kHz, one utterance of at most 30 s.
 
         Args:
-            draft: tokens that the transcript is thought to begin with; they only save time.
+            draft: tokens that the transcript is thought to begin with. They save time, and now and then change a comma
+                or a word (10 of 135 runs over 27 recorded turns came out otherwise): the quantised decoder may round
+                otherwise when it takes several tokens at once.
             hints: of no use to it.
 
         Raises:
