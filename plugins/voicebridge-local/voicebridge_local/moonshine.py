@@ -31,7 +31,7 @@ _TOKENS_PER_S = 6.5
 _FEWEST_TOKENS = 8
 _SILENCE_AFTER = RATE * 800 // 1000
 """Samples of silence put behind the audio. Without them it often mishears a last word that is followed by little: it
-made 6.2 % errors instead of 2.2 on short utterances, and saves 5 ms."""
+made 6.2 % errors instead of 2.2 on short utterances. It takes 5 ms."""
 
 
 class Moonshine:
