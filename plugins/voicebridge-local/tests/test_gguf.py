@@ -10,7 +10,6 @@ from types import ModuleType
 import pytest
 
 from voicebridge.contract.errors import ConfigError
-from voicebridge.contract.errors import ConfigError
 from voicebridge_local import gguf
 
 CONTENT = b"first part, second part"
