@@ -60,7 +60,7 @@ class TurnMeasures:
     """All that was heard of the turn, its parts joined."""
     reply: str = ""
     reply_audio_ms: float = 0.0
-    """Length of the reply's audio, not a time after the zero."""
+    """Length of the reply's audio that came, whether or not it was played; not a time after the zero."""
     underruns_ms: tuple[float, ...] = ()
     """Lengths of the gaps in the reply that came from late audio."""
     fault: str | None = None
@@ -76,8 +76,9 @@ def measure(trace: Trace, spoken: Spoken) -> TurnMeasures:
     ]
     sounds = {answer.id: trace.sounded_at(answer.id) for answer in answers}
     late = [commit for commit in commits if commit.at >= spoken.zero]
-    end = late[0] if late else commits[-1] if commits else None
-    reply = _reply(answers, sounds, spoken, late[0] if late else None)
+    final = late[0] if late else commits[-1] if commits else None
+    reply = _reply(answers, sounds, spoken, final)
+    end = _led_to(reply, commits) or final
     premature = [at for at in sounds.values() if at is not None and at < spoken.zero]
     sound = sounds[reply.id] if reply else min(premature, default=None)
     outcome, fault = _outcome(trace, answers, spoken, bool(reply), bool(premature))
@@ -96,7 +97,7 @@ def measure(trace: Trace, spoken: Spoken) -> TurnMeasures:
         text_ms=after(reply.first_text_at if reply else None),
         cut_off=any(commit.at < spoken.zero for commit in commits),
         talked_over=bool(premature),
-        transcript=_transcript(trace, commits, spoken),
+        transcript=_transcript(trace, spoken),
         reply=reply.text.strip() if reply else "",
         reply_audio_ms=trace.format.ms(len(reply.pcm)) if reply else 0.0,
         underruns_ms=tuple(trace.playout.underruns_ms(reply.id)) if reply else (),
@@ -112,14 +113,28 @@ class _After:
         return None if at is None else (at - self.zero) * 1000
 
 
-def _reply(answers: list[Answer], sounds: dict[str, float | None], spoken: Spoken, end: Commit | None) -> Answer | None:
-    """The first answer to the whole turn that was heard, and not before the user had finished."""
+def _reply(
+    answers: list[Answer], sounds: dict[str, float | None], spoken: Spoken, final: Commit | None
+) -> Answer | None:
+    """The first answer that follows the utterance's final commit and was heard, not before the user had finished.
+
+    That commit is the first one after the zero or, where there is none, the last one before.
+    """
     for answer in answers:
         sound = sounds[answer.id]
-        whole = end is None or answer.started_at >= end.at or end.turn_id in answer.answers
+        whole = final is None or answer.started_at >= final.at or final.turn_id in answer.answers
         if whole and sound is not None and sound >= spoken.zero:
             return answer
     return None
+
+
+def _led_to(reply: Answer | None, commits: list[Commit]) -> Commit | None:
+    """The commit that a reply answers: the last one that it names, else the last one before it began."""
+    if reply is None:
+        return None
+    named = [commit for commit in commits if commit.turn_id in reply.answers]
+    before = [commit for commit in commits if commit.at <= reply.started_at]
+    return named[-1] if named else before[-1] if before else None
 
 
 def _outcome(
@@ -140,13 +155,20 @@ def _between(end: Commit | None, reply: Answer | None) -> float | None:
     return (reply.first_audio_at - end.at) * 1000
 
 
-def _transcript(trace: Trace, commits: list[Commit], spoken: Spoken) -> str:
-    """The parts of the turn in order: those that were committed in it, and those first heard of in it."""
-    here = {commit.turn_id for commit in commits}
-    elsewhere = {commit.turn_id for commit in trace.commits} - here
-    parts = [
-        heard.text.strip()
-        for turn_id, heard in trace.heard.items()
-        if turn_id in here or (turn_id not in elsewhere and spoken.began <= heard.first_at <= spoken.until)
-    ]
-    return " ".join(part for part in parts if part)
+def _transcript(trace: Trace, spoken: Spoken) -> str:
+    """The parts of the turn in order: of the backend's turns that were committed in it, and of those first heard of in
+    it. What was known before it began was counted with the turn before."""
+    committed = {commit.turn_id: commit.at for commit in trace.commits}
+    parts = []
+    for turn_id, heard in trace.heard.items():
+        if turn_id in trace.discarded:
+            continue
+        at = committed.get(turn_id)
+        if at is not None and spoken.began <= at <= spoken.until:
+            text = heard.text
+        elif spoken.began <= heard.first_at <= spoken.until and (at is None or at > spoken.until):
+            text = heard.text_at(spoken.until)
+        else:
+            continue
+        parts += text.split()[len(heard.text_at(spoken.began).split()) :]
+    return " ".join(parts)

@@ -62,6 +62,10 @@ class Playout:
         own = (piece for piece in self.pieces if piece.response_id == response_id)
         return sum(max(0.0, min(now, piece.end) - piece.start) for piece in own) * 1000
 
+    def sounding(self, now: float) -> list[str]:
+        """The responses that have audio which has not left the speaker yet, in order."""
+        return list(dict.fromkeys(piece.response_id for piece in self.pieces if piece.end > now))
+
     def ends_at(self) -> float:
         """When all that has arrived is played."""
         return max((piece.end for piece in self.pieces), default=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,7 @@ class TurnRow(_Row):
 
     row: Literal["turn"] = "turn"
     kind: Kind
-    """`cold`: connected while the user already spoke, in a fresh process. `first`: the first turn of a session that was
+    """`cold`: connected in a fresh process when the user's turn began. `first`: the first turn of a session that was
     ready. `later`: any other."""
     conversation: str
     turn: str
@@ -85,11 +86,14 @@ def read_rows(path: Path) -> list[TurnRow | SessionRow]:
     """The rows of a file. A last line that was cut short by a crash is left out.
 
     Raises:
-        ConfigError: there is no such file, or a line is no row of this version.
+        ConfigError: there is no such file, it can't be read, or a line is no row of this version.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ConfigError(f"There is no {path}.")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_bytes().splitlines()  # of text, it would also split inside a transcript
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}.") from error
     rows: list[TurnRow | SessionRow] = []
     for number, line in enumerate(lines, 1):
         try:

@@ -23,6 +23,7 @@ from .corpus.speech import Conversation, open_corpus
 from .job import Job
 from .live.talk import Pace, Talk, TalkFacts, TurnOutcome
 from .rows import Kind, SessionRow, TurnRow
+from .trace import Trace
 
 __all__ = ["ALIVE", "main"]
 
@@ -53,9 +54,11 @@ async def _hold_session(job: Job, session: str, conversation: Conversation, fres
     if job.silence_ms is not None:
         options["turns"] = {"silence_ms": job.silence_ms}
     opener = functools.partial(voicebridge.connect, job.backend, instructions=job.instructions, **options)
+    turns = options.get("turns")
+    yields = not (isinstance(turns, dict) and turns.get("auto_interrupt") is False)
     pace = Pace(ready_s=job.ready_s, reply_s=job.reply_s, cut_s=job.cut_s)
     age_ms = _process_age_ms() if fresh else None
-    facts = await Talk(opener, conversation, pace, job.cold).run(
+    facts = await Talk(opener, conversation, pace, job.cold, Trace(yields=yields)).run(
         lambda outcome: write(_turn_row(job, session, conversation.name, outcome).model_dump_json())
     )
     write(_session_row(job, session, conversation.name, facts, age_ms).model_dump_json())

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from voicebridge.audio.level import first_audible
 from voicebridge.contract.events import (
     BackendError,
     InputTranscript,
     OutputAudio,
+    OutputHeard,
     OutputText,
     ResponseEnded,
     ResponseStarted,
@@ -12,10 +14,10 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Fault
 from voicebridge_bench.measures import Spoken, measure
-from voicebridge_bench.trace import Trace
+from voicebridge_bench.trace import Answer, Trace
 
 SPOKEN = Spoken(began=10.0, zero=12.0, until=20.0)
-VOICE = (np.sin(np.arange(24_000) / 10) * 8000).astype("<i2").tobytes()
+VOICE = (np.cos(np.arange(24_000) / 10) * 8000).astype("<i2").tobytes()
 SILENCE = bytes(48_000)
 
 
@@ -186,3 +188,111 @@ def test_asides_are_no_replies():
 def test_the_delay_between_stamp_and_arrival_is_kept():
     trace = _trace((12.2, UserTurn(turn_id="t1", phase="committed", audio_ms=0, at=12.15)))
     assert trace.largest_delay_ms == pytest.approx(50)
+
+
+def _heard(response_id, ms):
+    return OutputHeard(response_id=response_id, heard_ms=ms, text="", basis="estimated")
+
+
+def _long_reply(*steps, **fields):
+    trace = Trace(**fields)
+    for now, event in [
+        (12.3, ResponseStarted(response_id="r1", cause="user")),
+        (12.4, _audio("r1", VOICE * 4)),
+        (12.5, ResponseEnded(response_id="r1", status="completed")),
+        *steps,
+    ]:
+        trace.apply(event, now)
+    return trace
+
+
+def test_what_the_backend_knows_was_not_heard_is_not_played():
+    trace = _long_reply((13.4, _heard("r1", 990)), (13.5, _audio("r1", VOICE)), (13.6, _audio("r2", VOICE)))
+    assert trace.playout.played_ms("r1", 20.0) == pytest.approx(1000)
+    assert trace.sounded_at("r2") == pytest.approx(13.6)
+
+
+@pytest.mark.parametrize("heard_ms", [3985, 4000, 4010])
+def test_a_reply_that_was_heard_to_its_end_plays_on(heard_ms):
+    trace = _long_reply((13.4, _heard("r1", heard_ms)))
+    assert trace.playout.played_ms("r1", 20.0) == pytest.approx(4000)
+
+
+def test_the_speaker_falls_silent_when_the_user_speaks():
+    trace = _long_reply((13.4, _turn("t2", "speech")), (13.5, _audio("r2", VOICE)))
+    assert trace.silenced == {"r1": pytest.approx(1000)}
+    assert trace.playout.played_ms("r1", 20.0) == pytest.approx(1000)
+    assert trace.sounded_at("r2") == pytest.approx(13.5)
+    assert _long_reply((16.5, _turn("t2", "speech"))).silenced == {}, "it was played to its end"
+    patient = _long_reply((13.4, _turn("t2", "speech")), yields=False)
+    assert patient.playout.played_ms("r1", 20.0) == pytest.approx(4000)
+
+
+def test_audio_of_a_reply_that_ended_early_is_played_unless_it_was_interrupted():
+    for status, played in (("incomplete", 1000), ("failed", 1000), ("interrupted", 100)):
+        trace = _trace((12.4, _audio("r1", VOICE)), (12.5, ResponseEnded(response_id="r1", status=status)))
+        assert trace.playout.played_ms("r1", 20.0) == pytest.approx(played)
+
+
+def test_discarded_turns_were_not_said():
+    trace = _trace(
+        (10.5, InputTranscript(turn_id="t0", text="cough", final=False)),
+        (10.6, _turn("t0", "discarded")),
+        (12.2, _turn("t1", "committed")),
+        (12.3, InputTranscript(turn_id="t1", text="hello", final=True)),
+    )
+    assert measure(trace, SPOKEN).transcript == "hello"
+
+
+def test_a_turn_that_stays_open_is_counted_once():
+    first, second = SPOKEN, Spoken(began=20.5, zero=22.0, until=30.0)
+    trace = _trace((11.0, InputTranscript(turn_id="t1", text="one to", final=False)))
+    trace.apply(InputTranscript(turn_id="t1", text="one two", final=False), 12.3)
+    assert measure(trace, first).transcript == "one two"
+    trace.apply(InputTranscript(turn_id="t1", text="One, two. Three", final=False), 21.5)
+    trace.apply(_turn("t1", "committed"), 22.2)
+    trace.apply(InputTranscript(turn_id="t1", text="One, two. Three four.", final=True), 22.3)
+    assert measure(trace, second).transcript == "Three four."
+    assert measure(trace, first).transcript == "one two"
+
+
+def test_the_reply_is_that_to_the_final_commit():
+    both_early = _trace(
+        (10.8, _turn("t1", "committed")),
+        (10.9, ResponseStarted(response_id="r1", cause="user", answers=("t1",))),
+        (11.6, _turn("t2", "committed")),
+        (12.1, _audio("r1", _ms(VOICE, 100))),
+        (12.3, ResponseStarted(response_id="r2", cause="user", answers=("t2",))),
+        (12.4, _audio("r2", VOICE)),
+    )
+    found = measure(both_early, SPOKEN)
+    assert (found.v2v_ms, found.eou_ms) == (pytest.approx(400), pytest.approx(-400))
+    half_decided_late = _trace(
+        (12.01, _turn("t1", "committed")),
+        (12.02, ResponseStarted(response_id="r1", cause="user", answers=("t1",))),
+        (12.05, _turn("t2", "speech")),
+        (12.06, ResponseEnded(response_id="r1", status="interrupted")),
+        (12.3, _turn("t2", "committed")),
+        (12.31, ResponseStarted(response_id="r2", cause="user", answers=("t2",))),
+        (12.5, _audio("r2", VOICE)),
+    )
+    found = measure(half_decided_late, SPOKEN)
+    assert (found.v2v_ms, found.eou_ms) == (pytest.approx(500), pytest.approx(300))
+    assert found.commit_to_byte_ms == pytest.approx(200)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 44_100])
+@pytest.mark.parametrize("piece", [1, 7, 50, 400])
+def test_however_a_reply_is_cut_its_first_audible_sample_is_that_of_the_whole(rate, piece):
+    quiet = np.zeros(rate * 3137 // 10_000)
+    click = np.full(rate * 12 // 1000, 0.3)
+    sound = np.sin(np.arange(rate // 5) * 0.3) * 0.2
+    pcm = (np.concatenate([quiet, click, quiet, sound]) * 32767).astype("<i2").tobytes()
+    whole = first_audible(pcm, rate)
+    answer = Answer("r", 0.0)
+    size = rate * piece // 1000 * 2
+    for start in range(0, len(pcm), size):
+        answer.pcm += pcm[start : start + size]
+        found = answer.find_audible(rate)
+        assert found in (None, whole)
+    assert found == whole

@@ -36,7 +36,8 @@ def test_stopping_cuts_what_plays_drops_what_waits_and_moves_the_next_up():
     player.stop("a", now=0.3)
     assert player.played_ms("a", 9.0) == pytest.approx(300)
     assert (other.start, other.end) == (pytest.approx(0.3), pytest.approx(0.4))
-    assert player.ends_at() == pytest.approx(0.4)
+    assert player.sounding(0.35) == ["b"]
+    assert player.add("c", 100, now=0.3).start == pytest.approx(0.4), "and what comes next waits for that one alone"
 
 
 def test_stopping_one_that_waits_leaves_the_one_that_plays():

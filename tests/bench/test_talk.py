@@ -116,7 +116,7 @@ def test_a_backend_that_cannot_be_reached_is_reported_for_every_turn(parrot, fau
     if cold and fault == "sleepy":
         assert [one.measures.outcome for one in outcomes] == ["answered"]  # it never said so, but it listens
         return
-    assert [one.measures.outcome for one in outcomes] == ["not_reached"] * len(outcomes) or cold
+    assert [one.measures.outcome for one in outcomes] == ["not_reached"] * (1 if cold else 3)
     assert outcomes[0].measures.v2v_ms is None
     assert reason in facts.failure
 
@@ -149,6 +149,26 @@ def test_the_player_reports_in_real_time_what_was_played(parrot):
     assert [report.ms for report in reports] == sorted({report.ms for report in reports})
     assert reports[-1].ms == pytest.approx(600, abs=1)
     assert len(reports) >= 6
+
+
+def test_the_speaker_falls_silent_when_the_user_goes_on_and_tells_how_much_was_heard(parrot):
+    broken = Conversation("c", (_said("one", (200, 700), (1200, 1700)),))
+    backend = parrot.ParrotBackend()
+    _, (outcome,) = _hold(backend, broken, reply_ms=3000)
+    (stop,) = [c for c in backend.sessions[0].commands if isinstance(c, Interrupt)]
+    # Committed 200 ms after the first part and answered 100 ms later: 200 ms until the user goes on.
+    assert stop.response_id == "r1"
+    assert 200 - 2 * FRAME <= stop.heard["r1"] <= 200 + FRAME
+    played = [c.ms for c in backend.sessions[0].commands if isinstance(c, ReportPlayed) and c.response_id == "r1"]
+    assert max(played) <= stop.heard["r1"]
+    # What was cut keeps no later reply waiting.
+    assert 300 - TINY <= outcome.measures.v2v_ms <= 300 + FRAME + TINY
+
+
+def test_a_reply_that_was_cut_is_silent_when_the_next_turn_begins(parrot):
+    _, outcomes = _hold(parrot.ParrotBackend(), pace=Pace(cut_s=2), reply_ms=30_000)
+    for outcome in outcomes:
+        assert outcome.measures.v2v_ms <= 300 + FRAME + TINY
 
 
 def test_frames_are_sent_on_time_and_every_time_stamp_is_kept(parrot):

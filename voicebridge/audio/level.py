@@ -1,4 +1,4 @@
-"""How loud audio is, and where it begins to be heard. Pure functions on PCM16 mono samples.
+"""How loud audio is, where it begins to be heard, and where it holds speech. Pure functions on PCM16 mono samples.
 
 Full scale (0 dBFS) is a constant of 32768, so that the loudest tone has -3 dBFS.
 """
@@ -8,7 +8,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AUDIBLE_DBFS", "SILENCE_DBFS", "first_audible", "last_audible", "leading_silence_ms", "rms_dbfs"]
+__all__ = [
+    "AUDIBLE_DBFS",
+    "SILENCE_DBFS",
+    "first_audible",
+    "last_audible",
+    "leading_silence_ms",
+    "rms_dbfs",
+    "speech_runs",
+    "window_samples",
+]
 
 Samples = npt.NDArray[np.int16] | bytes
 """Signed 16-bit mono samples: an array of shape (n,), or their little-endian bytes."""
@@ -19,6 +28,11 @@ SILENCE_DBFS = -120.0
 """What digital silence is reported as: minus infinity would spoil every mean."""
 _WINDOW_MS = 10.0
 _HOLD_MS = 30.0
+_OF_LOUD_DB = 20 * np.log10(0.05)
+_OF_QUIET_DB = 20 * np.log10(2.0)
+_CONTRAST_DB = 12.0
+_QUIETEST_DBFS = -60.0
+"""Below this nothing is speech, however silent the rest is."""
 
 
 def rms_dbfs(samples: Samples, rate: int, *, window_ms: float = _WINDOW_MS) -> npt.NDArray[np.float64]:
@@ -67,6 +81,28 @@ def leading_silence_ms(samples: Samples, rate: int, *, threshold_dbfs: float = A
     """Milliseconds before the first sample that is heard; all of them where none is."""
     found = first_audible(samples, rate, threshold_dbfs=threshold_dbfs)
     return (_floats(samples).size if found is None else found) * 1000 / rate
+
+
+def speech_runs(levels: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Where a recording holds speech, from the levels of its windows of 10 ms: (first window, window after the last).
+
+    A window is speech when it lies above 5 % of the recording's loud parts (the 99th percentile of its levels) and
+    above twice its quiet ones (the 10th), for 30 ms or more. Quiet parts that come within 12 dB of the loud ones are no
+    silence: a recording without any is speech all through.
+    """
+    heard = levels[levels > SILENCE_DBFS]
+    if not heard.size:
+        return []
+    high, low = np.percentile(heard, 99), np.percentile(levels, 10)
+    floor = max(high + _OF_LOUD_DB, min(low + _OF_QUIET_DB, high - _CONTRAST_DB), _QUIETEST_DBFS)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], levels > floor, [False])).astype(np.int8)))
+    pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    return [(first, after) for first, after in pairs if (after - first) * _WINDOW_MS >= _HOLD_MS]
+
+
+def window_samples(rate: int) -> int:
+    """Samples of a window of 10 ms at `rate` Hz: not always 10 ms to the dot."""
+    return _window(rate, _WINDOW_MS)
 
 
 def _floats(samples: Samples) -> npt.NDArray[np.float64]:

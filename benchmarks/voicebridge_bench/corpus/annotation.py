@@ -1,8 +1,8 @@
 """Where speech begins and ends in a recording.
 
-The rule, `RULE` in words: a block of 10 ms is speech when its level is above 5 % of the 99th percentile of the clip's
-levels (and above twice its noise floor, the 10th percentile), in runs of 30 ms or more. The first speech sample is the
-first of the first such run, the last one the last of the last. The sample after it is the zero of every latency.
+The rule is `RULE`. Which windows of 10 ms are speech, `voicebridge.audio.level.speech_runs` says, here as for
+`voicebridge ask`. The first speech sample is the first of the first run of them, the last one the last of the last.
+The sample after it is the zero of every latency.
 """
 
 from __future__ import annotations
@@ -11,22 +11,16 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicebridge_bench.gate import BLOCK_MS, block_rms, loud_runs
-
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from voicebridge_bench.gate import Samples
+    from .recording import Samples
 
 __all__ = ["RULE", "Utterance", "speech", "utterances"]
 
 RULE = (
-    "10 ms RMS above 5 % of the clip's 99th percentile and above twice its 10th, in runs of 30 ms or more; "
-    "less than 200 ms of such sound between pauses is no speech"
+    "10 ms RMS above 5 % of the clip's 99th percentile, above twice its 10th (or a quarter of the 99th, if that is "
+    "less) and above -60 dBFS, in runs of 30 ms or more; less than 200 ms of such sound between pauses is no speech"
 )
-_OF_LOUD = 0.05
-_OF_FLOOR = 2.0
+_WINDOW_MS = 10
 _LEAST_MS = 200
 _LONE_MS = 250
 """Milliseconds of silence on both sides that make a short sound stand alone."""
@@ -46,14 +40,17 @@ class Utterance:
 
 def utterances(samples: Samples, rate: int, pause_ms: int = _LONE_MS) -> list[Utterance]:
     """The utterances of a clip at `rate` Hz, cut where the speaker pauses for `pause_ms` milliseconds or more."""
+    from voicebridge.audio.level import rms_dbfs, speech_runs, window_samples
+
+    window = window_samples(rate)
+    whole = samples[: len(samples) // window * window]
     groups: list[list[tuple[int, int]]] = []
-    for run in loud_runs(rms := block_rms(samples, rate), _level(rms)):
-        if groups and (run[0] - groups[-1][-1][1]) * BLOCK_MS < pause_ms:
+    for run in speech_runs(rms_dbfs(whole, rate)):
+        if groups and (run[0] - groups[-1][-1][1]) * _WINDOW_MS < pause_ms:
             groups[-1].append(run)
         else:
             groups.append([run])
-    block = rate * BLOCK_MS // 1000
-    return [_utterance(runs, block) for runs in groups if sum(b - a for a, b in runs) * BLOCK_MS >= _LEAST_MS]
+    return [_utterance(runs, window) for runs in groups if sum(b - a for a, b in runs) * _WINDOW_MS >= _LEAST_MS]
 
 
 def speech(samples: Samples, rate: int) -> Utterance | None:
@@ -66,14 +63,6 @@ def speech(samples: Samples, rate: int) -> Utterance | None:
     return Utterance(parts[0].start, parts[-1].end, longest)
 
 
-def _level(rms: npt.NDArray[np.float64]) -> float:
-    import numpy as np
-
-    if not len(rms):
-        return 0.0
-    return max(_OF_LOUD * float(np.percentile(rms, 99)), _OF_FLOOR * float(np.percentile(rms, 10)))
-
-
-def _utterance(runs: list[tuple[int, int]], block: int) -> Utterance:
-    pauses = [(later[0] - run[1]) * BLOCK_MS for run, later in itertools.pairwise(runs)]
-    return Utterance(runs[0][0] * block, runs[-1][1] * block, max(pauses, default=0))
+def _utterance(runs: list[tuple[int, int]], window: int) -> Utterance:
+    pauses = [(later[0] - run[1]) * _WINDOW_MS for run, later in itertools.pairwise(runs)]
+    return Utterance(runs[0][0] * window, runs[-1][1] * window, max(pauses, default=0))

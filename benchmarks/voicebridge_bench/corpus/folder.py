@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicebridge.contract.errors import BadAudio, ConfigError
+from voicebridge_bench.text_file import read_text
 
 from .annotation import speech
 from .manifest import Clip, Manifest, Turn
@@ -35,10 +37,10 @@ def manifest_of_folder(folder: Path, labels: FolderLabels) -> Manifest:
     """Annotate a folder. Sub-folders are conversations; without any, every `turns_each` files in order of name are one.
 
     Raises:
-        ConfigError: there are no wav files, or words are missing.
+        ConfigError: there are no wav files, words are missing, or a file can't be read.
         BadAudio: a file is no audio, or nothing is spoken in it.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(f"{folder} is no folder.")
     found = (path for path in folder.rglob("*") if path.suffix.lower() == ".wav")
     paths = sorted(found, key=lambda path: (path.parent, path.name))
@@ -63,16 +65,12 @@ def _check_words(paths: list[Path]) -> None:
 
 
 def _entry(path: Path, folder: Path, number: int, labels: FolderLabels) -> tuple[Clip, Turn]:
-    samples, rate = read(path)
+    recording = read(path)
+    samples, rate = recording.samples, recording.rate
     spoken = speech(samples, rate)
     if spoken is None:
         raise BadAudio(f"Nothing is spoken in {path}.")
-    try:
-        text = " ".join(path.with_suffix(".txt").read_text(encoding="utf-8").split())
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path.with_suffix('.txt')} is not UTF-8 text.") from None
-    if not text:
-        raise ConfigError(f"{path.with_suffix('.txt')} holds no words.")
+    text = _words(path.with_suffix(".txt"))
     place = path.relative_to(folder)
     group = place.parent.as_posix()
     ident = place.with_suffix("").as_posix()
@@ -89,5 +87,13 @@ def _entry(path: Path, folder: Path, number: int, labels: FolderLabels) -> tuple
         longest_pause_ms=spoken.longest_pause_ms,
         text=text,
         accent=labels.accent,
+        note=" ".join(recording.notes).replace(str(path), place.as_posix()) or None,
     )
     return clip, turn
+
+
+def _words(path: Path) -> str:
+    text = " ".join(read_text(path).split())
+    if not text:
+        raise ConfigError(f"{path} holds no words.")
+    return text

@@ -8,6 +8,7 @@ passed: the zero of the turn's latencies.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voicebridge.contract.errors import ConfigError
+from voicebridge_bench.text_file import read_text, write_text
 
 from .annotation import RULE
 
@@ -120,20 +122,21 @@ def load(name_or_path: str) -> tuple[Manifest, Path]:
     """The manifest of a bundled corpus, of a folder or of a file, and the folder that its paths are relative to.
 
     Raises:
-        ConfigError: there is none, or it is no manifest.
+        ConfigError: there is none, it can't be read, or it is no manifest.
     """
     path = _BUNDLED / f"{name_or_path}.json" if name_or_path in bundled() else Path(name_or_path)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / FILE_NAME
-        if not path.exists():
+        if not os.path.exists(path):
             raise ConfigError(
                 f"{path.parent} has no {FILE_NAME}. For a folder of wav and txt files, write one with: "
                 f"voicebridge bench manifest {path.parent}"
             )
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, it takes any name
         raise ConfigError(f"There is no corpus {name_or_path!r}: name a folder, or one of {', '.join(bundled())}.")
+    text = read_text(path)
     try:
-        return Manifest.model_validate_json(path.read_bytes()), path.parent
+        return Manifest.model_validate_json(text), path.parent
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -141,9 +144,13 @@ def load(name_or_path: str) -> tuple[Manifest, Path]:
 
 
 def save(manifest: Manifest, path: Path) -> None:
-    """Write a manifest, one clip or turn a line."""
+    """Write a manifest, one clip or turn a line.
+
+    Raises:
+        ConfigError: the file can't be written.
+    """
     fields = manifest.model_dump(mode="json", exclude_none=True)
     clips, turns = ([json.dumps(part, ensure_ascii=False) for part in fields.pop(key)] for key in ("clips", "turns"))
     head = json.dumps(fields, indent=1, ensure_ascii=False)[:-2]
     lists = (f' "{key}": [\n  ' + ",\n  ".join(rows) + "\n ]" for key, rows in (("clips", clips), ("turns", turns)))
-    path.write_text(f"{head},\n" + ",\n".join(lists) + "\n}\n", encoding="utf-8")
+    write_text(path, f"{head},\n" + ",\n".join(lists) + "\n}\n")

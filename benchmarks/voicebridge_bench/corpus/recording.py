@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebridge.contract.errors import BadAudio, ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from voicebridge_bench.gate import Samples
+    import numpy as np
+    import numpy.typing as npt
+
+    from voicebridge.audio.file import Recording
 
     from .manifest import Clip
+
+    Samples = npt.NDArray[np.int16]
 
 __all__ = ["digest", "locate", "read", "read_clip"]
 
@@ -31,19 +37,26 @@ def locate(clip: Clip, folder: Path, obtain: str = "") -> Path:
             raise MissingExtra(f"Clip {clip.id!r} comes with the package {clip.package}, which is missing. {obtain}")
         root = Path(spec.submodule_search_locations[0])
     path = root / clip.path
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ConfigError(f"The recording {path} is missing. {obtain}".strip())
     return path
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def read_clip(clip: Clip, folder: Path, obtain: str = "") -> Samples:
-    """The samples of a clip, mono, where 1 is full scale.
+    """The samples of a clip, mono.
 
     Raises:
         ConfigError: it is missing, or not the recording that was annotated.
@@ -56,39 +69,29 @@ def read_clip(clip: Clip, folder: Path, obtain: str = "") -> Samples:
             f"{path} is not the recording that was annotated: its SHA-256 is {found[:12]}..., the manifest says "
             f"{clip.sha256[:12]}.... {obtain}".strip()
         )
-    samples, rate = _read_pcm(path, clip.rate) if clip.encoding == "pcm16" else read(path)
-    if rate != clip.rate:
-        raise BadAudio(f"{path} has {rate} samples a second, the manifest says {clip.rate}.")
-    return samples
+    if clip.encoding == "pcm16":
+        return _read_pcm(path)
+    recording = read(path)
+    if recording.rate != clip.rate:
+        raise BadAudio(f"{path} has {recording.rate} samples a second, the manifest says {clip.rate}.")
+    return recording.samples
 
 
-def read(path: Path) -> tuple[Samples, int]:
-    """The samples of an audio file, channels averaged, where 1 is full scale; and how many there are a second.
+def read(path: Path) -> Recording:
+    """An audio file, channels averaged. Samples that are no numbers are zeroed, and counted in its `repaired`.
 
     Raises:
-        BadAudio: it is empty, or no audio, or holds values that are no numbers.
+        BadAudio: it is empty, or no audio.
     """
-    import numpy as np
-    import soundfile
+    from voicebridge.audio.file import read_recording
 
-    if not path.stat().st_size:
-        raise BadAudio(f"{path} is empty.")
-    try:
-        frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise BadAudio(f"{path} is no audio file that can be read here: {error.error_string}") from None
-    if not len(frames):
-        raise BadAudio(f"{path} holds no samples.")
-    if not np.isfinite(frames).all():
-        raise BadAudio(f"{path} holds values that are no numbers.")
-    mono: Samples = frames.mean(axis=1, dtype=np.float32)
-    return mono, int(rate)
+    return read_recording(path)
 
 
-def _read_pcm(path: Path, rate: int) -> tuple[Samples, int]:
+def _read_pcm(path: Path) -> Samples:
     import numpy as np
 
-    samples: Samples = np.fromfile(path, dtype="<i2").astype(np.float32) / np.float32(32768)
+    samples: Samples = np.fromfile(path, dtype="<i2")
     if not len(samples):
         raise BadAudio(f"{path} holds no samples.")
-    return samples, rate
+    return samples

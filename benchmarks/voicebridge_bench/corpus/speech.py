@@ -13,7 +13,7 @@ from .manifest import Manifest, Turn, load
 from .recording import read_clip
 
 if TYPE_CHECKING:
-    from voicebridge_bench.gate import Samples
+    from .recording import Samples
 
 __all__ = ["Conversation", "Corpus", "CorpusFacts", "SpokenTurn", "open_corpus"]
 
@@ -97,13 +97,10 @@ def open_corpus(name_or_path: str) -> Corpus:
 
 
 def _spoken(turn: Turn, speaker: str, samples: Samples, rate: int) -> SpokenTurn:
-    import numpy as np
-
     from voicebridge.audio.converter import Converter
 
-    part = np.clip(samples[turn.start : turn.end], -1, 1)
     converter = Converter(AudioFormat(rate=rate), DOOR_FORMAT)
-    pcm = converter.convert((part * 32767).round().astype("<i2").tobytes()) + converter.flush()
+    pcm = converter.convert(samples[turn.start : turn.end].astype("<i2").tobytes()) + converter.flush()
     start, end = (round((at - turn.start) * DOOR_FORMAT.rate / rate) for at in (turn.speech_start, turn.speech_end))
     return SpokenTurn(turn, speaker, pcm, start, min(end, len(pcm) // 2))
 

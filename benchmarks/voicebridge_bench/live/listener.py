@@ -1,4 +1,4 @@
-"""Reads a session's events into a trace, and reports what the virtual speaker played."""
+"""Reads a session's events into a trace, and reports what the virtual speaker played and where it was cut."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from voicebridge.contract.commands import ReportPlayed
+from voicebridge.contract.commands import Interrupt, ReportPlayed
 from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.events import UserTurn
 from voicebridge.contract.session import VoiceSession
 from voicebridge_bench.trace import Trace
 
@@ -52,8 +53,11 @@ class Listener:
         clock = asyncio.get_running_loop().time
         try:
             async for event in self._session:
+                known = set(self.trace.silenced)
                 self.trace.apply(event, clock())
                 self._news.set()
+                if isinstance(event, UserTurn):
+                    await self._tell_cut(known)
         except VoiceBridgeError as error:
             self.failure = str(error)
         except Exception as error:  # a backend that breaks its promise is a finding, not the end of the benchmark
@@ -61,6 +65,15 @@ class Listener:
         finally:
             self.over = True
             self._news.set()
+
+    async def _tell_cut(self, known: set[str]) -> None:
+        """The speaker fell silent because the user spoke: stop what it played, and say how much of it was heard."""
+        by_command = "verb" in self._session.capabilities.interrupt
+        for response_id, ms in self.trace.silenced.items():
+            if response_id not in known:
+                stop = Interrupt(response_id=response_id, heard={response_id: ms})
+                with contextlib.suppress(VoiceBridgeError):  # the session is over: its events say why
+                    await self._session.send(stop if by_command else ReportPlayed(response_id=response_id, ms=ms))
 
     async def _report(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -211,8 +211,7 @@ class Talk:
     async def _interrupt(self) -> bool:
         """Stop a long reply; whether the backend can."""
         now = asyncio.get_running_loop().time()
-        playing = {piece.response_id for piece in self.trace.playout.pieces if piece.end > now}
-        playing |= {answer.id for answer in self.trace.open_answers()}
+        playing = {*self.trace.playout.sounding(now), *(answer.id for answer in self.trace.open_answers())}
         heard = {response_id: self.trace.playout.played_ms(response_id, now) for response_id in playing}
         session = self._microphone.session
         try:
@@ -220,6 +219,7 @@ class Talk:
                 await session.send(Interrupt(heard=heard))
         except VoiceBridgeError:
             return False
+        self.trace.fall_silent(now)
         return True
 
     def _gone(self) -> bool:
