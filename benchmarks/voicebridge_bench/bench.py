@@ -11,6 +11,7 @@ from typing import Any
 
 from voicebridge.contract.errors import ConfigError
 
+from .command_line import command_line
 from .corpus.speech import CorpusFacts, open_corpus
 from .environment import describe
 from .plan import Plan
@@ -40,10 +41,12 @@ def bench(plan: Plan, output: Output) -> int:
     """Do a run and report it; the exit status. Ctrl-C keeps and reports what was measured.
 
     Raises:
-        ConfigError: the corpus or the folder for the results can't be used.
+        ConfigError: there is nothing to measure, or the corpus or the folder for the results can't be used.
     """
     from rich.console import Console
 
+    if not plan.rounds and not plan.cold:
+        raise ConfigError("There is nothing to measure: --sessions and --cold are both 0.")
     corpus = open_corpus(plan.corpus)
     if output.readme is not None:
         write_between_markers(output.readme, None)
@@ -71,7 +74,10 @@ def bench(plan: Plan, output: Output) -> int:
     _show(summary, columns, facts, output)
     what = "Interrupted. What was measured until then is" if interrupted else "Results are"
     console.print(f"{what} in {results.path}", highlight=False)
-    return INTERRUPTED if interrupted else exit_status(columns)
+    status = INTERRUPTED if interrupted else exit_status(columns)
+    if status == UNRELIABLE:
+        console.print(_disturbed(columns), highlight=False)
+    return status
 
 
 def report_again(folder: Path, output: Output) -> None:
@@ -102,25 +108,12 @@ def exit_status(columns: Sequence[Column]) -> int:
     return UNRELIABLE if any(column.unreliable for column in columns) else MEASURED
 
 
-def command_line(plan: Plan) -> str:
-    """What to type for the same run: only what differs from the defaults."""
-    plain = Plan()
-    words = ["voicebridge bench"]
-    if plan.backends != plain.backends:
-        words.append(f"--backend {','.join(plan.backends)}")
-    if plan.silences_ms != plain.silences_ms:
-        silences = ("own" if silence is None else str(silence) for silence in plan.silences_ms)
-        words.append(f"--silence-ms {','.join(silences)}")
-    if plan.corpus != plain.corpus:
-        words.append(f"--corpus {Path(plan.corpus).name}")
-    for name, value, default in (
-        ("sessions", plan.rounds, plain.rounds),
-        ("cold", plan.cold, plain.cold),
-        ("seed", plan.seed, plain.seed),
-    ):
-        words += [f"--{name} {value}"] if value != default else []
-    words += [f"--option {name}={json.dumps(value)}" for name, value in plan.options.items()]
-    return " ".join(words)
+def _disturbed(columns: Sequence[Column]) -> str:
+    doubts = dict.fromkeys(doubt for column in columns for doubt in column.unreliable)
+    return (
+        f"Everything was measured, but {'; '.join(doubts)}. That is what exit status {UNRELIABLE} says: "
+        "measure again when the machine is quiet, or read the figures as those of a busy one."
+    )
 
 
 def _show(summary: dict[str, Any], columns: Sequence[Column], facts: CorpusFacts, output: Output) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -32,7 +33,8 @@ class RunIsMeant(TyperGroup):
 app = typer.Typer(
     cls=RunIsMeant,
     help="Measure a backend with recorded human speech, in real time. Without a command, `run` is meant.",
-    epilog="Exit status: 0 measured, 1 some turns got no reply, 2 usage, 3 no connection, 5 unreliable measurement.",
+    epilog="Exit status: 0 measured, 1 some turns got no reply, 2 usage, 3 no connection, 5 everything was measured, "
+    "but something disturbed the machine, 130 interrupted.",
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -67,7 +69,7 @@ def run(
     backend: Backends = "local",
     corpus: Corpus = "default",
     silence_ms: Silence = "200",
-    sessions: Annotated[int, typer.Option(min=0, help="How often each conversation is held on a ready session.")] = 3,
+    sessions: Annotated[int, typer.Option(min=0, help="How often each conversation is held on a ready session.")] = 4,
     cold: Annotated[int, typer.Option(min=0, help="How many cold starts are measured, in fresh processes.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the order of conversations and of resampling.")] = 7,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; a new one in bench-results.")] = None,
@@ -157,7 +159,7 @@ def manifest(
     from .corpus.speech import facts
 
     path = folder / FILE_NAME
-    if path.exists() and not force:
+    if os.path.exists(path) and not force:
         print(f"voicebridge bench: {path} is there already; --force replaces it.", file=sys.stderr)
         raise typer.Exit(EXIT_USAGE)
     labels = FolderLabels(
@@ -170,4 +172,7 @@ def manifest(
     )
     found = manifest_of_folder(folder, labels)
     save(found, path)
+    for turn in found.turns:
+        if turn.note:
+            print(f"voicebridge bench: {turn.note}", file=sys.stderr)
     print(f"{path}: {facts(found)}")

@@ -1,8 +1,11 @@
 """Percentiles and rates with the interval that their number of measurements allows.
 
-A percentile's interval is exact: two order statistics that hold it with 95 % confidence, whatever the distribution.
-Where there are too few measurements for one (fewer than 6 for a median, 36 for p90, 72 for p95, 368 for p99), there
-is no percentile either. A rate's interval is a bootstrap over clusters: what hangs together is drawn together.
+A percentile's interval is exact for independent measurements: two order statistics that hold it with 95 % confidence,
+whatever the distribution. Turns of a run are not quite independent, since the same utterances are spoken again in each
+round: the interval is about this corpus on this machine, and somewhat too narrow for anything wider.
+
+Where there are too few measurements for one (fewer than 6 for a median, 36 for p90, 72 for p95, 368 for p99), there is
+no percentile either. A rate's interval is a bootstrap over clusters: what hangs together is drawn together.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["RESAMPLES", "Quantile", "Rate", "order_ranks", "quantile", "rate", "smallest_n"]
+__all__ = ["RESAMPLES", "Quantile", "Rate", "order_ranks", "quantile", "rate"]
 
 _TAIL = 0.025
 RESAMPLES = 10_000
@@ -60,13 +63,6 @@ def order_ranks(n: int, p: float) -> tuple[int, int] | None:
 def _binomial(n: int, k: int, p: float) -> float:
     logs = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return math.exp(logs + k * math.log(p) + (n - k) * math.log(1 - p))
-
-
-def smallest_n(p: float) -> int:
-    """How many measurements a percentile needs: `smallest_n(0.9)` is 36."""
-    rare = min(p, 1 - p)
-    n = math.ceil(math.log(_TAIL) / math.log(1 - rare))
-    return n if order_ranks(n, p) else n + 1
 
 
 def quantile(values: Sequence[float], p: float) -> Quantile | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from voicebridge.contract.errors import ConfigError
 from .corpus.speech import CorpusFacts
 from .intervals import Quantile, Rate
 from .summary import Column, Latency, Waterfall
+from .text_file import read_text, write_text
 from .word_errors import WordErrorRate
 
 if TYPE_CHECKING:
@@ -20,27 +22,36 @@ __all__ = ["BEGIN", "END", "markdown", "rich_report", "table", "write_between_ma
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
+_FAULTS = 5
+"""Different ones of a column that are shown."""
 
 
 def table(columns: Sequence[Column]) -> list[tuple[str, list[str]]]:
     """The rows of the report: a label, and a cell for each column."""
     rows: list[tuple[str, Callable[[Column], str]]] = [
-        ("first reply, cold start", lambda column: _middle(column.cold)),
+        ("first reply, cold start", _cold),
         ("first reply, ready session: median", lambda column: _middle(column.first)),
         ("later replies: median", lambda column: _middle(column.later)),
         ("later replies: p90", lambda column: _percentile(column.later, column.later.p90)),
+        ("later replies: p25 to p75", lambda column: _half(column.later)),
         ("all warm replies: median", lambda column: _middle(column.warm)),
         ("all warm replies: p90", lambda column: _percentile(column.warm, column.warm.p90)),
         ("all warm replies: p25 to p75", lambda column: _half(column.warm)),
         ("medians after end of speech", lambda column: _steps(column.waterfall)),
         ("end-of-turn signal to first byte: median", lambda column: _ms(column.waterfall.commit_to_byte)),
-        ("turns cut off too early", lambda column: _share(column.cut_off)),
+        ("turns cut off too early", _cut_off),
         ("turns talked over", lambda column: _share(column.talked_over)),
         ("turns without a reply", _failed),
         ("word error rate", lambda column: _words(column.words)),
+        (
+            "gaps in warm replies, from late audio",
+            lambda column: str(column.underruns) if column.warm.n else "not measured",
+        ),
         ("connect to ready, new process", lambda column: _range_s(column.ready_ms)),
+        ("start of the process to ready", lambda column: _range_s(column.process_ready_ms)),
         ("memory of the process, peak", _memory),
         ("event loop stood still while getting ready", lambda column: _ms(column.start_lag_ms)),
+        ("event loop late once ready, p99", lambda column: _ms(column.loop_lag_p99_ms)),
         ("audio sent late, p99", lambda column: _ms(column.lateness_p99_ms)),
         ("load average", _load),
     ]
@@ -72,7 +83,8 @@ def _notes(
         + (f", revision {revision}" if revision else "")
         + f": {environment['cpu']}, {environment['cores']} cores, {environment['python']}.",
         "Latency is from the last speech sample, as annotated in the corpus, to the first audible sample of the reply "
-        "when it leaves the speaker. In brackets: 95 % intervals; n: replies.",
+        "when it leaves the speaker. n: replies. In brackets: 95 % intervals, as if turns were independent; the same "
+        "utterances are repeated, so they are somewhat too narrow.",
         f"Corpus {facts.name}: {facts.turns} turns in {facts.conversations} conversations, "
         f"{facts.speakers} {'speaker' if facts.speakers == 1 else 'speakers'}, {facts.speech_s:g} s of speech, "
         f"{facts.words} words; {facts.source} ({facts.licence}).",
@@ -81,6 +93,7 @@ def _notes(
     notes += [f"Words are compared by {words.normaliser}."] if words else []
     notes += ["The run was interrupted: these are the turns measured until then."] if interrupted else []
     for column in columns:
+        notes += [f"Fault ({heading(column)}): {fault}" for fault in column.faults[:_FAULTS]]
         notes += [f"Unreliable ({heading(column)}): {doubt}." for doubt in column.unreliable]
     return [line for note in notes for line in (note, "")][:-1]
 
@@ -99,7 +112,7 @@ def rich_report(columns: Sequence[Column], facts: CorpusFacts) -> RenderableType
         grid.add_row(Text(label), *(Text(cell) for cell in cells))
     lines = [Text(f"Corpus {facts}", style="dim")]
     for column in columns:
-        lines += [Text(f"{heading(column)}: {fault}", style="red") for fault in column.faults[:5]]
+        lines += [Text(f"{heading(column)}: {fault}", style="red") for fault in column.faults[:_FAULTS]]
         lines += [Text(f"Unreliable: {heading(column)}: {doubt}", style="yellow") for doubt in column.unreliable]
     return Group(grid, *lines)
 
@@ -108,17 +121,17 @@ def write_between_markers(path: Path, text: str | None) -> None:
     """Put a text into a file, between the lines that mark its place. None only checks that they are there.
 
     Raises:
-        ConfigError: the file is not there, or lacks the markers.
+        ConfigError: the file is not there, can't be read or written, or lacks the markers.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ConfigError(f"There is no {path} to write the table to.")
-    content = path.read_text(encoding="utf-8")
+    content = read_text(path)
     if content.count(BEGIN) != 1 or content.count(END) != 1 or content.index(BEGIN) > content.index(END):
         raise ConfigError(f"{path} needs the lines {BEGIN} and {END}, once each: the table is written between them.")
     head, _, rest = content.partition(BEGIN)
     _, _, tail = rest.partition(END)
     if text is not None:
-        path.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+        write_text(path, f"{head}{BEGIN}\n{text}\n{END}{tail}")
 
 
 def _silence(column: Column) -> str:
@@ -127,6 +140,16 @@ def _silence(column: Column) -> str:
 
 def _middle(latency: Latency) -> str:
     return _percentile(latency, latency.p50)
+
+
+def _cold(column: Column) -> str:
+    """The cold starts, and how many of them gave a reply where not all did."""
+    begun = sum(column.cold_outcomes.values())
+    if column.cold.n == begun:
+        return _middle(column.cold)
+    if not column.cold.n:
+        return f"no reply, n 0 of {begun}"
+    return f"{_middle(column.cold)} of {begun}"
 
 
 def _percentile(latency: Latency, found: Quantile | None) -> str:
@@ -160,6 +183,13 @@ def _share(found: Rate | None) -> str:
         return "not measured"
     interval = "" if found.low is None or found.high is None else f" [{found.low:.0%}–{found.high:.0%}]"
     return f"{found.count:.0f} of {found.of:.0f} ({found.value:.0%}{interval})"
+
+
+def _cut_off(column: Column) -> str:
+    found = column.cut_off
+    if found is None or column.silence_ms is None:
+        return _share(found)
+    return f"{_share(found)}; {column.bound_to_be_cut} of {found.of:.0f} pause that long"
 
 
 def _failed(column: Column) -> str:

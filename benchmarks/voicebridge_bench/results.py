@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ class ResultsFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[TurnRow | SessionRow] = []
-        if (path / RESULTS).exists():
+        if os.path.exists(path / RESULTS):
             raise ConfigError(f"{path} already holds the results of a run: name another folder.")
         try:
             path.mkdir(parents=True, exist_ok=True)

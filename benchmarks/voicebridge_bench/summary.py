@@ -142,7 +142,7 @@ def _column(setting: Setting, rows: Sequence[TurnRow | SessionRow], seed: int) -
         loop_lag_p99_ms=max((machine.loop_lag_ms.p99 for machine in machines if machine.loop_lag_ms), default=None),
         start_lag_ms=max((machine.start_lag_ms for machine in machines if machine.start_lag_ms), default=None),
         load_average=(min(loads), max(loads)) if loads else None,
-        unreliable=tuple(_doubts(held)),
+        unreliable=tuple(_doubts(sessions)),
         faults=tuple(dict.fromkeys(fault for fault in _faults(turns, sessions) if fault)),
         misused=any(session.category in ("config", "auth", "unsupported") for session in sessions),
     )
@@ -180,16 +180,23 @@ def _share(turns: Sequence[TurnRow], is_so: Callable[[TurnMeasures], bool], seed
 
 
 def _doubts(sessions: Sequence[SessionRow]) -> Iterable[str]:
+    held = [session for session in sessions if not session.cold]
+    # Late audio of a cold start is no doubt: what holds it up is the loading that is measured.
+    late = [s.lateness_ms.p99 for s in held if s.lateness_ms and s.lateness_ms.p99 > LATE_MS]
+    if late:
+        yield f"audio was sent up to {max(late):.0f} ms late (p99) in {len(late)} of {len(held)} sessions"
+    yield from _disturbances(held, "")
+    yield from _disturbances([session for session in sessions if session.cold], " during cold starts")
+
+
+def _disturbances(sessions: Sequence[SessionRow], when: str) -> Iterable[str]:
     machines = [session.machine for session in sessions if session.machine]
-    late = [s.lateness_ms.p99 for s in sessions if s.lateness_ms and s.lateness_ms.p99 > LATE_MS]
     others = [machine.others_cores for machine in machines if machine.others_cores is not None]
     stolen = [machine.stolen for machine in machines if machine.stolen is not None]
-    if late:
-        yield f"audio was sent up to {max(late):.0f} ms late (p99) in {len(late)} of {len(sessions)} sessions"
     if others and (mean := sum(others) / len(others)) > BUSY_CORES:
-        yield f"other processes kept {mean:.1f} cores busy"
+        yield f"other processes kept {mean:.1f} cores busy{when}"
     if stolen and (share := sum(stolen) / len(stolen)) > STOLEN:
-        yield f"the host took away {share:.0%} of the time"
+        yield f"the host took away {share:.0%} of the time{when}"
 
 
 def _faults(turns: Sequence[TurnRow], sessions: Sequence[SessionRow]) -> Iterable[str | None]:

@@ -1,21 +1,27 @@
 import json
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from voicebridge.contract.errors import ConfigError
-from voicebridge_bench.bench import command_line
+from voicebridge_bench.command_line import command_line
 from voicebridge_bench.commands import app
 from voicebridge_bench.corpus.manifest import FILE_NAME
+from voicebridge_bench.corpus.speech import open_corpus
+from voicebridge_bench.intervals import order_ranks
 from voicebridge_bench.job import Job
 from voicebridge_bench.options import backend_options, names
 from voicebridge_bench.options import silences as read_silences
-from voicebridge_bench.plan import Plan, Setting, jobs
+from voicebridge_bench.plan import Plan, Setting, jobs, turns_of
 from voicebridge_bench.rows import SessionRow, TurnRow, read_rows
 from voicebridge_bench.worker import ALIVE
 from voicebridge_bench.worker_process import WorkerFailed, rows_of
@@ -66,11 +72,20 @@ def test_corpora_tells_what_is_there():
         (["--backend", ","], "Name one or more"),
         (["--option", "colour"], "name=value"),
         (["--write-readme", "--readme", "nowhere.md"], "nowhere.md"),
+        (["--sessions", "0", "--cold", "0"], "nothing to measure"),
+        (["--corpus", "x" * 300], "There is no corpus"),
+        (["--out", "x" * 300], "can't be written"),
+        (["--write-readme", "--readme", "x" * 300], "There is no"),
+        (["--write-readme", "--readme", "latin.md"], "latin.md is not UTF-8 text"),
+        (["--corpus", "latin.md"], "latin.md is not UTF-8 text"),
+        (["report", "x" * 300], "holds no finished run"),
+        (["manifest", "x" * 300], "no folder"),
         (["report", "nowhere"], "holds no finished run"),
         (["manifest", "nowhere"], "no folder"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(here, arguments, words):
+    (here / "latin.md").write_bytes(b"caf\xe9")
     known = arguments[0] in ("report", "manifest")
     corpus = [] if known or "--corpus" in arguments else ["--corpus", str(here)]
     result = CliRunner().invoke(app, [*arguments, *corpus])
@@ -215,6 +230,72 @@ def test_the_command_line_is_what_one_would_type():
     )
     expected = "voicebridge bench --backend a,b/c --silence-ms 200,own --corpus mine --sessions 5 --option speed=2"
     assert command_line(plan) == expected
+    more = Plan(instructions="Say 'yes'; $HOME", reply_s=2.5, options={"name": "a b", "n": "1", "deep": {"x": [1]}})
+    words = shlex.split(command_line(more))
+    assert words[2:6] == ["--reply-s", "2.5", "--instructions", "Say 'yes'; $HOME"]
+    assert backend_options(words[7::2]) == more.options
+
+
+@pytest.mark.parametrize("name", ["api_key", "apiKey", "token", "CLIENT_SECRET", "password", "Authorization", "tokens"])
+@pytest.mark.parametrize("value", ["hunter2", 70707, {"hunter2": 1}, ["hunter2"]])
+def test_secrets_are_not_part_of_the_command_line(name, value):
+    plain = command_line(Plan(options={name: value, "max_output_tokens": 50, "keywords": ["Ann"]}))
+    nested = command_line(Plan(options={"headers": [{name: value}], "colour": "green"}))
+    for text in (plain, nested):
+        assert "hunter2" not in text
+        assert "70707" not in text
+    assert f"--option {name}=... --option max_output_tokens=50" in plain
+    assert "Ann" in plain
+    assert "colour=green" in nested
+
+
+def test_a_plain_run_has_enough_turns_for_a_p90_of_later_ones():
+    corpus = open_corpus("default")
+    (job,) = jobs(Plan(cold=0), Plan().settings()[0], [talk.name for talk in corpus.conversations])
+    turns = turns_of(job, corpus)
+    assert order_ranks(len(turns), 0.9)
+    assert order_ranks(len(turns) - len(job.sessions), 0.9)
+
+
+def test_help_lists_every_exit_status():
+    text = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+    for status in ("0 measured", "1 some", "2 usage", "3 no connection", "5 everything", "130 interrupted"):
+        assert status in text
+
+
+def test_a_folder_is_annotated_although_some_samples_are_no_numbers(recordings, speech):
+    samples = speech(16_000, 1.0)
+    samples[:3] = [np.nan, np.inf, -np.inf]
+    soundfile.write(recordings / "one.wav", samples, 16_000, subtype="FLOAT")
+    result = CliRunner().invoke(app, ["manifest", str(recordings)])
+    assert result.exit_code == 0
+    assert "3 samples of one.wav were NaN or infinite: set to zero." in " ".join(result.output.split())
+    note = json.loads((recordings / FILE_NAME).read_text())["turns"][0]["note"]
+    assert note == "3 samples of one.wav were NaN or infinite: set to zero."
+
+
+def test_a_file_that_cannot_be_read_or_written_is_named(here, monkeypatch):
+    def refusing(name, real):
+        def method(path, *arguments, **options):
+            if path.name == name:
+                raise PermissionError(13, "Permission denied")
+            return real(path, *arguments, **options)
+
+        return method
+
+    (here / "README.md").write_text("<!-- bench:begin -->\n<!-- bench:end -->\n")
+    for method, name, arguments in (
+        ("read_text", "one.txt", ["manifest", str(here), "--force"]),
+        ("read_text", "README.md", ["--write-readme", "--corpus", str(here)]),
+        ("read_text", FILE_NAME, ["--corpus", str(here)]),
+        ("write_text", FILE_NAME, ["manifest", str(here), "--force"]),
+        ("open", "one.wav", ["--corpus", str(here)]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, method, refusing(name, getattr(Path, method)))
+            result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 2, (name, result.output)
+        assert name in result.output
 
 
 def test_words_of_the_command_line():

@@ -58,6 +58,30 @@ def test_too_few_measurements_are_shown_as_they_are(columns):
     assert cells["memory of the process, peak"] == ["not measured"] * 2
 
 
+def test_cold_starts_that_failed_are_counted_and_explained():
+    failed = _turn(200, None, "cold", fault="The model is gone.")
+    some = summarise([_turn(200, 2000.0, "cold"), failed, failed], 1)
+    assert _cells(some)["first reply, cold start"] == ["2000–2000 ms (all), n 1 of 3"]
+    none = summarise([failed, failed], 1)
+    assert _cells(none)["first reply, cold start"] == ["no reply, n 0 of 2"]
+    text = markdown(none, facts(load("default")[0]), describe(), "voicebridge bench")
+    assert "Fault (local, 200 ms silence): The model is gone." in text
+
+
+def test_cuts_stand_beside_the_pauses_that_ask_for_them():
+    rows = [_turn(200, 300.0, cut_off=True).model_copy(update={"longest_pause_ms": 340}), _turn(200, 300.0)]
+    assert _cells(summarise(rows, 1))["turns cut off too early"] == ["1 of 2 (50%); 1 of 2 pause that long"]
+    own = [row.model_copy(update={"silence_ms": None}) for row in rows]
+    assert _cells(summarise(own, 1))["turns cut off too early"] == ["1 of 2 (50%)"]
+
+
+def test_later_replies_have_median_p90_and_spread(columns):
+    cells = _cells(columns)
+    assert cells["later replies: p25 to p75"] == ["310–329 ms", "too few"]
+    assert cells["all warm replies: p90"][0].startswith("335 ms [")
+    assert cells["gaps in warm replies, from late audio"][0] == "0"
+
+
 def test_the_markdown_names_command_machine_corpus_and_definition(columns):
     corpus = facts(load("default")[0])
     text = markdown(columns, corpus, describe(), "voicebridge bench --seed 1", interrupted=True)

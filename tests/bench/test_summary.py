@@ -4,9 +4,12 @@ import itertools
 import pytest
 
 from voicebridge.contract.errors import ConfigError
-from voicebridge_bench.bench import exit_status
+from voicebridge_bench.bench import Output, bench, exit_status
+from voicebridge_bench.corpus.folder import FolderLabels, manifest_of_folder
+from voicebridge_bench.corpus.manifest import FILE_NAME, save
 from voicebridge_bench.live.load_probe import Machine, Spread, spread
 from voicebridge_bench.measures import TurnMeasures
+from voicebridge_bench.plan import Plan
 from voicebridge_bench.rows import SessionRow, TurnRow, parse_row, read_rows
 from voicebridge_bench.summary import summarise
 from voicebridge_bench.word_errors import score
@@ -130,12 +133,19 @@ def test_sessions_give_start_memory_and_load():
         ({"lateness_ms": Spread(1.0, 25.0, 40.0)}, {}, "up to 25 ms late"),
         ({}, {"others_cores": 1.5}, "other processes kept 1.5 cores busy"),
         ({}, {"stolen": 0.1}, "took away 10%"),
+        ({"cold": True}, {"others_cores": 1.5}, "other processes kept 1.5 cores busy during cold starts"),
+        ({"cold": True}, {"stolen": 0.1}, "took away 10% of the time during cold starts"),
     ],
 )
 def test_what_disturbs_a_run_is_told(fields, machine, doubt):
     (column,) = summarise([session(machine=dataclasses.replace(MACHINE, **machine), **fields), turn()], 1)
     assert doubt in column.unreliable[0]
     assert exit_status([column]) == 5
+
+
+def test_late_audio_while_the_backend_loads_is_no_doubt():
+    (column,) = summarise([session(cold=True, lateness_ms=Spread(1.0, 900.0, 1500.0)), turn()], 1)
+    assert column.unreliable == ()
 
 
 @pytest.mark.parametrize(
@@ -153,6 +163,20 @@ def test_the_exit_status_tells_what_went_wrong(outcomes, status):
     assert exit_status(summarise(rows, 1)) == status
 
 
+def test_a_disturbed_run_says_that_all_was_measured_and_what_5_means(recordings, monkeypatch, capsys):
+    save(manifest_of_folder(recordings, FolderLabels(name="mine")), recordings / FILE_NAME)
+    rows = [turn(), session(machine=dataclasses.replace(MACHINE, others_cores=1.5))]
+
+    def run(plan, corpus, results, tell):
+        for row in rows:
+            results.add(row)
+
+    monkeypatch.setattr("voicebridge_bench.bench.run", run)
+    assert bench(Plan(corpus=str(recordings)), Output(folder=recordings / "results", json=True)) == 5
+    err = " ".join(capsys.readouterr().err.split())
+    assert "Everything was measured, but other processes kept 1.5 cores busy. That is what exit status 5 says" in err
+
+
 def test_rows_survive_the_file(tmp_path):
     rows = [turn(underruns_ms=(12.5,), eou_ms=None), session()]
     path = tmp_path / "results.jsonl"
@@ -161,10 +185,19 @@ def test_rows_survive_the_file(tmp_path):
     assert parse_row(rows[0].model_dump_json()) == rows[0]
 
 
+def test_words_may_hold_a_line_separator(tmp_path):
+    row = turn(transcript="ten\u2028clubs")
+    path = tmp_path / "results.jsonl"
+    path.write_text(row.model_dump_json() + "\n", encoding="utf-8")
+    assert read_rows(path) == [row]
+
+
 def test_a_line_that_a_crash_cut_short_is_left_out_but_a_bad_one_inside_is_told(tmp_path):
     path = tmp_path / "results.jsonl"
     line = session().model_dump_json()
     path.write_text(f"{line}\n{line[:40]}")
+    assert len(read_rows(path)) == 1
+    path.write_bytes(f"{line}\n{line[:40]}é".encode()[:-1])
     assert len(read_rows(path)) == 1
     path.write_text(f"{line[:40]}\n{line}\n")
     with pytest.raises(ConfigError, match="line 1 is no result"):

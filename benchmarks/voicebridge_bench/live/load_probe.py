@@ -47,7 +47,8 @@ class Machine:
     own_cores: float
     """Cores that this process kept busy, on average."""
     others_cores: float | None
-    """Cores that all other processes kept busy, on average; None where the system does not tell."""
+    """Cores that all other processes kept busy, on average, but for our parent: that is the benchmark. What the backend
+    runs in processes of its own is in it. None where the system does not tell."""
     stolen: float | None
     """The share of time that the host gave to other machines."""
     rss_mb: float | None
@@ -69,6 +70,7 @@ class LoadProbe:
         """Begin to watch, on the running loop."""
         self._load = _load()
         self._cpu, self._wall, self._system = time.process_time(), time.monotonic(), _system_times()
+        self._parent = _cpu_seconds(os.getppid())
         self._task = asyncio.create_task(self._watch(), name="bench load probe")
 
     def begin(self) -> None:
@@ -83,6 +85,7 @@ class LoadProbe:
                 await self._task
         elapsed = max(time.monotonic() - self._wall, 1e-6)
         own = (time.process_time() - self._cpu) / elapsed
+        parent = max(0.0, _cpu_seconds(os.getppid()) - self._parent) / elapsed
         busy, stolen = _since(self._system, _system_times())
         return Machine(
             loop_lag_ms=spread(self._lags),
@@ -90,7 +93,7 @@ class LoadProbe:
             load_before=self._load,
             load_after=_load(),
             own_cores=round(own, 2),
-            others_cores=None if busy is None else round(max(0.0, busy - own), 2),
+            others_cores=None if busy is None else round(max(0.0, busy - own - parent), 2),
             stolen=None if stolen is None else round(stolen, 4),
             rss_mb=_status_mb("VmRSS"),
             peak_rss_mb=_status_mb("VmHWM"),
@@ -110,6 +113,15 @@ def _load() -> float | None:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):  # Windows has none
         return None
+
+
+def _cpu_seconds(process: int) -> float:
+    """What a process has used; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):  # not Linux, or it has ended
+        return 0.0
 
 
 def _system_times() -> list[int] | None:
