@@ -84,5 +84,5 @@ def test_defaults() -> None:
     config = checked({})
     assert config == SessionConfig()
     assert config.outputs == {"audio", "text"}
-    assert (config.turns.mode, config.turns.auto_respond, config.turns.auto_interrupt) == ("server_vad", True, True)
+    assert (config.turns.mode, config.turns.auto_respond, config.turns.auto_interrupt) == (None, True, True)
     assert config.turns.silence_ms is None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 from voicebridge.contract.capabilities import Capabilities
@@ -20,22 +21,26 @@ from .session import CascadeSession
 
 __all__ = ["CascadeBackend"]
 
+_HEEDED = frozenset({"tool_choice", "noise_reduction", "base_url", "api_key"})
+"""Settings that a stage takes if its traits say so."""
+
 
 class CascadeBackend:
     """Speech to text, a language model and text to speech as one `Backend`.
 
     Args:
-        stt, llm, tts, detector: names of stages (`vendor/model`), stages, or what can be lifted into the seat: a
-            function `pcm -> text`, a text agent (see `LiftedModel`), a function `text -> pcm`. Each session may choose
-            otherwise by an option of the same name. Without a detector, the first one installed is taken.
+        stt, llm, tts, detector: names of stages (`vendor/model`), their classes, functions without parameters that make
+            one, or what can be lifted into the seat: a function `pcm -> text`, a text agent (see `LiftedModel`), a
+            function `text -> pcm`. A stage itself will do for a single session. Each session may choose otherwise by
+            an option of the same name. Without a detector, the first one installed is taken.
     """
 
     def __init__(self, *, stt: Choice, llm: Choice, tts: Choice, detector: Choice = None) -> None:
         self._choices: dict[Seat, Choice] = {"stt": stt, "llm": llm, "tts": tts, "detector": detector}
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
-        """What a session over these stages can do.
+        """What a session over these stages can do. Read from stages that are made for it, once.
 
         Raises:
             ConfigError: a stage can't be had.
@@ -51,14 +56,20 @@ class CascadeBackend:
         Raises:
             ConfigError: a stage can't be had, or a setting does not fit it.
             BadOption: an option that a cascade does not know.
-            Unsupported: a way to find turns that these stages have not.
+            Unsupported: a way to find turns that these stages have not, or a setting that none of them takes.
         """
+        options = _own_options(config.options)
         seats = Seats.of(self._choices | _seat_options(config.options))
-        if config.turns.mode not in seats.capabilities().turns:
-            raise Unsupported(f"This cascade can't find turns by {config.turns.mode!r}: its detector counts silence.")
-        for stage in seats.all().values():
-            stage.configure(config)
-        session = CascadeSession(seats, config, history, _own_options(config.options))
+        _refuse_what_nobody_takes(config, seats)
+        config = _with_mode(config, seats)
+        seats.claim()
+        try:
+            for stage in seats.all().values():
+                stage.configure(config)
+            session = CascadeSession(seats, config, history, options)
+        except BaseException:
+            await seats.aclose()
+            raise
         session.start()
         try:
             yield session
@@ -68,6 +79,35 @@ class CascadeBackend:
 
 def _seat_options(options: Mapping[str, Any]) -> dict[Seat, Choice]:
     return {seat: options[seat] for seat in SEATS if options.get(seat) is not None}
+
+
+def _with_mode(config: SessionConfig, seats: Seats) -> SessionConfig:
+    """The config with the way in which these stages find turns, where it names none."""
+    own = "semantic" if "semantic" in seats.capabilities().turns else "server_vad"
+    mode = config.turns.mode or own
+    if mode not in (own, "manual"):
+        who = "turn detector" if seats.detector else "speech recogniser"
+        how = "uses what was said" if own == "semantic" else "counts silence" if seats.detector else "finds them"
+        raise Unsupported(
+            f"This cascade can't find turns by {mode!r}: its {who} {how}. Leave `mode` out, or choose {own!r} or "
+            "'manual'."
+        )
+    return config.patched({"turns": config.turns.model_copy(update={"mode": mode})})
+
+
+def _refuse_what_nobody_takes(config: SessionConfig, seats: Seats) -> None:
+    """Settings that would change nothing are no better than options that do not exist."""
+    if not config.outputs:
+        raise Unsupported("A cascade answers: `outputs` names audio, text or both.")
+    if config.model is not None:
+        raise Unsupported("A cascade has no one model: choose its stages by `stt`, `llm` and `tts`, or in its spec.")
+    if config.transcription and config.transcription.model is not None:
+        raise Unsupported("What writes down the user's voice in a cascade is its recogniser: choose it by `stt`.")
+    stages: Iterable[Any] = seats.all().values()
+    heeded = frozenset[str]().union(*(stage.traits.heeds for stage in stages))
+    for name in sorted(_HEEDED - heeded):
+        if getattr(config, name) is not None:
+            raise Unsupported(f"No stage of this cascade ({seats.model}) takes the setting {name!r}.")
 
 
 def _own_options(options: Mapping[str, Any]) -> CascadeOptions:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.errors import ConfigError
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.stages import LanguageModel, SpeechToText, Stage, TextToSpeech, TurnDetector
-from voicebridge.registry.registry import registry
+from voicebridge.registry.registry import METHODS, registry
 from voicebridge.registry.rows import Seat
 
 from .energy import EnergyDetector
@@ -19,7 +24,8 @@ from .lifted_voice import LiftedRecogniser, LiftedVoice
 __all__ = ["SEAT_NAMES", "Choice", "Seats"]
 
 Choice = Any
-"""A stage's name, a stage, or what can be lifted into its seat."""
+"""A stage's name; its class, or a function without parameters that makes one for each session; a stage, for one
+session; or what can be lifted into its seat."""
 
 SEAT_NAMES: dict[Seat, str] = {
     "stt": "speech recogniser",
@@ -28,6 +34,14 @@ SEAT_NAMES: dict[Seat, str] = {
     "tts": "voice",
 }
 _LIFTS: dict[Seat, Callable[[Any], Any]] = {"stt": LiftedRecogniser, "llm": LiftedModel, "tts": LiftedVoice}
+_WRAPPERS = (LiftedRecogniser, LiftedModel, LiftedVoice)
+"""They keep nothing of a session: what is shared is the caller's own."""
+_claimed: dict[int, weakref.ref[Stage]] = {}
+"""The stages of this process that serve or have served a session, by identity, for as long as they exist."""
+
+
+def _forget(identity: int, _: object) -> None:
+    _claimed.pop(identity, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,27 @@ class Seats:
             tts=_seat("tts", choices["tts"]),
             names=names,
         )
+
+    def claim(self) -> None:
+        """Take the stages for a session. A stage remembers: no other session may have it, now or later.
+
+        Raises:
+            ConfigError: one of them has served before. None is taken then.
+        """
+        stages = {seat: stage for seat, stage in self.all().items() if not isinstance(stage, _WRAPPERS)}
+        for seat, stage in stages.items():
+            if (known := _claimed.get(id(stage))) and known() is stage:
+                raise ConfigError(
+                    f"The {type(stage).__name__} given as `{seat}` has served a session already, and a stage serves "
+                    f"one. Give its name, its class, or what makes one for each session: `{seat}=lambda: ...`."
+                )
+        for stage in stages.values():
+            with suppress(TypeError):  # an object that nobody can watch
+                _claimed[id(stage)] = weakref.ref(stage, partial(_forget, id(stage)))
+
+    async def aclose(self) -> None:
+        """Close every stage. One that can't has nobody left to tell."""
+        await asyncio.gather(*(stage.aclose() for stage in self.all().values()), return_exceptions=True)
 
     @property
     def model(self) -> str:
@@ -100,12 +135,53 @@ class Seats:
 def _seat(seat: Seat, choice: Choice) -> Any:
     if isinstance(choice, str):
         return _default_detector(choice) if seat == "detector" else registry().stage(seat, choice)
+    if _makes_stages(choice):
+        choice = _made(seat, choice)
     if hasattr(choice, "traits"):
-        return choice
+        return _fitting(seat, choice)
     lift = _LIFTS.get(seat)
     if lift is None or not (callable(choice) or seat == "llm"):
         raise ConfigError(f"A {type(choice).__name__} can't be the {SEAT_NAMES[seat]}: give a stage or its name.")
     return lift(choice)
+
+
+def _makes_stages(choice: Choice) -> bool:
+    """Whether it is a stage's class, or a function without parameters: what is lifted takes what it shall work on."""
+    if isinstance(choice, type):
+        return any(hasattr(choice, method) for method in METHODS.values())
+    if hasattr(choice, "traits") or not callable(choice):
+        return False
+    try:
+        return not inspect.signature(choice).parameters
+    except (TypeError, ValueError):  # it does not tell
+        return False
+
+
+def _made(seat: Seat, factory: Callable[[], Any]) -> Any:
+    name = getattr(factory, "__name__", type(factory).__name__)
+    try:
+        made = factory()
+    except VoiceBridgeError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{name} could not make the {SEAT_NAMES[seat]}: {type(error).__name__}: {error}. It is called without "
+            f"arguments; for one that needs some, give `{seat}=lambda: ...`."
+        ) from error
+    if not hasattr(made, "traits") and not callable(made) and not hasattr(made, "astream"):
+        raise ConfigError(f"{name} was asked for a {SEAT_NAMES[seat]} and gave a {type(made).__name__}, no stage.")
+    return made
+
+
+def _fitting(seat: Seat, stage: Any) -> Any:
+    # As the registry does for stages that it makes: told here it is a clear mistake, later it is a riddle.
+    if callable(getattr(stage, METHODS[seat], None)):
+        return stage
+    others = [other for other, method in METHODS.items() if callable(getattr(stage, method, None))]
+    hint = f" It would be a {SEAT_NAMES[others[0]]}: give it as `{others[0]}`." if others else ""
+    raise ConfigError(
+        f"A {type(stage).__name__} can't be the {SEAT_NAMES[seat]}: it has no method {METHODS[seat]}.{hint}"
+    )
 
 
 def _default_detector(name: str) -> TurnDetector:

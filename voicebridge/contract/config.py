@@ -29,8 +29,9 @@ class Tool(_Settings):
 class TurnPolicy(_Settings):
     """How the end of the user's turn is found, and what follows from the user's voice."""
 
-    mode: Literal["server_vad", "semantic", "manual"] = "server_vad"
-    """`manual` is push-to-talk: turns end with `EndTurn`."""
+    mode: Literal["server_vad", "semantic", "manual"] | None = None
+    """`manual` is push-to-talk: turns end with `EndTurn`. None: as the backend does it, and push-to-talk with one that
+    finds no turns itself."""
     silence_ms: int | None = Field(default=None, ge=0, le=10_000)
     """Milliseconds of silence that end a turn. None: the backend's own default."""
     sensitivity: float | None = Field(default=None, ge=0, le=1)

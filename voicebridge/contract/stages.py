@@ -7,7 +7,11 @@ go of what it holds within 100 ms. Each stage has traits (data), and three momen
     await warm()        load weights, open connections; called once, all stages at the same time
     await aclose()      release them
 
-A stage serves one session; weights are shared by a process.
+A stage serves one session; weights are shared by a process. One that was only made holds nothing yet: whoever wants
+no more than its traits just lets it go.
+
+A stream is any `AsyncIterator`. Whoever stops reading one closes it if it has `aclose`, as generators do; what it holds
+is released there, in `finally`.
 """
 
 from __future__ import annotations
@@ -109,7 +113,8 @@ class Prompt:
     """What a model answers."""
 
     items: tuple[Item, ...]
-    """The conversation, cut to what the user heard. The last one is what to answer."""
+    """The conversation, cut to what the user heard. The last one is mostly what to answer: the user's words, or what a
+    tool gave. Asked by `Respond`, it may end with the agent's own words or a note, or be empty: then greet."""
     instructions: str = ""
     tools: tuple[Tool, ...] = ()
     speculative: bool = False
@@ -146,7 +151,13 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechToTextTraits:
+class _Traits:
+    heeds: frozenset[Literal["tool_choice", "noise_reduction", "base_url", "api_key"]] = frozenset()
+    """Which of these fields of `SessionConfig` it takes. A cascade refuses those that none of its stages does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechToTextTraits(_Traits):
     """How a recogniser works."""
 
     format: AudioFormat = PCM_16K
@@ -159,7 +170,7 @@ class SpeechToTextTraits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorTraits:
+class DetectorTraits(_Traits):
     """How a turn detector works."""
 
     format: AudioFormat = PCM_16K
@@ -168,7 +179,7 @@ class DetectorTraits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LanguageModelTraits:
+class LanguageModelTraits(_Traits):
     """How a model works."""
 
     speculative: Literal["safe", "unsafe"] = "unsafe"
@@ -179,7 +190,7 @@ class LanguageModelTraits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextToSpeechTraits:
+class TextToSpeechTraits(_Traits):
     """How a voice works."""
 
     format: AudioFormat = DOOR_FORMAT
