@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import RunnableLambda
 
 import voicebridge
-from voicebridge.cascade.lifted_model import LiftedModel
+from voicebridge.cascade.lifted_model import LiftedModel, messages
 from voicebridge.cascade.lifted_voice import LiftedRecogniser
 from voicebridge.contract.events import OutputAudio, OutputText, ResponseEnded, ToolCall, UsageReported
-from voicebridge.contract.items import Item, MessageItem
+from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 from voicebridge.contract.stages import Mark, Prompt, ToolRequest, Usage
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedRecogniser
@@ -174,6 +174,65 @@ async def test_langchain_chat_model_streams_and_gets_the_conversation() -> None:
         ("assistant", "hi"),
         ("user", "how is it"),
     ]
+
+
+async def test_tool_calls_and_results_reach_a_chat_model() -> None:
+    """In the form that chat models take: LangChain makes its own messages of them."""
+    items: tuple[Item, ...] = (
+        MessageItem(role="user", text="the weather?"),
+        ToolCallItem(call_id="k1", name="weather", arguments='{"city": "Oslo"}'),
+        ToolResultItem(call_id="k1", output="rain"),
+        ToolCallItem(call_id="k2", name="weather", arguments=""),
+        ToolCallItem(call_id="k3", name="weather", arguments='{"city": '),
+        ToolResultItem(call_id="k2", output="sun"),
+        ToolResultItem(call_id="k3", output="Invalid JSON", is_error=True),
+        MessageItem(role="assistant", text="Rain."),
+    )
+    human, one, rain, two, sun, bad, said = convert_to_messages(messages(Prompt(items)))
+    assert (human.type, said.type, said.content) == ("human", "ai", "Rain.")
+    assert isinstance(one, AIMessage)
+    assert isinstance(two, AIMessage)
+    assert [(call["id"], call["name"], call["args"]) for call in one.tool_calls] == [
+        ("k1", "weather", {"city": "Oslo"})
+    ]
+    assert [(call["id"], call["args"]) for call in two.tool_calls] == [("k2", {}), ("k3", {"invalid": '{"city": '})]
+    for result, call_id, output in ((rain, "k1", "rain"), (sun, "k2", "sun"), (bad, "k3", "Invalid JSON")):
+        assert isinstance(result, ToolMessage)
+        assert (result.tool_call_id, result.content) == (call_id, output)
+
+
+async def test_streams_are_iterators_closed_where_they_can_be() -> None:
+    closed: list[str] = []
+
+    class Plain:
+        """Neither a generator nor closable."""
+
+        def __init__(self) -> None:
+            self.left = ["a", "b"]
+
+        def __aiter__(self) -> Plain:
+            return self
+
+        async def __anext__(self) -> str:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop(0)
+
+    class Iterable:
+        """Its iterator is a generator: that one has to be closed."""
+
+        async def __aiter__(self) -> AsyncIterator[str]:
+            try:
+                yield "a"
+                yield "b"
+            finally:
+                closed.append("iterable")
+
+    assert await answers(lambda words: Plain()) == ["a", "b"]
+    stream: Any = LiftedModel(lambda words: Iterable()).respond(Prompt((MessageItem(role="user", text="x"),)))
+    assert await anext(stream) == "a"
+    await stream.aclose()
+    assert closed == ["iterable"]
 
 
 async def test_langchain_chat_model_alone() -> None:

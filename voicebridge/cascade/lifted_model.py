@@ -7,12 +7,13 @@ It may act or remember, so it is never asked on a guess (its traits say `unsafe`
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
 from voicebridge.contract.errors import ConfigError
-from voicebridge.contract.items import MessageItem
+from voicebridge.contract.items import MessageItem, ToolCallItem, ToolResultItem
 from voicebridge.contract.stages import LanguageModelTraits, Prompt, ToolRequest, Usage
 from voicebridge.transport.thread import in_thread
 
@@ -31,9 +32,9 @@ class LiftedModel:
 
     What it may be, and what it is given:
 
-    - anything with `astream` or `ainvoke` (a LangChain runnable): the conversation as a list of
-      `{"role", "content"}`; if its input is an object, a mapping of its fields: `messages`, `chat_history` and
-      `history` get that list, every other field gets the user's last words;
+    - anything with `astream` or `ainvoke` (a LangChain runnable): the conversation as a list of `{"role", "content"}`
+      (see `messages`); if its input is an object, a mapping of its fields: `messages`, `chat_history` and `history`
+      get that list, every other field gets the user's last words;
     - a function, coroutine function, generator or async generator: the user's last words; the whole `Prompt` if its
       first parameter is annotated with it or called `prompt`. One that is not async runs in a thread.
 
@@ -75,11 +76,34 @@ class LiftedModel:
                     yield text
 
 
-def messages(prompt: Prompt) -> list[dict[str, str]]:
-    """The conversation as `{"role", "content"}`, the instructions first, for what takes messages."""
-    told = [{"role": "system", "content": prompt.instructions}] if prompt.instructions else []
-    said = (item for item in prompt.items if isinstance(item, MessageItem))
-    return told + [{"role": item.role, "content": item.text} for item in said]
+def messages(prompt: Prompt) -> list[dict[str, Any]]:
+    """The conversation as `{"role", "content"}`, the instructions first, for what takes messages.
+
+    Calls of tools are `tool_calls` of the assistant, their results messages of the role `tool`, as chat models take
+    them. Calls that follow each other were made at once.
+    """
+    told: list[dict[str, Any]] = []
+    if prompt.instructions:
+        told.append({"role": "system", "content": prompt.instructions})
+    for item in prompt.items:
+        if isinstance(item, MessageItem):
+            told.append({"role": item.role, "content": item.text})
+        elif isinstance(item, ToolResultItem):
+            told.append({"role": "tool", "tool_call_id": item.call_id, "content": item.output})
+        else:
+            if not (told and "tool_calls" in told[-1]):
+                told.append({"role": "assistant", "content": "", "tool_calls": []})
+            told[-1]["tool_calls"].append(_tool_call(item))
+    return told
+
+
+def _tool_call(item: ToolCallItem) -> dict[str, Any]:
+    arguments = item.arguments if item.arguments.strip() else "{}"
+    try:
+        json.loads(arguments)
+    except ValueError:  # a model wrote that; whoever reads messages takes nothing but JSON
+        arguments = json.dumps({"invalid": arguments})
+    return {"id": item.call_id, "type": "function", "function": {"name": item.name, "arguments": arguments}}
 
 
 def _last_words(prompt: Prompt) -> str:
@@ -114,12 +138,13 @@ async def _call(call: Callable[[Any], Any], given: Any) -> AsyncGenerator[Any]:
 async def _each(result: Any) -> AsyncGenerator[Any]:
     """What a result consists of: itself, or what it yields."""
     if hasattr(result, "__aiter__"):
+        iterator = aiter(result)
         try:
-            async for output in result:
+            async for output in iterator:
                 yield output
         finally:
-            if hasattr(result, "aclose"):
-                await result.aclose()
+            if hasattr(iterator, "aclose"):
+                await iterator.aclose()
     elif isinstance(result, Iterator):
         while (output := await in_thread(lambda: next(result, _DONE), _THREAD)) is not _DONE:
             yield output
