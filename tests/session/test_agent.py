@@ -6,6 +6,7 @@ import asyncio
 import io
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from voicebridge.audio.playout import PlayoutQueue
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.stages import PCM_16K
+from voicebridge.session.agent import _Talk
 from voicebridge.session.captions import Captions
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
@@ -459,6 +461,49 @@ def test_what_an_agent_does_not_take() -> None:
         VoiceAgent(tools=[Tool(name="search")])  # type: ignore[list-item]
     with pytest.raises(voicebridge.ConfigError, match="takes no input_format"):
         VoiceAgent(input_format=PCM_16K)
+    for turns in ({"mode": "manual"}, voicebridge.TurnPolicy(mode="manual")):
+        with pytest.raises(voicebridge.ConfigError, match=r"never answer in push-to-talk.*EndTurn"):
+            VoiceAgent(turns=turns)
+    with pytest.raises(voicebridge.BadOption, match=r"turns\.mode"):
+        VoiceAgent(turns={"mode": "telepathy"})
+
+
+def test_a_backend_that_knows_only_push_to_talk_is_refused() -> None:
+    puppet = Puppet()
+    puppet.capabilities = replace(puppet.capabilities, turns=frozenset({"manual"}))
+    with pytest.raises(voicebridge.ConfigError, match="knows only push-to-talk"):
+        meet(puppet)
+
+
+def test_a_result_that_can_not_be_sent_ends_the_conversation() -> None:
+    class NoTools(Puppet):
+        async def send(self, command: Any) -> None:
+            if isinstance(command, voicebridge.SendToolResult):
+                raise voicebridge.Unsupported("No tools here.")
+
+    puppet = NoTools(ToolCall(response_id="r1", call_id="k1", name="add", arguments="{}"))
+    with pytest.raises(voicebridge.Unsupported, match="No tools here"):
+        meet(puppet)
+
+
+def test_what_was_cut_is_forgotten_once_it_has_ended() -> None:
+    """Whether it ended before it was cut, as audio comes faster than it plays, or after."""
+    talks: list[Any] = []
+
+    class Watched(_Talk):
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **settings)
+            talks.append(self)
+
+    ended = ResponseEnded(response_id="r1", status="completed")
+    speech = UserTurn(turn_id="t1", phase="speech", audio_ms=1000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicebridge.session.agent._Talk", Watched)
+        for events in ((AUDIO, ended, speech), (AUDIO, speech, ended)):
+            puppet = Puppet(*events)
+            meet(puppet)
+            assert [type(command) for command in puppet.sent if isinstance(command, Interrupt)] == [Interrupt]
+            assert (talks[-1]._silenced, talks[-1]._running, talks[-1]._sounding) == (set(), set(), {})
 
 
 def test_captions() -> None:

@@ -128,6 +128,26 @@ def test_what_an_async_function_raises_is_told_to_the_model() -> None:
     assert answer(broken, "{}").output == "ValueError: no such city"
 
 
+def test_an_async_function_that_cancels_itself_is_answered_and_one_that_we_cancel_is_not() -> None:
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    assert answer(gives_up, "{}").output == "The function was cancelled."
+
+    async def waits() -> None:
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        call = ToolCall(response_id="r1", call_id="k1", name="waits", arguments="{}")
+        task = asyncio.create_task(Toolbox([waits]).answer(call))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
 @dataclasses.dataclass
 class Point:
     x: int

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.commands import Interrupt, ReportPlayed, SendAudio
-from voicebridge.contract.config import TurnPolicy
+from voicebridge.contract.config import checked
 from voicebridge.contract.errors import ConfigError, SessionClosed
 from voicebridge.contract.events import (
     Event,
@@ -43,6 +43,11 @@ _REPORT_S = 0.1
 """Between reports of what was played."""
 _TOLERANCE_MS = 20.0
 """Audio that was converted on its way may be this much longer or shorter than its sender thinks."""
+
+_NO_PUSH_TO_TALK = (
+    "A VoiceAgent would never answer in push-to-talk, since nobody tells it that a turn has ended: open the session "
+    "with voicebridge.connect and send EndTurn."
+)
 
 
 class AudioSource(Protocol):
@@ -88,7 +93,7 @@ class VoiceAgent:
         options: anything else that `voicebridge.connect` takes.
 
     Raises:
-        ConfigError: a tool can't be used, or an option is none for an agent.
+        ConfigError: a tool can't be used, or an option is none for an agent: push-to-talk, formats of audio.
     """
 
     def __init__(
@@ -102,6 +107,9 @@ class VoiceAgent:
     ) -> None:
         if given := sorted({"input_format", "output_format"} & options.keys()):
             raise ConfigError(f"VoiceAgent takes no {given[0]}: the microphone and the speaker say what they speak.")
+        self._policy = checked({"turns": options.get("turns", {})}).turns
+        if self._policy.mode == "manual":
+            raise ConfigError(_NO_PUSH_TO_TALK)
         self.backend = backend
         self._toolbox = Toolbox(tools)
         self._settings = {"instructions": instructions, "voice": voice, **options}
@@ -148,8 +156,9 @@ class VoiceAgent:
             output_format=speaker.format,
             **self._settings,
         ) as session:
-            policy = TurnPolicy.model_validate(self._settings.get("turns") or {})
-            talk = _Talk(session, speaker, self._toolbox, on_event, yields=policy.auto_interrupt)
+            if session.capabilities.turns == {"manual"}:
+                raise ConfigError(f"This backend knows only push-to-talk. {_NO_PUSH_TO_TALK}")
+            talk = _Talk(session, speaker, self._toolbox, on_event, yields=self._policy.auto_interrupt)
             await talk.run(microphone)
 
     async def _live(self, captions: Captions) -> None:
@@ -180,19 +189,23 @@ class _Talk:
         self._on_event, self._yields = on_event, yields
         self._sounding: dict[str, float] = {}
         """Milliseconds given to the speaker, by response, of those that it has not played to their end."""
+        self._running: set[str] = set()
+        """Responses that sound and have not ended."""
         self._silenced: set[str] = set()
         """Responses that were cut while they still ran: nothing more of them is played."""
         self._calls: dict[str, asyncio.Task[None]] = {}
+        self._unanswered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Set when a tool's result could not be sent: why."""
 
     async def run(self, microphone: AudioSource) -> None:
         parts = {"follow": self._follow(), "hear": self._hear(microphone), "report": self._report()}
         tasks = [asyncio.create_task(part, name=f"agent: {name}") for name, part in parts.items()]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, self._unanswered], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            open_tasks = [*tasks, *self._calls.values()]
+            open_tasks = [*tasks, *self._calls.values(), self._unanswered]
             for task in open_tasks:
                 task.cancel()
             await asyncio.gather(*open_tasks, return_exceptions=True)
@@ -242,6 +255,7 @@ class _Talk:
         self._speaker.play(audio.pcm, audio.response_id)
         ends_ms = audio.offset_ms + self._speaker.format.ms(len(audio.pcm))
         self._sounding[audio.response_id] = ends_ms
+        self._running.add(audio.response_id)
 
     async def _ended(self, ended: ResponseEnded) -> None:
         if ended.status == "interrupted":
@@ -249,6 +263,7 @@ class _Talk:
                 await self._fall_silent()
         else:
             self._speaker.end()
+        self._running.discard(ended.response_id)
         self._silenced.discard(ended.response_id)
 
     async def _fall_silent(self) -> None:
@@ -259,7 +274,7 @@ class _Talk:
         if not cut:
             return
         self._speaker.clear()
-        self._silenced |= cut.keys()
+        self._silenced |= cut.keys() & self._running
         by_command = "verb" in self._session.capabilities.interrupt
         for response_id, ms in cut.items():
             # By name, so that an answer which starts meanwhile is left alone.
@@ -273,6 +288,9 @@ class _Talk:
             await self._session.send(result)
         except SessionClosed:
             return  # there is nobody left to read it
+        except Exception as error:
+            if not self._unanswered.done():
+                self._unanswered.set_exception(error)
 
 
 async def _told_by_the_events() -> None:

@@ -9,6 +9,7 @@ model can read, because it is the model that can do something about it.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -78,6 +79,11 @@ class Toolbox:
         try:
             result = await _called(wanted.function, arguments)
             return SendToolResult(call_id=call.call_id, output=_written(result))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _problem(call, "The function was cancelled.")  # by itself, not by us
         except Exception as error:  # of any kind: the function belongs to the application
             return _problem(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
