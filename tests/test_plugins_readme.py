@@ -1,4 +1,4 @@
-"""The plugin that plugins/README.md tells to write works as it stands."""
+"""The plugin that plugins/README.md tells to write works as it stands, and bears what a conversation may bring."""
 
 from __future__ import annotations
 
@@ -8,12 +8,73 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "plugins" / "README.md"
 
+HARSH = """
+import asyncio
+import voicebridge
+from voicebridge import *
 
-def test_the_plugin_of_the_readme_works(tmp_path: Path) -> None:
-    """Each code block goes to the file that its first line names; then the last one is run."""
+async def rest(session):
+    events = []
+    try:
+        while True:
+            events.append(await asyncio.wait_for(anext(aiter(session)), 0.05))
+    except TimeoutError:
+        return events
+
+def told(events):
+    return " ".join(getattr(event, "phase", None) or type(event).__name__ for event in events)
+
+async def main():
+    second = SendAudio(pcm=b"12" * 24_000)
+    async with voicebridge.connect("echo") as session:
+        await session.send(EndTurn())
+        events = await rest(session)
+        print(told(events), events[-1].fault.code)
+        await session.send(second)
+        await session.send(EndTurn(respond=False))
+        print(told(await rest(session)))
+        for _ in range(70):
+            await session.send(second)
+        await session.send(EndTurn())
+        events = await rest(session)
+        print(told(events), events[1].audio_ms, len(events[-2].pcm) // 48_000)
+        for _ in range(2):  # a third would wait, until two minutes are read
+            for _ in range(60):
+                await session.send(second)
+            await session.send(EndTurn())
+        waiting = asyncio.create_task(session.send(EndTurn()))
+        await asyncio.sleep(0)
+        await session.aclose()
+        try:
+            await waiting
+        except SessionClosed:
+            print("closed")
+    shout = voicebridge.registry.registry.registry().stage("llm", "echo/shout")
+    result = ToolResultItem(call_id="k", output="x")
+    for items in [(), (MessageItem(role="user", text="a"), result), (MessageItem(role="assistant", text="b"),)]:
+        print([piece async for piece in shout.respond(Prompt(items))])
+
+asyncio.run(main())
+"""
+BORNE = """\
+SessionReady CommandSettled empty_turn
+speech committed CommandSettled
+speech committed CommandSettled ResponseStarted OutputAudio ResponseEnded 71000.0 60
+closed
+['HELLO ']
+['A ']
+['HELLO ']
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """Each code block in the file that its first line names, as if it were installed."""
     for name, text in re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", README.read_text(), re.DOTALL):
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
@@ -25,8 +86,21 @@ def test_the_plugin_of_the_readme_works(tmp_path: Path) -> None:
     (points,) = project["entry-points"].items()
     lines = "\n".join(f"{name} = {module}" for name, module in points[1].items())
     (info / "entry_points.txt").write_text(f"[{points[0]}]\n{lines}\n")
+    return tmp_path
+
+
+def said_by(program: str, folder: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "try_it.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, program], cwd=folder, capture_output=True, text=True, timeout=100, check=False
     )
     assert done.stderr == ""
-    assert done.stdout == "1000 ms came back\nA QUIET WORD "
+    return done.stdout
+
+
+def test_the_plugin_of_the_readme_works(plugin: Path) -> None:
+    assert said_by("try_it.py", plugin) == "1000 ms came back\nA QUIET WORD "
+
+
+def test_it_bears_what_a_conversation_may_bring(plugin: Path) -> None:
+    (plugin / "harsh.py").write_text(HARSH)
+    assert said_by("harsh.py", plugin) == BORNE
