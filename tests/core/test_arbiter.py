@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from voicebridge.core.arbiter import Arbiter, Request
 
@@ -78,113 +78,181 @@ def test_withdrawn_requests_are_given_back() -> None:
 # Tools
 
 
-def test_one_request_after_the_last_call() -> None:
+def called(*calls: str, response: str = "r1", over: bool = True) -> Arbiter:
+    """An arbiter whose running response made these calls, and is over unless told otherwise."""
     arbiter = Arbiter()
-    for call in ("a", "b", "c"):
-        arbiter.open_call(call, "r1")
+    arbiter.ask(plain("c0"))
+    for call in calls:
+        arbiter.open_call(call, response)
+    if over:
+        assert arbiter.ended(response) is None
+    return arbiter
+
+
+def tool(*commands: str) -> Request:
+    return Request(cause="tool", answers=commands)
+
+
+def test_one_request_after_the_last_call() -> None:
+    arbiter = called("a", "b", "c")
     assert arbiter.knows_call("b")
     assert arbiter.answer_call("b", "c1", respond=True) is None
     assert not arbiter.knows_call("b")
     assert arbiter.answer_call("a", "c2", respond=False) is None
-    assert arbiter.answer_call("c", "c3", respond=True) == Request(cause="tool", answers=("c1", "c3"))
-    arbiter.open_call("d", "r2")
-    assert arbiter.answer_call("d", "c4", respond=True) == Request(cause="tool", answers=("c4",))
+    assert arbiter.answer_call("c", "c3", respond=True) == tool("c1", "c3")
 
 
 def test_the_last_call_need_not_be_the_one_that_wants_an_answer() -> None:
-    arbiter = Arbiter()
-    arbiter.open_call("a")
-    arbiter.open_call("b")
+    arbiter = called("a", "b")
     assert arbiter.answer_call("a", "c1", respond=True) is None
-    assert arbiter.answer_call("b", "c2", respond=False) == Request(cause="tool", answers=("c1",))
+    assert arbiter.answer_call("b", "c2", respond=False) == tool("c1")
 
 
-def test_the_next_calls_of_a_response_are_answered_by_themselves() -> None:
-    arbiter = Arbiter()
-    arbiter.open_call("a", "r1")
-    assert arbiter.answer_call("a", "c1", respond=True) == Request(cause="tool", answers=("c1",))
+def test_a_response_that_may_still_call_is_waited_for() -> None:
+    arbiter = called("a", over=False)
+    assert arbiter.answer_call("a", "c1", respond=True) is None
     arbiter.open_call("b", "r1")
-    assert arbiter.answer_call("b", "c2", respond=False) is None
-    arbiter.open_call("c", "r1")
-    assert arbiter.answer_call("c", "c3", respond=True) == Request(cause="tool", answers=("c3",))
+    assert arbiter.answer_call("b", "c2", respond=True) is None
+    assert arbiter.ended("r1") == tool("c1", "c2")
+    assert arbiter.busy
+
+
+def test_a_call_that_is_open_when_its_response_ends_is_waited_for() -> None:
+    arbiter = called("a", "b", over=False)
+    arbiter.answer_call("a", "c1", respond=True)
+    assert arbiter.ended("r1") is None
+    assert not arbiter.busy
+    assert arbiter.answer_call("b", "c2", respond=False) == tool("c1")
+
+
+def test_the_end_of_another_response_answers_no_calls() -> None:
+    arbiter = called("a", over=False)
+    arbiter.answer_call("a", "c1", respond=True)
+    assert arbiter.ended("r0") is None
+    assert arbiter.ended("r1") == tool("c1")
+
+
+def test_what_was_asked_before_the_tools_were_answered_starts_first() -> None:
+    arbiter = called("a", over=False)
+    arbiter.ask(plain("c1", say="Wait."))
+    arbiter.answer_call("a", "c2", respond=True)
+    assert arbiter.ended("r1") == plain("c1", say="Wait.")
+    assert arbiter.ended("r2") == tool("c2")
+
+
+def test_an_answer_to_tools_joins_what_waits_already() -> None:
+    arbiter = called("a", over=False)
+    arbiter.ask(plain("c1"))
+    arbiter.answer_call("a", "c2", respond=True)
+    assert arbiter.ended("r1") == Request(cause="tool", answers=("c1", "c2"), settles=("c1",))
+
+
+def test_an_answer_to_tools_waits_for_the_user_when_its_response_ends() -> None:
+    arbiter = called("a", over=False)
+    arbiter.answer_call("a", "c1", respond=True)
+    arbiter.user_speaks = True
+    assert arbiter.ended("r1") is None
+    assert not arbiter.busy
+    arbiter.user_speaks = False
+    assert arbiter.resume() == tool("c1")
 
 
 def test_results_that_nobody_wants_answered() -> None:
-    arbiter = Arbiter()
-    arbiter.open_call("a")
+    arbiter = called("a")
     assert arbiter.answer_call("a", "c1", respond=False) is None
     assert not arbiter.knows_call("a")
+    arbiter = called("a", over=False)
+    arbiter.answer_call("a", "c1", respond=False)
+    assert arbiter.ended("r1") is None
 
 
 def test_a_call_that_is_never_answered_holds_up_no_other_response() -> None:
-    arbiter = Arbiter()
-    arbiter.open_call("forgotten", "r1")
+    arbiter = called("forgotten")
+    arbiter.ask(plain("c1"))
     arbiter.open_call("a", "r2")
     arbiter.open_call("b", "r2")
+    arbiter.ended("r2")
     assert arbiter.answer_call("a", "c1", respond=True) is None
-    assert arbiter.answer_call("b", "c2", respond=True) == Request(cause="tool", answers=("c1", "c2"))
-    assert arbiter.answer_call("forgotten", "c3", respond=True) == Request(cause="tool", answers=("c3",))
+    assert arbiter.answer_call("b", "c2", respond=True) == tool("c1", "c2")
+    assert arbiter.answer_call("forgotten", "c3", respond=True) == tool("c3")
 
 
 def test_a_result_of_no_open_call() -> None:
-    arbiter = Arbiter()
-    assert arbiter.answer_call("nobody", "c1", respond=True) is None
-    arbiter.open_call("a")
+    assert Arbiter().answer_call("nobody", "c1", respond=True) is None
+    arbiter = called("a")
     assert arbiter.answer_call("a", "c2", respond=True) is not None
     assert arbiter.answer_call("a", "c3", respond=True) is None
 
 
 def test_withdrawing_keeps_calls_open_and_forgets_who_wanted_an_answer() -> None:
-    arbiter = Arbiter()
-    arbiter.open_call("a")
-    arbiter.open_call("b")
+    arbiter = called("a", "b")
     arbiter.answer_call("a", "c1", respond=True)
     assert arbiter.withdraw() == []
     assert arbiter.knows_call("b")
-    assert arbiter.answer_call("b", "c2", respond=True) == Request(cause="tool", answers=("c2",))
+    assert arbiter.answer_call("b", "c2", respond=True) == tool("c2")
+
+
+def test_withdrawing_forgets_the_results_of_a_response_that_still_runs() -> None:
+    arbiter = called("a", over=False)
+    arbiter.answer_call("a", "c1", respond=True)
+    arbiter.withdraw()
+    assert arbiter.ended("r1") is None
 
 
 # The user's floor
 
-TOOL = Request(cause="tool", answers=("c9",))
-
 
 def test_at_first_nobody_speaks() -> None:
-    assert Arbiter().ask(TOOL) == TOOL
+    assert Arbiter().ask(tool("c9")) == tool("c9")
 
 
-def test_an_answer_to_tools_waits_while_the_user_speaks() -> None:
+@pytest.mark.parametrize("request_", [tool("c9"), plain("c9"), plain("t1", cause="user")], ids=lambda r: r.cause)
+def test_a_request_waits_while_the_user_speaks(request_: Request) -> None:
     arbiter = Arbiter()
     arbiter.user_speaks = True
-    assert arbiter.ask(TOOL) is None
+    assert arbiter.ask(request_) is None
     assert not arbiter.busy
     assert arbiter.resume() is None
     arbiter.user_speaks = False
-    assert arbiter.resume() == TOOL
+    assert arbiter.resume() == request_
     assert arbiter.busy
     assert arbiter.resume() is None
 
 
-def test_it_joins_the_answer_to_the_user() -> None:
+def test_what_waits_for_the_user_is_one_request_where_it_can_be() -> None:
     arbiter = Arbiter()
     arbiter.user_speaks = True
-    arbiter.ask(TOOL)
-    assert arbiter.ask(plain("t1", cause="user")) == Request(cause="user", answers=("c9", "t1"), settles=("t1",))
+    for request in (tool("c9"), plain("c1", say="x"), plain("c2"), plain("t1", cause="user")):
+        assert arbiter.ask(request) is None
+    arbiter.user_speaks = False
+    assert arbiter.resume() == tool("c9")
+    assert arbiter.ended() == plain("c1", say="x")
+    assert arbiter.ended() == plain("c2", "t1", cause="user")
+    assert arbiter.ended() is None
+
+
+def test_one_that_need_not_wait_takes_along_what_waits() -> None:
+    arbiter = Arbiter()
+    arbiter.user_speaks = True
+    arbiter.ask(tool("c9"))
+    assert arbiter.ask(plain("c1", waits=False)) == Request(
+        cause="request", answers=("c9", "c1"), settles=("c1",), waits=False
+    )
     arbiter.user_speaks = False
     assert arbiter.ended() is None
 
 
-def test_other_requests_do_not_wait_for_the_user() -> None:
+def test_one_that_need_not_wait_goes_before_what_waits() -> None:
     arbiter = Arbiter()
     arbiter.user_speaks = True
-    arbiter.ask(TOOL)
-    assert arbiter.ask(plain("c1", say="x")) == plain("c1", say="x")
-    assert arbiter.ask(plain("c2", say="y")) is None
-    assert arbiter.ended() == plain("c2", say="y"), "what may start goes before what waits"
-    assert arbiter.ended() is None
+    arbiter.ask(tool("c9"))
+    assert arbiter.ask(plain("c1", say="x", waits=False)) == plain("c1", say="x", waits=False)
+    assert arbiter.ask(plain("c2", say="y", waits=False)) is None
+    assert arbiter.ended() is None, "what was held behind a response waits for the user as well"
     assert not arbiter.busy
     arbiter.user_speaks = False
-    assert arbiter.resume() == TOOL
+    assert arbiter.resume() == tool("c9")
+    assert arbiter.ended() == plain("c2", say="y", waits=False)
 
 
 def test_resume_does_not_disturb_what_runs() -> None:
@@ -196,29 +264,50 @@ def test_resume_does_not_disturb_what_runs() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Every command comes back once: with a response that starts, or withdrawn."""
+    """Every command comes back once, in order: with a response that starts, or withdrawn."""
 
     @initialize()
     def begin(self) -> None:
         self.arbiter = Arbiter()
-        self.running: Request | None = None
+        self.running: str | None = None
+        self.responses = 0
         self.open_calls: dict[str, str] = {}
         self.wanted: dict[str, list[str]] = {}
-        self.asked: list[str] = []
+        """By response, the results that want an answer."""
+        self.waiting: list[str] = []
+        """What was asked and has not come back, in order."""
         self.back: list[str] = []
         self.names = (f"c{number}" for number in range(10_000))
 
-    def _started(self, request: Request | None) -> None:
-        if request is None:
-            return
+    def _starts(self, request: Request) -> None:
         assert self.running is None, "two responses run"
-        assert not (self.arbiter.user_speaks and request.cause == "tool"), "it talks over the user"
-        self.running = request
-        self._came_back(request)
-
-    def _came_back(self, request: Request) -> None:
         assert set(request.settles) <= set(request.answers)
+        self.responses += 1
+        self.running = f"r{self.responses}"
         self.back += request.answers
+
+    def _resumed(self, request: Request | None) -> None:
+        """What starts by itself is the oldest, and nothing starts while the user speaks."""
+        idle = self.running is None
+        assert (request is not None) == (idle and not self.arbiter.user_speaks and bool(self.waiting))
+        if request:
+            count = len(request.answers)
+            assert request.answers == tuple(self.waiting[:count])
+            del self.waiting[:count]
+            self._starts(request)
+
+    def _ask(self, request: Request) -> None:
+        may_start = self.running is None and not (self.arbiter.user_speaks and request.waits)
+        started = self.arbiter.ask(request)
+        assert (started is not None) == may_start
+        if started is None:
+            self.waiting += request.answers
+            return
+        along = started.answers[: -len(request.answers)]
+        assert started.answers == (*along, *request.answers)
+        assert along == tuple(self.waiting[: len(along)]), "only the oldest may come along"
+        del self.waiting[: len(along)]
+        self._starts(started)
 
     @rule(
         cause=st.sampled_from(["user", "request", "tool", "spontaneous"]),
@@ -226,59 +315,64 @@ class AnyOrder(RuleBasedStateMachine):
         aside=st.booleans(),
         modality=st.sampled_from([None, "text", "audio"]),
         instructions=st.none() | st.just("i"),
+        waits=st.booleans(),
     )
     def ask(self, **fields: Any) -> None:
         name = next(self.names)
-        self.asked.append(name)
-        self._started(self.arbiter.ask(Request(answers=(name,), settles=(name,), **fields)))
+        self._ask(Request(answers=(name,), settles=(name,), **fields))
 
     @rule(cause=st.sampled_from(["user", "request", "tool"]))
     def ask_plainly(self, cause: Any) -> None:
-        name = next(self.names)
-        self.asked.append(name)
-        self._started(self.arbiter.ask(Request(cause=cause, answers=(name,))))
+        self._ask(Request(cause=cause, answers=(next(self.names),)))
 
+    @precondition(lambda self: self.running)
     @rule()
     def end(self) -> None:
-        if self.running:
-            self.running = None
-            self._started(self.arbiter.ended())
+        ended, self.running = self.running, None
+        assert ended
+        self.waiting += self._answered(ended)
+        self._resumed(self.arbiter.ended(ended))
 
     @rule(speaks=st.booleans())
     def floor(self, speaks: bool) -> None:
         self.arbiter.user_speaks = speaks
-        self._started(self.arbiter.resume())
+        self._resumed(self.arbiter.resume())
 
     @rule()
     def withdraw(self) -> None:
-        for request in self.arbiter.withdraw():
-            self._came_back(request)
+        given_back = [name for request in self.arbiter.withdraw() for name in request.answers]
+        assert given_back == self.waiting
+        self.back += given_back
+        self.waiting.clear()
         self.wanted.clear()
 
-    @rule(response=st.sampled_from(["r1", "r2"]))
-    def call(self, response: str) -> None:
+    @precondition(lambda self: self.running)
+    @rule()
+    def call(self) -> None:
         name = next(self.names)
-        self.arbiter.open_call(name, response)
-        self.open_calls[name] = response
+        assert self.running
+        self.arbiter.open_call(name, self.running)
+        self.open_calls[name] = self.running
 
+    @precondition(lambda self: self.open_calls)
     @rule(data=st.data(), respond=st.booleans())
     def answer(self, data: st.DataObject, respond: bool) -> None:
-        if not self.open_calls:
-            return
         call = data.draw(st.sampled_from(sorted(self.open_calls)))
         response, name = self.open_calls.pop(call), next(self.names)
         if respond:
             self.wanted.setdefault(response, []).append(name)
         request = self.arbiter.answer_call(call, name, respond=respond)
-        if response in self.open_calls.values():
-            assert request is None, "a call of that response is open"
-            return
-        wanted = self.wanted.pop(response, [])
-        assert (request.answers if request else ()) == tuple(wanted)
+        answered = self._answered(response)
+        assert (request.answers if request else ()) == tuple(answered)
         if request:
             assert request.cause == "tool"
-            self.asked += request.answers
-            self._started(self.arbiter.ask(request))
+            self._ask(request)
+
+    def _answered(self, response: str) -> list[str]:
+        """The results to answer now: all of a response that is over and has no open call."""
+        if response == self.running or response in self.open_calls.values():
+            return []
+        return self.wanted.pop(response, [])
 
     @invariant()
     def nothing_comes_back_twice(self) -> None:
@@ -287,13 +381,13 @@ class AnyOrder(RuleBasedStateMachine):
         assert all(self.arbiter.knows_call(call) for call in self.open_calls)
 
     def teardown(self) -> None:
-        """Nothing is lost: it comes back when all that can has ended."""
+        """Nothing is lost: all that was asked comes back when all that can has ended."""
         if not hasattr(self, "arbiter"):
             return
         self.floor(False)
         while self.running:
             self.end()
-        assert sorted(self.back) == sorted(self.asked)
+        assert not self.waiting
 
 
 TestAnyOrder = AnyOrder.TestCase

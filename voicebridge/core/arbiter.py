@@ -77,18 +77,21 @@ class Arbiter:
                 self._held.pop(0)
                 return both
             return request
+        self._hold(request)
+        return None
+
+    def _hold(self, request: Request) -> None:
         if self._held and (both := self._held[-1].merged(request)):
             self._held[-1] = both
         else:
             self._held.append(request)
-        return None
 
     def ended(self, response_id: str = "") -> Request | None:
         """The running response is over. The next one to start, which then counts as running."""
         self.busy = False
         self._running_calls.discard(response_id)
-        if (answered := self._answers_to(response_id)) and (ready := self.ask(answered)):
-            return ready
+        if answered := self._answers_to(response_id):
+            self._hold(answered)
         return self.resume()
 
     def resume(self) -> Request | None:

@@ -15,7 +15,7 @@ __all__ = ["TOLERANCE_MS", "Player", "ResponsePlayback"]
 TOLERANCE_MS = 20.0
 """A response is heard to its end when no more than this is missing: conversions and players round."""
 _REMEMBERED = 16
-"""Responses of which a late correction is still understood."""
+"""Responses of which a late correction is still understood. Those that still play are remembered in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ class Player:
         """Audio of a response came, `duration_ms` long, speaking `text` with word times from its own first sample."""
         if response_id not in self._responses:
             self._responses[response_id] = ResponsePlayback()
-            if len(self._responses) > _REMEMBERED:
-                del self._responses[next(iter(self._responses))]
+            settled = [id for id, response in self._responses.items() if response.settled]
+            for id in settled[: max(0, len(self._responses) - _REMEMBERED)]:
+                del self._responses[id]
         response = self._responses[response_id]
         response.add(duration_ms, text, words)
         self._free_at = max(self._free_at, now) + duration_ms / 1000

@@ -15,7 +15,8 @@
     speaking,
     paused      discard                    quiet       drop the guess; discard
     quiet       eager_end, resumed, end    speaking    a turn opens where a command cut the one before off, if the
-                                                       speech went on for 300 ms
+                                                       speech went on for 300 ms; what `end` and `eager_end` say follows
+    quiet       resumed                    speaking    turn opens: a command ended the one before in its pause
     any         recogniser failed          same        discard what waits, with the fault; forget marks without text
 
 What is not in the table changes nothing: a second `eager_end`, `resumed` without one, an end while all is quiet.
@@ -165,6 +166,7 @@ class TurnMachine:
     def discard(self, audio_ms: float) -> list[Effect]:
         """Forget the open turn."""
         turn, self._turn = self._turn, None
+        self._cut_ms = None
         if turn is None:
             return []
         self._marks += 1
@@ -197,11 +199,11 @@ class TurnMachine:
         return self._lost(self._marks + 1, fault)
 
     def _go_on(self, signal: TurnSignal) -> list[Effect]:
-        """Speech that a command cut off went on for longer than a word's end: that is another turn."""
+        """Speech that a command cut off went on for longer than a word's end, or began again: that is another turn."""
         cut_ms, self._cut_ms = self._cut_ms, None
-        if cut_ms is None or signal.audio_ms - cut_ms < _TRAILING_MS:
-            return []
-        return self._open(cut_ms, "local") + (self.signal(signal) if signal.phase != "resumed" else [])
+        if cut_ms is not None and signal.audio_ms - cut_ms >= _TRAILING_MS:
+            return self._open(cut_ms, "local") + (self.signal(signal) if signal.phase != "resumed" else [])
+        return self._open(signal.audio_ms, "local") if signal.phase == "resumed" else []
 
     def _open(self, audio_ms: float, source: Literal["local", "client"]) -> list[Effect]:
         self._turns += 1
