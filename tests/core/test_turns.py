@@ -39,8 +39,16 @@ def pushed(ms: float = 0) -> Any:
     return lambda machine: machine.open_by_client(ms)
 
 
-def let_go(ms: float = 3000, respond: bool = True) -> Any:
-    return lambda machine: machine.end_by_client(ms, respond=respond)
+def let_go(ms: float = 3000, respond: bool = True, command_id: str | None = None) -> Any:
+    return lambda machine: machine.end_by_client(ms, respond=respond, command_id=command_id)
+
+
+def withdraw() -> Any:
+    def given(machine: TurnMachine) -> list[Effect]:
+        machine.withdraw_answers()
+        return []
+
+    return given
 
 
 def discard(ms: float = 1800) -> Any:
@@ -91,11 +99,18 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
     "paused, end, after it was resumed": ([speech(), eager(), text(1), resumed()], end(), [Mark(2, **FRESH)], None),
     "quiet, text of a waiting mark": ([speech(), end()], text(1), COMMITTED, None),
     "quiet, text of the early mark": ([speech(), eager(), end()], text(1), COMMITTED, None),
-    "speaking, text of a waiting mark": (
-        [speech(), end(), speech(4000)],
+    "speaking, text of a waiting mark": ([speech(), end(), speech(4000)], text(1), COMMITTED, "t2"),
+    "quiet, text of a waiting mark that nobody wants answered any more": (
+        [speech(), end(), withdraw()],
         text(1),
         [*COMMITTED[:2], Commit("t1", "hello", False)],
-        "t2",
+        None,
+    ),
+    "withdrawing is not for the open turn": (
+        [speech(), eager(), text(1), withdraw()],
+        end(),
+        [Mark(2, **UNWANTED), *COMMITTED],
+        None,
     ),
     "any, no text of a waiting mark": ([speech(), end()], text(1, ""), [turn("discarded", 2000)], None),
     "any, text of a later mark": (
@@ -173,6 +188,59 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
         [turn("committed", 3000, source="client"), words("hello", final=True), Commit("t1", "hello", True)],
         "t2",
     ),
+    "the commit names the command that ended the turn": (
+        [pushed(), let_go(command_id="c7")],
+        text(1),
+        [
+            turn("committed", 3000, source="client"),
+            words("hello", final=True),
+            Commit("t1", "hello", True, "c7"),
+        ],
+        None,
+    ),
+    # Speech that goes on after a command ended its turn
+    "cut off, then silence": ([speech(), let_go(1500)], end(1799), [], None),
+    "cut off, then a pause": (
+        [speech(), let_go(1500)],
+        eager(1800),
+        [Listen(1500), turn("speech", 1500, "t2"), BargeIn(), Mark(2), turn("pause", 1800, "t2")],
+        "t2",
+    ),
+    "cut off, then an end": (
+        [speech(), let_go(1500)],
+        end(1800),
+        [Listen(1500), turn("speech", 1500, "t2"), BargeIn(), Mark(2, **FRESH)],
+        None,
+    ),
+    "cut off, then speech again": (
+        [speech(), let_go(1500)],
+        resumed(1800),
+        [Listen(1500), turn("speech", 1500, "t2"), BargeIn()],
+        "t2",
+    ),
+    "cut off, the word ends, then a pause and speech again": (
+        [speech(), let_go(1500), eager(1700)],
+        resumed(2500),
+        [Listen(2500), turn("speech", 2500, "t2"), BargeIn()],
+        "t2",
+    ),
+    "ended in its pause, then speech again": (
+        [speech(), eager(), let_go(2200)],
+        resumed(2500),
+        [Listen(2500), turn("speech", 2500, "t2"), BargeIn()],
+        "t2",
+    ),
+    "ended in its pause, then the end": ([speech(), eager(), let_go(2200)], end(2600), [], None),
+    "cut off, then another turn": (
+        [speech(), let_go(1500)],
+        speech(4000),
+        [Listen(4000), turn("speech", 4000, "t2"), BargeIn()],
+        "t2",
+    ),
+    "cut off, another turn, its end": ([speech(), let_go(1500), speech(4000), end(5000)], end(9000), [], None),
+    "cut off, then discarded": ([speech(), let_go(1500), discard(1600)], end(3000), [], None),
+    "discarded in the middle of speech": ([speech(), discard()], end(3000), [], None),
+    "a client's turn is cut off by nobody": ([pushed(), let_go(1500)], end(3000), [], None),
     # Interim texts
     "interim text of the open turn": ([speech()], text(None, "hel", final=False), [words("hel")], "t1"),
     "interim text of the turn that waits": (
@@ -186,13 +254,13 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
     "interim text without a word": ([speech()], text(None, "", final=False), [], "t1"),
     # What changes nothing
     "quiet, eager_end": ([], eager(), [], None),
-    "quiet, resumed": ([], resumed(), [], None),
     "quiet, end": ([], end(), [], None),
     "quiet, end by the client": ([], let_go(), [], None),
     "quiet, discard": ([], discard(), [], None),
     "quiet, recogniser failed": ([], failed(), [], None),
     "speaking, speech": ([speech()], speech(1500), [], "t1"),
     "speaking, resumed": ([speech()], resumed(), [], "t1"),
+    "quiet, withdrawing": ([], withdraw(), [], None),
     "speaking, push-to-talk": ([speech()], pushed(1500), [], "t1"),
     "paused, eager_end": ([speech(), eager()], eager(2100), [], "t1"),
     "paused, a guess, eager_end": ([speech(), eager(), text(1)], eager(2100), [], "t1"),
@@ -213,6 +281,22 @@ def test_row(row: str) -> None:
         earlier(machine)
     assert given(machine) == effects
     assert machine.turn_id == open_turn
+
+
+def test_the_turn_that_the_recogniser_is_at() -> None:
+    machine = TurnMachine()
+    assert machine.heard_turn_id is None
+    speech()(machine)
+    assert machine.heard_turn_id == "t1"
+    end()(machine)
+    speech(4000)(machine)
+    end(5000)(machine)
+    speech(7000)(machine)
+    assert machine.heard_turn_id == "t1"
+    text(1)(machine)
+    assert machine.heard_turn_id == "t2"
+    text(2)(machine)
+    assert machine.heard_turn_id == "t3"
 
 
 def test_without_guessing_a_pause_marks_nothing() -> None:
@@ -262,7 +346,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.finals: dict[str, InputTranscript] = {}
         self.commits: list[str] = []
         self.guess: Guess | None = None
-        self.failed = False
+        self.cut_ms: float | None = None
+        self.sources: dict[str, str] = {}
+        self.wanted: dict[str, tuple[bool, str | None]] = {}
+        """By turn that has ended: whether to respond, and the command that ended it."""
 
     def _take(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -286,6 +373,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert commit.text
         assert self.phases[commit.turn_id][-1] == "committed"
         assert self.finals[commit.turn_id].text == commit.text
+        assert (commit.respond, commit.command_id) == self.wanted[commit.turn_id]
         assert commit.turn_id not in self.commits
         assert all(int(other[1:]) < int(commit.turn_id[1:]) for other in self.commits), "not in the order of the turns"
         self.commits.append(commit.turn_id)
@@ -305,6 +393,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert self.phases[event.turn_id][-1] in ("speech", "pause")
             return
         phases = self.phases.setdefault(event.turn_id, [])
+        assert self.sources.setdefault(event.turn_id, event.source) == event.source
         legal = {
             None: ("speech",),
             "speech": ("pause", "committed", "discarded"),
@@ -318,7 +407,28 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(phase=st.sampled_from(["speech", "eager_end", "resumed", "end"]), ms=st.integers(0, 500))
     def signal(self, phase: Any, ms: int) -> None:
         self.now += ms
-        self._take(self.machine.signal(TurnSignal(phase, self.now)))
+        before, turns = self.machine.turn_id, len(self.phases)
+        opens, cut_ms = self._opens(phase)
+        ended = before or (f"t{turns + 1}" if opens else None)
+        if phase == "end" and ended:
+            self.wanted[ended] = (self.machine.policy.auto_respond, None)
+        effects = self.machine.signal(TurnSignal(phase, self.now))
+        self._take(effects)
+        assert len(self.phases) - turns == opens
+        if opens:
+            assert effects[0] == Listen(self.now if cut_ms is None else cut_ms)
+            assert (BargeIn() in effects) == self.machine.policy.auto_interrupt
+
+    def _opens(self, phase: str) -> tuple[bool, float | None]:
+        """Whether a signal opens a turn, and where, if that is not where the signal is."""
+        if self.machine.turn_id:
+            return False, None
+        cut_ms, self.cut_ms = self.cut_ms, None
+        if phase == "speech":
+            return True, None
+        if cut_ms is not None and self.now - cut_ms >= 300:
+            return True, cut_ms
+        return phase == "resumed", None
 
     @precondition(lambda self: self.marks)
     @rule(back=st.integers(1, 4), said=st.sampled_from(["", " ", "yes", "no "]))
@@ -331,19 +441,36 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def push(self) -> None:
+        if not self.machine.turn_id:
+            self.cut_ms = None
         self._take(self.machine.open_by_client(self.now))
 
-    @rule(respond=st.booleans())
-    def let_go(self, respond: bool) -> None:
+    @rule(respond=st.booleans(), command_id=st.none() | st.just("c1"))
+    def let_go(self, respond: bool, command_id: str | None) -> None:
         before = self.machine.turn_id
-        effects = self.machine.end_by_client(self.now, respond=respond)
+        if before:
+            self.wanted[before] = (respond, command_id)
+            if self.sources[before] == "local" and self.phases[before][-1] == "speech":
+                self.cut_ms = self.now
+        effects = self.machine.end_by_client(self.now, respond=respond, command_id=command_id)
         self._take(effects)
         assert self.machine.turn_id is None
         assert bool(effects) == (before is not None)
 
     @rule()
+    def withdraw(self) -> None:
+        self.machine.withdraw_answers()
+        for turn_id in self._waiting():
+            self.wanted[turn_id] = (False, self.wanted[turn_id][1])
+
+    def _waiting(self) -> list[str]:
+        """Turns that have ended without a text so far."""
+        undecided = [id for id, phases in self.phases.items() if phases[-1] in ("speech", "pause")]
+        return [id for id in undecided if id != self.machine.turn_id]
+
+    @rule()
     def discard(self) -> None:
-        before = self.machine.turn_id
+        before, self.cut_ms = self.machine.turn_id, None
         self._take(self.machine.discard(self.now))
         assert self.machine.turn_id is None
         assert before is None or self.phases[before][-1] == "discarded"
@@ -365,6 +492,10 @@ class AnyOrder(RuleBasedStateMachine):
         if self.guess:
             assert self.guess.turn_id == self.machine.turn_id
             assert self.phases[self.guess.turn_id][-1] == "pause"
+
+    @invariant()
+    def the_recogniser_is_at_the_oldest_turn(self) -> None:
+        assert self.machine.heard_turn_id == next(iter(self._waiting()), self.machine.turn_id)
 
     @invariant()
     def the_open_turn_is_open(self) -> None:
