@@ -25,6 +25,7 @@ CLOCK = Recorded()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the recorded clock to the suites that use `record`."""
     for item in items:
         if "record" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.benchmark(timer=CLOCK.now))

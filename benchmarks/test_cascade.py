@@ -98,6 +98,7 @@ async def _converse(speculate: str, turns: int, offset_s: float = 0.0) -> Overhe
 
 @pytest.mark.parametrize("speculate", IDEAL_S)
 def test_overhead_above_the_ideal(record, speculate: str) -> None:
+    """One session, 40 turns: recorded above the ideal of the waits as they were, `nominal` printed beside."""
     found = asyncio.run(_converse(speculate, 40))
     assert min(found.turns) > -0.001, "nothing is faster than the ideal"
     record(found.turns)
@@ -116,12 +117,15 @@ async def _waits(turns: int) -> list[float]:
 
 
 def test_floor(record) -> None:
+    """The waits alone, 40 times, above what was asked for: compare with `nominal`."""
     found = asyncio.run(_waits(40))
     assert min(found) > -0.001
     record(found)
 
 
 def test_fifty_sessions_on_one_loop(record) -> None:
+    """50 sessions of 10 turns, begun 24 ms apart: recorded as above."""
+
     async def crowd() -> list[Overheads]:
         return await asyncio.gather(*(_converse("none", 10, number * 1.2 / 50) for number in range(50)))
 

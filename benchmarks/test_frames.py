@@ -23,6 +23,7 @@ FORMATS = {
 
 @pytest.mark.parametrize("target", FORMATS)
 def test_resampler(benchmark, target: str) -> None:
+    """From the door's format to another one."""
     whole = Converter(DOOR_FORMAT, FORMATS[target])
     out = b"".join([*(whole.convert(FRAME) for _ in range(50)), whole.flush()])
     assert abs(FORMATS[target].ms(len(out)) - 1000) < 0.2, "a second stays a second"
@@ -30,17 +31,20 @@ def test_resampler(benchmark, target: str) -> None:
 
 
 def test_send_audio(benchmark) -> None:
+    """A command is made."""
     assert SendAudio(pcm=FRAME).pcm is FRAME
     benchmark(SendAudio, pcm=FRAME)
 
 
 def test_round_trip_of_an_event(benchmark) -> None:
+    """To a line of JSON and back."""
     event = OutputAudio(response_id="r1", pcm=FRAME, offset_ms=20.0, at=1.5)
     assert load(dump(event)) == event
     benchmark(lambda: load(dump(event)))
 
 
 def test_energy_detector(benchmark) -> None:
+    """The detector that comes without a model."""
     detector = EnergyDetector()
     loop = asyncio.new_event_loop()
     frame = FRAME[:640]

@@ -19,5 +19,6 @@ def _fresh() -> tuple[float, set[str]]:
 
 
 def test_import(record) -> None:
+    """20 interpreters, one after the other."""
     assert not _fresh()[1] & {"numpy", "onnxruntime", "websockets"}
     record([_fresh()[0] for _ in range(20)])

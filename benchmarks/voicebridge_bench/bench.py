@@ -32,9 +32,13 @@ class Output:
     """Where figures go."""
 
     folder: Path | None = None
+    """Of the results; None: a new one."""
     json: bool = False
+    """Print the summary as JSON."""
     markdown: bool = False
+    """Print the table as Markdown."""
     readme: Path | None = None
+    """Write the table between the markers of this file."""
 
 
 def bench(plan: Plan, output: Output) -> int:

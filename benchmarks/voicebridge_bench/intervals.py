@@ -18,6 +18,7 @@ __all__ = ["RESAMPLES", "Quantile", "Rate", "order_ranks", "quantile", "rate"]
 
 _TAIL = 0.025
 RESAMPLES = 10_000
+"""Draws of a bootstrap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Quantile:
     high: float
     """`low` to `high` holds the true one with 95 % confidence."""
     n: int
+    """How many measurements there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,11 @@ class Rate:
     """None where there are too few clusters to draw from."""
     count: float
     of: float
+    """`value` is `count` / `of`."""
     clusters: int
+    """What was drawn from."""
     seed: int
+    """Of the drawing."""
 
 
 def order_ranks(n: int, p: float) -> tuple[int, int] | None:

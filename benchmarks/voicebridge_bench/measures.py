@@ -59,11 +59,13 @@ class TurnMeasures:
     transcript: str = ""
     """All that was heard of the turn, its parts joined."""
     reply: str = ""
+    """The words of the reply, as far as it has any."""
     reply_audio_ms: float = 0.0
     """Length of the reply's audio that came, whether or not it was played; not a time after the zero."""
     underruns_ms: tuple[float, ...] = ()
     """Lengths of the gaps in the reply that came from late audio."""
     fault: str | None = None
+    """Why there was no reply, where the backend told."""
 
 
 def measure(trace: Trace, spoken: Spoken) -> TurnMeasures:

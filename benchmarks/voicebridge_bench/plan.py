@@ -22,7 +22,9 @@ class Setting:
     """A column of the report."""
 
     backend: str
+    """A spec, as for `voicebridge.connect`."""
     silence_ms: int | None
+    """Milliseconds of silence that end a turn; None: the backend's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,11 @@ class Plan:
     """What was asked for on the command line."""
 
     backends: tuple[str, ...] = ("local",)
+    """Specs, as for `voicebridge.connect`."""
     silences_ms: tuple[int | None, ...] = (200,)
+    """Milliseconds of silence that end a turn; None: the backend's own."""
     corpus: str = "default"
+    """The name of a bundled corpus, or a folder."""
     rounds: int = 4
     """How often each conversation is held, on a ready session: 4 times the default corpus are 40 later turns, and a p90
     needs 36."""
@@ -41,7 +46,9 @@ class Plan:
     """Of the order of the conversations and of all resampling."""
     instructions: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    """More options of `voicebridge.connect`."""
     ready_s: float = 60.0
+    """This and the next two in seconds, as in `Job`."""
     reply_s: float = 10.0
     cut_s: float = 12.0
 

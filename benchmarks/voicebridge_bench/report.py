@@ -79,7 +79,7 @@ def _notes(
     words = next((column.words for column in columns if column.words), None)
     revision = environment.get("revision")
     notes = [
-        f"Written by `{command}` on {environment['utc'][:10]}"
+        f"Written by {_code(command)} on {environment['utc'][:10]}"
         + (f", revision {revision}" if revision else "")
         + f": {environment['cpu']}, {environment['cores']} cores, {environment['python']}.",
         "Latency is from the last speech sample, as annotated in the corpus, to the first audible sample of the reply "
@@ -96,6 +96,12 @@ def _notes(
         notes += [f"Fault ({heading(column)}): {fault}" for fault in column.faults[:_FAULTS]]
         notes += [f"Unreliable ({heading(column)}): {doubt}." for doubt in column.unreliable]
     return [line for note in notes for line in (note, "")][:-1]
+
+
+def _code(text: str) -> str:
+    """A code span on one line, whatever is in it."""
+    text = " ".join(text.split())
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def rich_report(columns: Sequence[Column], facts: CorpusFacts) -> RenderableType:

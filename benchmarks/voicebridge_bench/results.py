@@ -19,6 +19,7 @@ __all__ = ["ResultsFolder", "new_folder"]
 RESULTS = "results.jsonl"
 SUMMARY = "summary.json"
 LOG = "worker.log"
+"""The files of a run's folder."""
 
 
 def new_folder(backends: tuple[str, ...]) -> Path:

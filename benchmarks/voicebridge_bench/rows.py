@@ -51,7 +51,9 @@ class TurnRow(_Row):
     word_errors: WordErrors | None
     """None where the words are not known for certain."""
     lateness_ms: Spread | None
+    """Of the frames sent in the turn."""
     times: dict[str, Any] = Field(default_factory=dict)
+    """Every time stamp of the turn, in ms after its zero."""
 
 
 class SessionRow(_Row):
@@ -66,10 +68,13 @@ class SessionRow(_Row):
     process_ready_ms: float | None
     """The same from the start of the process; None where it was not the process's first session."""
     failure: str | None
+    """Why it ended by itself, or never began."""
     category: str | None = None
     """Of the failure, as in `Fault`: `config`, `network`, ..."""
     lateness_ms: Spread | None
+    """Of all frames sent."""
     delivery_ms: float
+    """Milliseconds between the session's time stamp of an event and its arrival, at worst."""
     machine: Machine | None
 
 

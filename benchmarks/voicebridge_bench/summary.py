@@ -68,6 +68,7 @@ class Column:
     outcomes: dict[str, int]
     """Of the warm turns."""
     cold_outcomes: dict[str, int]
+    """Of the cold starts."""
     cut_off: Rate | None
     """Warm turns that the backend took for finished too early; drawn by session."""
     bound_to_be_cut: int
@@ -95,6 +96,7 @@ class Column:
     unreliable: tuple[str, ...]
     """Why the figures can't be trusted. Empty: nothing was found."""
     faults: tuple[str, ...]
+    """What backends said went wrong, each once; cold starts included."""
     misused: bool
     """A session could not begin because of what was asked for: an unknown backend or option, a missing extra or key."""
 

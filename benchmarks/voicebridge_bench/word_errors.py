@@ -18,7 +18,7 @@ __all__ = ["WordErrorRate", "WordErrors", "normaliser_name", "pool", "score"]
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
-    """What the alignment of one transcript with its reference counted."""
+    """What the alignment of one transcript with its reference counted, in words."""
 
     substituted: int
     deleted: int

@@ -90,6 +90,9 @@ def test_the_markdown_names_command_machine_corpus_and_definition(columns):
     for part in ("`voicebridge bench --seed 1`", "cores", "last speech sample", "A Tale of Two Cities", "interrupted"):
         assert part in text
     assert "whisper-normalizer" in text
+    assert "independent" in text
+    ticked = markdown(columns, corpus, describe(), "voicebridge bench --instructions 'Say `a`.\n\nAlways.'")
+    assert "Written by `` voicebridge bench --instructions 'Say `a`. Always.' `` on" in ticked
 
 
 def test_the_terminal_shows_the_same_cells(columns):
