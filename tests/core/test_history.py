@@ -16,6 +16,12 @@ def agent(text: str, *, interrupted: bool = False) -> MessageItem:
 
 CALL = ToolCallItem(call_id="a", name="add", arguments="{}")
 RESULT = ToolResultItem(call_id="a", output="3")
+OTHER_CALL = ToolCallItem(call_id="b", name="mul", arguments="{}")
+OTHER_RESULT = ToolResultItem(call_id="b", output="4")
+
+
+def working(call_id: str) -> ToolResultItem:
+    return ToolResultItem(call_id=call_id, output="The tool is still working; its result will follow.")
 
 
 def test_items_come_in_the_order_in_which_they_were_said() -> None:
@@ -28,6 +34,64 @@ def test_items_come_in_the_order_in_which_they_were_said() -> None:
     history.append(RESULT)
     history.say("r1", " answer")
     assert history.items() == (user("before"), user("one"), agent("An answer"), user("two"), CALL, RESULT)
+
+
+# Calls and their results
+
+
+def test_a_result_stands_behind_its_call_whenever_it_came() -> None:
+    history = History([user("one")])
+    history.append(CALL)
+    history.append(user("two"))
+    assert history.items() == (user("one"), CALL, working("a"), user("two")), "a model refuses a call without a result"
+    history.append(user("three"))
+    history.append(RESULT)
+    assert history.items() == (user("one"), CALL, RESULT, user("two"), user("three"))
+
+
+def test_calls_of_one_answer_stay_together_before_their_results() -> None:
+    history = History()
+    history.append(CALL)
+    history.append(OTHER_CALL)
+    history.append(OTHER_RESULT)
+    assert history.items() == (CALL, OTHER_CALL, working("a"), OTHER_RESULT)
+    history.append(RESULT)
+    history.append(user("x"))
+    assert history.items() == (CALL, OTHER_CALL, RESULT, OTHER_RESULT, user("x"))
+
+
+def test_a_result_between_two_calls() -> None:
+    history = History()
+    history.append(CALL)
+    history.append(RESULT)
+    history.append(OTHER_CALL)
+    assert history.items() == (CALL, RESULT, OTHER_CALL, working("b"))
+
+
+def test_what_an_answer_says_between_its_calls_comes_where_it_began() -> None:
+    history = History()
+    history.open_response("r1")
+    history.append(CALL)
+    history.say("r1", "Let me see.")
+    history.append(OTHER_CALL)
+    history.append(RESULT)
+    history.append(OTHER_RESULT)
+    assert history.items() == (agent("Let me see."), CALL, OTHER_CALL, RESULT, OTHER_RESULT)
+
+
+def test_an_empty_message_does_not_come_between_a_call_and_its_result() -> None:
+    history = History()
+    history.append(CALL)
+    history.open_response("r2")
+    history.append(RESULT)
+    assert history.items() == (CALL, RESULT)
+
+
+def test_a_result_without_its_call_is_not_told() -> None:
+    assert History([user("one"), RESULT]).items() == (user("one"),)
+
+
+# Answers
 
 
 def test_what_was_told_does_not_change_afterwards() -> None:
@@ -52,8 +116,8 @@ def test_an_empty_answer_is_not_told_but_holds_its_place() -> None:
 def test_empty_texts_and_pictures() -> None:
     picture = MessageItem(role="user", text="", images=("data:image/png;base64,",))
     silent = ToolResultItem(call_id="a", output="")
-    history = History([user(""), picture, silent])
-    assert history.items() == (picture, silent)
+    history = History([user(""), picture, CALL, silent])
+    assert history.items() == (picture, CALL, silent)
 
 
 def test_an_aside_is_in_no_history() -> None:
@@ -95,6 +159,27 @@ def test_what_was_heard_may_be_corrected() -> None:
     history.hear("r1", "One. Two. Three.")
     assert history.items() == (agent("One. Two. Three."),), "all of it was heard after all"
     assert history.last_heard is None
+
+
+def test_hearing_all_takes_a_cut_back() -> None:
+    history = History()
+    history.open_response("r1")
+    history.say("r1", "One. Two.")
+    history.hear("r1", "")
+    history.hear_all("r1")
+    assert history.items() == (agent("One. Two."),)
+    assert history.last_heard is None
+
+
+def test_hearing_all_of_what_was_never_cut_changes_nothing() -> None:
+    history = History()
+    history.open_response("r1")
+    history.say("r1", "One.")
+    history.hear_all("r1")
+    history.say("r1", " Two.")
+    assert history.items() == (agent("One. Two."),)
+    history.hear_all("nobody")
+    assert history.items() == (agent("One. Two."),)
 
 
 def test_last_heard_is_of_the_last_answer() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebridge.contract.stages import Word
-from voicebridge.core.playback import Player, ResponsePlayback
+from voicebridge.core.playback import TOLERANCE_MS, Player, ResponsePlayback
 
 
 def heard(player: Player, response_id: str, now: float) -> tuple[float, str]:
@@ -137,13 +137,76 @@ def test_a_report_after_settling_corrects_the_estimate() -> None:
     assert late.unsettled() == ()
 
 
-@pytest.mark.parametrize("ms", [-5.0, float("nan"), float("-inf")])
-def test_reports_that_can_not_be(ms: float) -> None:
-    reported = player(("r1", 1000, 0.0), ("r2", 1000, 0.0))
+@pytest.mark.parametrize("ms", [-5.0, float("nan"), float("-inf"), float("inf")])
+def test_reports_that_can_not_be_are_ignored(ms: float) -> None:
+    reported = player(("r1", 1000, 0.0))
     reported.report("r1", ms)
-    assert heard(reported, "r1", 0.5) == (0, "measured")
-    reported.cut("r2", ms)
-    assert heard(reported, "r2", 0.5) == (0, "measured")
+    assert heard(reported, "r1", 0.5) == (500, "estimated")
+    reported = player(("r1", 1000, 0.0))
+    reported.report("r1", 300)
+    reported.report("r1", ms)
+    assert heard(reported, "r1", 0.5) == (300, "measured")
+
+
+@pytest.mark.parametrize(("ms", "counted"), [(-5.0, 0), (float("nan"), 700), (float("-inf"), 700)])
+def test_cuts_that_can_not_be(ms: float, counted: float) -> None:
+    cut = player(("r1", 1000, 0.0))
+    cut.report("r1", 700)
+    cut.cut("r1", ms)
+    assert heard(cut, "r1", 0.9) == (counted, "measured")
+
+
+# To the end
+
+
+@pytest.mark.parametrize("missing", [0.0, 1e-9, 2.0, TOLERANCE_MS])
+def test_heard_to_the_end_but_for_a_rounding(missing: float) -> None:
+    ended = player(("r1", 1000, 0.0))
+    response = ended.response("r1")
+    assert response
+    response.ended = True
+    ended.report("r1", 1000 - missing)
+    assert heard(ended, "r1", 0.5) == (1000, "measured")
+    assert response.whole
+
+
+def test_more_than_a_rounding_is_missing() -> None:
+    ended = player(("r1", 1000, 0.0))
+    response = ended.response("r1")
+    assert response
+    response.ended = True
+    ended.report("r1", 1000 - TOLERANCE_MS - 1)
+    assert heard(ended, "r1", 0.5) == (979, "measured")
+    assert not response.whole
+    ended.cut("r1", 1000)
+    assert heard(ended, "r1", 0.5) == (1000, "measured")
+    assert response.whole, "a correction upwards counts as well"
+
+
+def test_while_more_may_come_nothing_is_heard_to_its_end() -> None:
+    running = player(("r1", 1000, 0.0))
+    running.report("r1", 990)
+    assert heard(running, "r1", 0.5) == (990, "measured")
+    response = running.response("r1")
+    assert response
+    assert not response.whole
+    running.cut("r1", 1000)
+    assert heard(running, "r1", 0.5) == (1000, "measured")
+    assert not response.whole
+
+
+@given(st.lists(st.floats(0.1, 5000), min_size=1, max_size=20), st.floats(0, 1e5))
+def test_an_estimate_at_the_end_is_the_whole(pieces: list[float], began: float) -> None:
+    """Sums of fractions must not cost a response its last word, nor a short one everything."""
+    undisturbed = Player()
+    for ms in pieces:
+        undisturbed.received("r1", ms, began)
+    response = undisturbed.response("r1")
+    assert response
+    response.ended = True
+    undisturbed.settle("r1", response.ends_at)
+    assert response.whole
+    assert response.heard_ms == response.received_ms
 
 
 def test_a_response_without_audio_is_not_known() -> None:
@@ -156,9 +219,22 @@ def test_a_response_without_audio_is_not_known() -> None:
 
 
 def test_old_responses_are_forgotten() -> None:
-    many = player(*((f"r{number}", 100.0, 0.0) for number in range(40)))
+    many = Player()
+    for number in range(40):
+        many.received(f"r{number}", 100.0, 0.0)
+        many.settle(f"r{number}", 0.0)
     kept = [number for number in range(40) if many.response(f"r{number}")]
     assert kept == list(range(24, 40))
+
+
+def test_what_still_plays_is_not_forgotten() -> None:
+    many = player(*((f"r{number}", 100.0, 0.0) for number in range(40)))
+    assert many.unsettled() == tuple(f"r{number}" for number in range(40))
+    for number in range(5, 40):
+        many.settle(f"r{number}", 0.0)
+    many.received("r40", 100.0, 0.0)
+    kept = [number for number in range(41) if many.response(f"r{number}")]
+    assert kept == [*range(5), *range(30, 41)]
 
 
 # Which words
