@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -105,6 +106,10 @@ def test_when_one_stage_refuses_the_settings_all_are_closed() -> None:
     class Silent(ScriptedVoice):
         def configure(self, config: SessionConfig) -> None:
             raise ConfigError("There is no such voice.")
+
+        async def aclose(self) -> None:
+            await super().aclose()
+            await asyncio.sleep(3600)  # nor does it close in time
 
     model, voice = ScriptedModel(["x"]), Silent()
     with pytest.raises(ConfigError, match="no such voice"):

@@ -36,6 +36,7 @@ SEAT_NAMES: dict[Seat, str] = {
 _LIFTS: dict[Seat, Callable[[Any], Any]] = {"stt": LiftedRecogniser, "llm": LiftedModel, "tts": LiftedVoice}
 _WRAPPERS = (LiftedRecogniser, LiftedModel, LiftedVoice)
 """They keep nothing of a session: what is shared is the caller's own."""
+_CLOSE_TIMEOUT_S = 5.0
 _claimed: dict[int, weakref.ref[Stage]] = {}
 """The stages of this process that serve or have served a session, by identity, for as long as they exist."""
 
@@ -96,8 +97,10 @@ class Seats:
                 _claimed[id(stage)] = weakref.ref(stage, partial(_forget, id(stage)))
 
     async def aclose(self) -> None:
-        """Close every stage. One that can't has nobody left to tell."""
-        await asyncio.gather(*(stage.aclose() for stage in self.all().values()), return_exceptions=True)
+        """Close every stage, in a bounded time. One that can't has nobody left to tell."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await asyncio.gather(*(stage.aclose() for stage in self.all().values()), return_exceptions=True)
 
     @property
     def model(self) -> str:
