@@ -211,7 +211,7 @@ def test_a_pause_inside_a_sentence_drops_the_guess() -> None:
             phases = [e.phase for e in user.all(UserTurn)]
             assert phases == ["speech", "pause", "speech", "pause", "committed"]
             assert len(user.all(ResponseStarted)) == 1
-            count = user.session._session.speculation  # type: ignore[attr-defined]  # the cascade behind the door
+            count = user.session._session._session.speculation  # type: ignore[attr-defined]  # the cascade behind the door
             assert (count.guesses, count.used, count.used_share) == (2, 1, 0.5)
             assert count.wasted_characters == len("Well, yes.")
             assert count.wasted_audio_ms == pytest.approx(100)

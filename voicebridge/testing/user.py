@@ -1,23 +1,27 @@
-"""A user who speaks to a session at the pace of real time, and writes down what comes back.
+"""A user who speaks to a session at the pace of real time, and writes down what was sent and what came back.
 
 async with scripted_conversation(llm=ScriptedModel(["Hello!"])) as user:
     last_sample_at = await user.speak(1000)
     audio = await user.until(OutputAudio)
     assert audio.at - last_sample_at == pytest.approx(0.2)
+
+Whatever the test was about, at the end the conversation is held to what every session promises: see `User.check`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
-from voicebridge.contract.commands import SendAudio
+from voicebridge.contract.capabilities import Capabilities
+from voicebridge.contract.commands import Command, ReportPlayed, SendAudio
 from voicebridge.contract.errors import SessionFailed
-from voicebridge.contract.events import Event
+from voicebridge.contract.events import CommandSettled, Event, OutputAudio, ResponseEnded, ResponseStarted
 from voicebridge.contract.session import VoiceSession
 from voicebridge.contract.stages import PCM_16K
 from voicebridge.session.door import connect
@@ -31,11 +35,46 @@ EAGER_MS = 40
 _LOUD = b"\x00\x20"
 
 
-class User:
-    """Speaks in whole frames; keeps every event."""
+class _Noted:
+    """A session, and what was sent into it. Is a `VoiceSession`."""
 
     def __init__(self, session: VoiceSession) -> None:
-        self.session = session
+        self._session = session
+        self.settling: Counter[str] = Counter()
+        """Commands taken that must be settled."""
+        self.doubtful: set[str] = set()
+        """Commands whose sending was cancelled: they were sent or not."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._session.capabilities
+
+    async def send(self, command: Command) -> None:
+        try:
+            await self._session.send(command)
+        except asyncio.CancelledError:
+            self.doubtful.add(command.id)
+            raise
+        if not isinstance(command, SendAudio | ReportPlayed):
+            self.settling[command.id] += 1
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return aiter(self._session)
+
+    async def aclose(self) -> None:
+        await self._session.aclose()
+
+
+class User:
+    """Speaks in whole frames; keeps every event.
+
+    Args:
+        session: what the user speaks to. From then on it is used through `User.session`.
+    """
+
+    def __init__(self, session: VoiceSession) -> None:
+        self._noted = _Noted(session)
+        self.session: VoiceSession = self._noted
         self.events: list[Event] = []
         self.failure: Exception | None = None
         self._reader = asyncio.create_task(self._read())
@@ -80,6 +119,35 @@ class User:
         await self.session.aclose()
         await self._reader
 
+    def check(self) -> None:
+        """Assert what every session promises, of a conversation that is over.
+
+        - Each command that was taken is settled exactly once (by the close, if by nothing else), and nothing else is.
+          `SendAudio` and `ReportPlayed` are not settled; one whose `send` was cancelled may have been taken.
+        - Each response starts once and ends once, in this order.
+        - Its audio comes between the two.
+        """
+        settled = Counter(event.command_id for event in self.all(CommandSettled))
+        sent = self._noted.settling
+        for command_id in {*sent, *settled}:
+            expected = (sent[command_id],) if command_id not in self._noted.doubtful else (0, 1)
+            assert settled[command_id] in expected, (
+                f"{command_id} was settled {settled[command_id]} times, not {expected[-1]}"
+            )
+        running: set[str] = set()
+        started: set[str] = set()
+        for event in self.events:
+            if isinstance(event, ResponseStarted):
+                assert event.response_id not in started, f"{event.response_id} started twice"
+                started.add(event.response_id)
+                running.add(event.response_id)
+            elif isinstance(event, ResponseEnded):
+                assert event.response_id in running, f"{event.response_id} ended without running"
+                running.remove(event.response_id)
+            elif isinstance(event, OutputAudio):
+                assert event.response_id in running, f"audio of {event.response_id}, which does not run, at {event.at}"
+        assert not running, f"{', '.join(sorted(running))} never ended"
+
 
 @asynccontextmanager
 async def scripted_conversation(
@@ -87,7 +155,8 @@ async def scripted_conversation(
 ) -> AsyncIterator[User]:
     """A user before a cascade of scripted stages, with 16 kHz in and 200 ms of silence unless told otherwise.
 
-    At the end no task may be left over.
+    At the end, unless the test failed already, `User.check` looks at the whole conversation, and no task may be left
+    over.
 
     Args:
         stt, llm, tts, detector: in place of a scripted stage.
@@ -107,5 +176,6 @@ async def scripted_conversation(
             yield user
         finally:
             await user.done()
+    user.check()
     leaked = asyncio.all_tasks() - {asyncio.current_task()}
     assert not leaked, leaked
