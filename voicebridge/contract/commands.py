@@ -111,7 +111,8 @@ class Interrupt(Command):
     response_id: str | None = None
     """None stops every response that runs or was asked for."""
     heard: Mapping[str, float] = field(default_factory=dict)
-    """Milliseconds that left the speaker, by response. 0 deletes its item; one not named is not cut."""
+    """Milliseconds that left the speaker, by response. 0 deletes its item. Of one not named, a backend with a playback
+    clock of its own takes what that says; others cut nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
