@@ -53,7 +53,10 @@ def split(pieces: Iterable[str], **settings: int) -> list[str]:
 @st.composite
 def chunked(draw: st.DrawFn, texts: st.SearchStrategy[str] = ANY) -> list[str]:
     text = draw(texts)
-    cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=len(text))))
+    places = range(len(text) + 1)
+    after_marks = [at for at in places if text[:at] and not text[at - 1].isalnum()]
+    some = st.sets(st.integers(0, len(text)), max_size=len(text)) | st.just(set(places)) | st.just(set(after_marks))
+    cuts = sorted(draw(some))
     return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
@@ -120,6 +123,11 @@ def test_where_each_mark_has_its_space_no_chunk_makes_a_difference(pieces: list[
         ("Wait…what", ["Wait…", "what"]),
         ('He said "go." Then "stop!" now', ['He said "go."', ' Then "stop!"', " now"]),
         ("Really?! Yes.", ["Really?!", " Yes."]),
+        ("Hi, so;! Then we", ["Hi,", " so;!", " Then we"]),
+        ("Hi, so;, then we", ["Hi,", " so;, then we"]),
+        ("It is (approx. five) now.", ["It is (approx. five) now."]),
+        ("Hi!。then", ["Hi!。", "then"]),
+        ("嗯……好", ["嗯……", "好"]),
         ("(It works.) Good.", ["(It works.)", " Good."]),
         ("你好，世界。今天", ["你好，", "世界。", "今天"]),
         ("他说「好。」然后", ["他说「好。」", "然后"]),
@@ -147,7 +155,9 @@ def test_a_long_sentence_without_marks_is_cut_all_the_same() -> None:
     assert split(text) == clauses
 
 
-@pytest.mark.parametrize("piece", ["Hi,", "Stop!", "What?", "Hi;", "“Hi,", "It's Bob's,", "你好，", "好。", "Hmm…"])
+@pytest.mark.parametrize(
+    "piece", ["Hi,", "Stop!", "What?", "Hi;", "“Hi,", "It's Bob's,", "你好，", "好。", "Hmm…", "10你好，"]
+)
 def test_a_mark_after_a_plain_word_waits_for_nothing(piece: str) -> None:
     assert ClauseSplitter().feed(piece) == [piece]
 
@@ -159,6 +169,12 @@ def test_other_marks_wait_for_what_follows(piece: str) -> None:
     splitter = ClauseSplitter()
     assert splitter.feed(piece) == []
     assert splitter.flush() == piece
+
+
+def test_a_short_clause_in_the_middle_does_not_end_at_once() -> None:
+    splitter = ClauseSplitter()
+    assert splitter.feed("Hi, ") == ["Hi,"]
+    assert [splitter.feed(piece) for piece in ("one,", " two three,", " four,")] == [[], [], [" one, two three, four,"]]
 
 
 def test_what_a_mark_at_the_end_of_a_piece_costs() -> None:
