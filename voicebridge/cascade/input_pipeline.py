@@ -86,6 +86,8 @@ class InputPipeline:
         """Byte offset from which the recogniser hears the open turn."""
         self._fresh_from = 0
         """Byte offset where the last utterance ended: pre-roll never reaches behind it."""
+        self._in_speech = False
+        """As the detector has it, which may go on when a command has ended the turn."""
         self._pipe = Pipe(self._limit)
         self._failures = 0
         self._interim = ""
@@ -172,11 +174,14 @@ class InputPipeline:
             await self._pipe.room()
         if self._detector is not None:
             for signal in await self._signals(self._detector, pcm):
+                self._in_speech = signal.phase in ("speech", "resumed")
                 self._listener.on_signal(signal)
         kept = self._recent.end - self._format.size(_KEPT_MS)
         if self._listening_from is not None:
-            kept = max(min(kept, self._listening_from), self._recent.end - self._limit)
-        self._recent.forget(kept)
+            kept = min(kept, self._listening_from)
+        elif self._in_speech:
+            kept = min(kept, self._fresh_from)
+        self._recent.forget(max(kept, self._recent.end - self._limit))
 
     async def _signals(self, detector: TurnDetector, pcm: bytes) -> list[TurnSignal]:
         converted = self._to_detector.convert(pcm) if self._to_detector else pcm

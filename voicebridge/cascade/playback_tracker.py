@@ -34,12 +34,17 @@ class PlaybackTracker:
         """Whether a response has had any audio."""
         return self._player.response(response_id) is not None
 
-    def response_ended(self, response_id: str) -> None:
-        """No more audio will come. When all of it has been played, what was heard is told."""
+    def response_ended(self, response_id: str, *, whole: bool) -> None:
+        """No more audio will come. When all of it has been played, what was heard is told.
+
+        Args:
+            whole: it said all that it meant to say.
+        """
         playback = self._player.response(response_id)
         if playback and not playback.settled:
-            playback.ended = True
-            self._watch(response_id, playback.ends_at, playback.played_ms)
+            playback.ended = whole
+            stalled_s = 0.0 if playback.played_ms is None else _STALLED_S
+            self._watch(response_id, playback.ends_at + stalled_s, playback.played_ms)
 
     def report(self, response_id: str, ms: float) -> None:
         """The player says how far it is. For unknown responses nothing follows."""

@@ -38,9 +38,9 @@ from .reply import Output, Reply, StageError
 from .seats import Seats
 from .stage_fault import fault_of
 
-__all__ = ["ResponseController", "SpeculationCount"]
+__all__ = ["WITHDRAWN", "ResponseController", "SpeculationCount"]
 
-_WITHDRAWN = Fault(category="closed", code="withdrawn", message="Interrupted before the response started.")
+WITHDRAWN = Fault(category="closed", code="withdrawn", message="Interrupted before the response started.")
 
 
 @dataclass(slots=True)
@@ -218,15 +218,13 @@ class ResponseController:
             self._cancel(response)
         self.playback.cut(ids, heard)
         if response:
-            if response.reply.spoken and not self.playback.sounds(response.id):
-                self.playback.heard_nothing(response.id)
             self._end(response, "interrupted")
 
     def _withdraw(self) -> None:
         self.drop_guess()
         for request in self._arbiter.withdraw():
             for command_id in request.settles:
-                self._settle(command_id, _WITHDRAWN)
+                self._settle(command_id, WITHDRAWN)
 
     # Making one
 
@@ -348,8 +346,10 @@ class ResponseController:
             self._tell(ProviderEvent(kind="cascade.timing", payload=self._timing(response)))
         if status == "failed":
             self._delivery.purge(response.id)
+        if status != "completed" and response.reply.spoken and not self.playback.sounds(response.id):
+            self.playback.heard_nothing(response.id)
         self._tell(ResponseEnded(response_id=response.id, status=status, fault=fault))
-        self.playback.response_ended(response.id)
+        self.playback.response_ended(response.id, whole=status == "completed")
         if following := self._arbiter.ended(response.id):
             self._start(following)
 

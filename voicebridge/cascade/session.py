@@ -52,7 +52,7 @@ from voicebridge.transport.delivery import Delivery
 from .command_order import CommandOrder
 from .input_pipeline import InputPipeline
 from .options import CascadeOptions
-from .response_controller import ResponseController, SpeculationCount
+from .response_controller import WITHDRAWN, ResponseController, SpeculationCount
 from .seats import SEAT_NAMES, Seats
 from .stage_fault import fault_of, own_cancellation
 
@@ -81,8 +81,8 @@ class CascadeSession:
         self._turns = TurnMachine(guess=guess, policy=config.turns)
         self._order = CommandOrder()
         self._open: set[str] = set()
-        self._ending: dict[str, bool] = {}
-        """`EndTurn`s that wait for the audio before them: whether to respond."""
+        self._unwanted: set[str] = set()
+        """Commands that were not carried out yet when an `Interrupt` came: nobody waits for their answers any more."""
         self._turn_commands: dict[str, str] = {}
         """`EndTurn`s of turns whose text is still to come."""
         self._odd = b""
@@ -231,13 +231,14 @@ class CascadeSession:
     def _send_text(self, command: SendText) -> None:
         self._responses.append(MessageItem(role=command.role, text=command.text))
         if command.respond:
-            self._responses.ask(Request(cause="request", answers=(command.id,), settles=(command.id,)))
+            self._ask(Request(cause="request", answers=(command.id,), settles=(command.id,)))
         else:
             self._settle(command.id)
 
     def _send_tool_result(self, command: SendToolResult) -> None:
         result = ToolResultItem(call_id=command.call_id, output=command.output, is_error=command.is_error)
-        if not self._responses.tool_result(command.id, result, respond=command.respond):
+        respond = command.respond and command.id not in self._unwanted
+        if not self._responses.tool_result(command.id, result, respond=respond):
             message = f"No tool call {command.call_id!r} is waiting for a result."
             self._settle(command.id, Fault(category="config", code="unknown_call", message=message))
 
@@ -245,18 +246,17 @@ class CascadeSession:
         """Once the audio before it was heard. What was sent after it waits: it may belong behind this turn."""
         self._order.hold(command.id)
         if isinstance(command, EndTurn):
-            self._ending[command.id] = command.respond
             self._input.after_audio(partial(self._end_turn, command))
         else:
             self._input.after_audio(partial(self._discard_turn, command))
 
     def _end_turn(self, command: EndTurn) -> None:
-        respond = self._ending.pop(command.id)
         if self._turns.turn_id is None:
             fault = Fault(category="config", code="empty_turn", message="There is no audio since the last turn.")
             self._settle(command.id, fault)
         else:
             self._turn_commands[self._turns.turn_id] = command.id
+            respond = command.respond and command.id not in self._unwanted
             self._do(self._turns.end_by_client(self._input.heard_ms, respond=respond, command_id=command.id))
 
     def _discard_turn(self, command: DiscardTurn) -> None:
@@ -264,7 +264,7 @@ class CascadeSession:
         self._settle(command.id)
 
     def _respond(self, command: Respond) -> None:
-        self._responses.ask(
+        self._ask(
             Request(
                 cause="request",
                 answers=(command.id,),
@@ -277,9 +277,17 @@ class CascadeSession:
             )
         )
 
+    def _ask(self, request: Request) -> None:
+        """Ask for the response that a command wants, unless an `Interrupt` came first."""
+        if self._unwanted.isdisjoint(request.settles):
+            self._responses.ask(request)
+            return
+        for command_id in request.settles:
+            self._settle(command_id, WITHDRAWN)
+
     def _interrupt(self, command: Interrupt) -> None:
         if command.response_id is None:
-            self._ending = dict.fromkeys(self._ending, False)
+            self._unwanted |= self._open
             self._turns.withdraw_answers()
         self._responses.interrupt(command.response_id, command.heard)
         self._settle(command.id)
@@ -334,6 +342,8 @@ class CascadeSession:
         self._do(self._turns.recogniser_failed(fault))
 
     def _do(self, effects: Iterable[Effect]) -> None:
+        if self._closed:
+            return  # what the stages still hear until their tasks are gone
         speaks = self._turns.turn_id is not None and self._config.turns.auto_interrupt
         self._responses.user_speaks(speaks and self._config.turns.mode != "manual")
         self._order.hold("effects")  # a command that one of them settles must not let the next in between them
@@ -384,6 +394,7 @@ class CascadeSession:
 
     def _settle(self, command_id: str, fault: Fault | None = None) -> None:
         self._open.discard(command_id)
+        self._unwanted.discard(command_id)
         self._tell(CommandSettled(command_id=command_id, fault=fault))
         self._order.release(command_id)
 

@@ -36,7 +36,7 @@ class ResponsePlayback:
     ends_at: float = 0.0
     """Seconds: when a player that plays at once, in real time, would have played it all."""
     ended: bool = False
-    """No more audio will come."""
+    """No more audio will come, and this was all that was to be said."""
     settled: bool = False
     heard_ms: float = 0.0
     """Final once settled, unless the player corrects it."""
