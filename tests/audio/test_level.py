@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicebridge.audio.level import SILENCE_DBFS, first_audible, last_audible, leading_silence_ms, rms_dbfs
+from voicebridge.audio.level import SILENCE_DBFS, first_audible, rms_dbfs
 
 RATES = [8_000, 16_000, 22_050, 24_000, 48_000]
 
@@ -33,16 +33,12 @@ def test_the_first_and_last_sample_heard(rate: int, before_ms: float) -> None:
     start = round(before_ms * rate / 1000)
     assert first_audible(samples, rate) == start
     assert first_audible(samples.tobytes(), rate) == start
-    assert last_audible(samples, rate) == start + round(0.2 * rate) - 1
-    assert leading_silence_ms(samples, rate) == pytest.approx(before_ms, abs=1000 / rate)
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_clicks_and_hiss_are_not_heard(rate: int) -> None:
     click = burst(rate, 100, 5, 300, peak=30_000)
     assert first_audible(click, rate) is None
-    assert last_audible(click, rate) is None
-    assert leading_silence_ms(click, rate) == pytest.approx(405, abs=0.1)
     assert first_audible(burst(rate, 0, 500, 0, peak=100), rate) is None
     assert first_audible(burst(rate, 0, 500, 0, peak=110), rate) == 0
     assert first_audible(burst(rate, 0, 500, 0, peak=110), rate, threshold_dbfs=-40) is None
@@ -56,10 +52,8 @@ def test_too_little_to_tell() -> None:
     assert first_audible(b"\0", 24_000) is None
     assert first_audible(burst(24_000, 0, 29, 0), 24_000) is None
     assert first_audible(burst(24_000, 0, 30, 0), 24_000) == 0
-    assert leading_silence_ms(b"", 24_000) == 0
 
 
 def test_loudest_negative_sample() -> None:
     samples = np.full(24_000, -32768, np.int16)
     assert first_audible(samples, 24_000) == 0
-    assert last_audible(samples, 24_000) == 23_999

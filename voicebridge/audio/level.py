@@ -12,8 +12,6 @@ __all__ = [
     "AUDIBLE_DBFS",
     "SILENCE_DBFS",
     "first_audible",
-    "last_audible",
-    "leading_silence_ms",
     "rms_dbfs",
     "speech_runs",
     "window_samples",
@@ -68,19 +66,6 @@ def first_audible(samples: Samples, rate: int, *, threshold_dbfs: float = AUDIBL
     start = int(starts[held[0]])
     gate = 32768 * 10 ** (threshold_dbfs / 20)
     return start + int(np.argmax(np.abs(values[start : start + window]) >= gate))
-
-
-def last_audible(samples: Samples, rate: int, *, threshold_dbfs: float = AUDIBLE_DBFS) -> int | None:
-    """The index of the last sample that is heard, or None: `first_audible` of the sound played backwards."""
-    values = _floats(samples)
-    found = first_audible(values[::-1].astype(np.int16), rate, threshold_dbfs=threshold_dbfs)
-    return None if found is None else values.size - 1 - found
-
-
-def leading_silence_ms(samples: Samples, rate: int, *, threshold_dbfs: float = AUDIBLE_DBFS) -> float:
-    """Milliseconds before the first sample that is heard; all of them where none is."""
-    found = first_audible(samples, rate, threshold_dbfs=threshold_dbfs)
-    return (_floats(samples).size if found is None else found) * 1000 / rate
 
 
 def speech_runs(levels: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
