@@ -187,7 +187,11 @@ class InputPipeline:
         converted = self._to_detector.convert(pcm) if self._to_detector else pcm
         try:
             async with asyncio.timeout(self._timeout_s):
-                return list(await detector.push(converted, self._interim))
+                signals = list(await detector.push(converted, self._interim))
+            for signal in signals:
+                if not isinstance(signal, TurnSignal):
+                    raise TypeError(f"it gave a {type(signal).__name__}")
+            return signals
         except (Exception, asyncio.CancelledError) as error:
             if own_cancellation(error):
                 raise
