@@ -15,7 +15,7 @@ from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import LanguageModelTraits, Prompt, Usage
 
-from .dialogue import GRAMMAR, STOPS, begun, head, written
+from .dialogue import GRAMMAR, STOPS, begun, written
 from .gguf import assembled
 from .weights import Weights, required
 from .worker import Stop, Worker
@@ -67,6 +67,7 @@ class Gemma:
         settings.n_batch = settings.n_ubatch = _BATCH
         settings.swa_full = True  # else Gemma's sliding window makes each turn read everything anew
         settings.cache_ram_mib = settings.n_ctx_checkpoints = 0  # no second memory of conversations beside the slots
+        settings.fit_params = False  # it would load the model's outline a second time, to see how much a GPU can hold
         cores = os.cpu_count() or 1
         settings.cpuparams.n_threads = max(1, min(4, cores // 2))  # the voice speaks what is written meanwhile
         settings.cpuparams_batch.n_threads = min(4, cores)
@@ -78,14 +79,12 @@ class Gemma:
 
     @classmethod
     def load(cls) -> Gemma:
-        """The installed model, after a first run.
+        """The installed model. The first run is the session's own, which reads its instructions.
 
         Raises:
             MissingExtra: `xllamacpp` or the weights are not installed.
         """
-        loaded = cls()
-        loaded.complete(head(), 1, 0, Stop(), lambda delta: None)
-        return loaded
+        return cls()
 
     def take_slot(self) -> int:
         """A place for a conversation: its own, as long as there are not more of them than places."""
