@@ -344,7 +344,8 @@ class CascadeSession:
     def _do(self, effects: Iterable[Effect]) -> None:
         if self._closed:
             return  # what the stages still hear until their tasks are gone
-        speaks = self._turns.turn_id is not None and self._config.turns.auto_interrupt
+        # The floor is the user's until it is known what was said.
+        speaks = self._turns.heard_turn_id is not None and self._config.turns.auto_interrupt
         self._responses.user_speaks(speaks and self._config.turns.mode != "manual")
         self._order.hold("effects")  # a command that one of them settles must not let the next in between them
         for effect in effects:
