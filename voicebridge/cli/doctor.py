@@ -20,7 +20,7 @@ from voicebridge.contract.commands import SendText
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import NoSoundDevice, VoiceBridgeError
 from voicebridge.contract.events import OutputAudio, OutputText, ResponseEnded
-from voicebridge.registry import misses
+from voicebridge.registry import lookup_errors
 from voicebridge.registry.plugins import HOME
 from voicebridge.registry.registry import registry
 from voicebridge.registry.rows import Listing, StageRow
@@ -127,7 +127,7 @@ def _plugins(listing: Listing) -> Iterator[Finding]:
     for plugin in listing.plugins:
         check = f"plugin {plugin.name}"
         if plugin.error is not None:
-            yield Finding(check, "problem", str(misses.broken(plugin)))
+            yield Finding(check, "problem", str(lookup_errors.broken(plugin)))
         elif plugin.status == "blocked":
             yield Finding(check, "warning", f"kept from loading by {plugin.held_by}")
         else:
@@ -142,7 +142,7 @@ def _model(row: StageRow) -> Finding:
     check = f"{row.seat} {row.name}"
     lacking = row.about.missing()
     if lacking:
-        return Finding(check, "warning", str(misses.missing(row, lacking)))
+        return Finding(check, "warning", str(lookup_errors.missing(row, lacking)))
     began = time.monotonic()
     try:
         asyncio.run(_load(row))
@@ -187,7 +187,7 @@ async def _self_test(listing: Listing) -> Finding:
     check = f"self-test of {_SELF_TEST}"
     rows = [row for row in listing.backends if row.name == _SELF_TEST]
     if not rows or rows[0].about.missing():
-        reason = str(misses.missing(rows[0], rows[0].about.missing())) if rows else "there is no such backend here."
+        reason = str(lookup_errors.missing(rows[0], rows[0].about.missing())) if rows else "there is no such backend here."
         return Finding(check, "warning", f"left out: {reason}")
     began = time.monotonic()
     try:

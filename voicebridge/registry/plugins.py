@@ -24,7 +24,7 @@ from .spec import check_name
 if TYPE_CHECKING:
     import typer
 
-__all__ = ["GROUP", "HOME", "Desk", "Found", "discover", "enrol"]
+__all__ = ["GROUP", "HOME", "Found", "Registrar", "discover", "enrol"]
 
 GROUP = "voicebridge"
 """The entry points' group."""
@@ -43,7 +43,7 @@ class Found:
     load: Callable[[], object]
 
 
-class Desk:
+class Registrar:
     """Where one plugin registers. It keeps its rows to itself until the plugin has finished without an error."""
 
     def __init__(self, plugin: str, distribution: str) -> None:
@@ -105,8 +105,8 @@ def discover() -> list[Found]:
     return list(found.values())
 
 
-def enrol(plugin: object, desk: Desk) -> None:
-    """Let a plugin register at a desk.
+def enrol(plugin: object, registrar: Registrar) -> None:
+    """Let a plugin register at a registrar.
 
     Each has a plugin manager of its own, so that one that fails leaves nothing behind in a shared one.
 
@@ -116,14 +116,14 @@ def enrol(plugin: object, desk: Desk) -> None:
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(plugin, desk.plugin)
+    manager.register(plugin, registrar.plugin)
     _check_hooks(manager, plugin)
     try:
-        manager.hook.register_backends(register=desk.backend)
-        manager.hook.register_stages(register=desk.stage)
-        manager.hook.register_commands(register=desk.command)
+        manager.hook.register_backends(register=registrar.backend)
+        manager.hook.register_stages(register=registrar.stage)
+        manager.hook.register_commands(register=registrar.command)
     finally:
-        desk.closed = True
+        registrar.closed = True
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

@@ -11,10 +11,10 @@ from voicebridge.contract.errors import BrokenPlugin, ConfigError, MissingExtra,
 from voicebridge.contract.session import Backend
 from voicebridge.contract.stages import Stage
 
-from . import misses
+from . import lookup_errors
+from .catalogue import Catalogue, PluginFilter
 from .plugins import discover
 from .rows import SEATS, BackendRow, CommandRow, Listing, Row, Seat, StageRow
-from .shelf import Gate, Shelf
 
 if TYPE_CHECKING:
     import typer
@@ -48,8 +48,8 @@ class Registry:
         for given in (allow, block):
             if isinstance(given, str):
                 raise ConfigError(f"Plugins are named by a list of strings, as in [{given!r}], not by one string.")
-        self._gate = _gate(allow, block)
-        self._shelf: Shelf | None = None
+        self._filter = _filter(allow, block)
+        self._catalogue: Catalogue | None = None
         self._filling = False
         # Re-entrant, so that a plugin which asks while it is being loaded gets an answer instead of waiting for itself.
         self._lock = threading.RLock()
@@ -110,22 +110,22 @@ class Registry:
             MissingExtra: its packages are not installed.
             BrokenPlugin: its plugin failed to load.
         """
-        shelf = self._filled()
-        row = shelf.rows.get(("command", name))
+        catalogue = self._filled()
+        row = catalogue.rows.get(("command", name))
         if not isinstance(row, CommandRow):
-            raise misses.unknown(shelf, "command", name)
+            raise lookup_errors.unknown(catalogue, "command", name)
         return self._make(row, row.load)
 
     def rows(self) -> Listing:
         """All that is known, broken and blocked plugins included. `row.about.missing()` tells what a row lacks."""
-        shelf = self._filled()
-        rows = sorted(shelf.rows.values(), key=lambda row: row.name)
+        catalogue = self._filled()
+        rows = sorted(catalogue.rows.values(), key=lambda row: row.name)
         return Listing(
             backends=tuple(row for row in rows if isinstance(row, BackendRow)),
             stages=tuple(row for seat in SEATS for row in rows if isinstance(row, StageRow) and row.seat == seat),
             commands=tuple(row for row in rows if isinstance(row, CommandRow)),
-            plugins=tuple(shelf.plugins),
-            clashes=tuple(shelf.clashes),
+            plugins=tuple(catalogue.plugins),
+            clashes=tuple(catalogue.clashes),
         )
 
     def join(self, plugin: object, name: str | None = None) -> None:
@@ -137,16 +137,16 @@ class Registry:
         """
         with self._lock:
             # A copy, so that nobody who reads in another thread sees half of it.
-            shelf = self._filled().copy()
-            shelf.join(plugin, name or str(getattr(plugin, "__name__", type(plugin).__name__)))
-            self._shelf = shelf
+            catalogue = self._filled().copy()
+            catalogue.join(plugin, name or str(getattr(plugin, "__name__", type(plugin).__name__)))
+            self._catalogue = catalogue
 
     def _row(self, kind: str, whole: str) -> Row:
         """The row named so, else the one named by what stands before the first slash."""
-        shelf = self._filled()
-        row = shelf.rows.get((kind, whole)) or shelf.rows.get((kind, whole.partition("/")[0]))
+        catalogue = self._filled()
+        row = catalogue.rows.get((kind, whole)) or catalogue.rows.get((kind, whole.partition("/")[0]))
         if row is None:
-            raise misses.unknown(shelf, kind, whole)
+            raise lookup_errors.unknown(catalogue, kind, whole)
         return row
 
     def _model_of(self, row: Row, factory: Callable[[str | None], _T], kind: str, whole: str, method: str) -> _T:
@@ -158,40 +158,40 @@ class Registry:
             raise
         except ConfigError as error:
             # The vendor has no such model, but may have something else of that name.
-            if model is None or not misses.elsewhere(self._filled(), kind, whole):
+            if model is None or not lookup_errors.elsewhere(self._filled(), kind, whole):
                 raise
-            raise misses.unknown(self._filled(), kind, whole) from error
+            raise lookup_errors.unknown(self._filled(), kind, whole) from error
         # Told here, with the plugin's name, it is a clear mistake; found in the middle of a session, it is a riddle.
         if not callable(getattr(made, method, None)):
-            raise misses.failed(row, TypeError(f"{type(made).__name__} has no method {method}"))
+            raise lookup_errors.failed(row, TypeError(f"{type(made).__name__} has no method {method}"))
         return made
 
     def _make(self, row: Row, factory: Callable[[], _T]) -> _T:
         lacking = row.about.missing()
         if lacking:
-            raise misses.missing(row, lacking)
+            raise lookup_errors.missing(row, lacking)
         try:
             return factory()
         except VoiceBridgeError:
             raise
         except Exception as error:
-            raise misses.failed(row, error) from error
+            raise lookup_errors.failed(row, error) from error
 
-    def _filled(self) -> Shelf:
-        if self._shelf is not None:
-            return self._shelf
+    def _filled(self) -> Catalogue:
+        if self._catalogue is not None:
+            return self._catalogue
         with self._lock:
-            if self._shelf is None:
+            if self._catalogue is None:
                 if self._filling:
                     raise ConfigError("Plugins are still being loaded. Ask the registry inside a factory, not before.")
                 self._filling = True
                 try:
-                    shelf = Shelf()
-                    shelf.fill(discover(), self._gate)
-                    self._shelf = shelf
+                    catalogue = Catalogue()
+                    catalogue.fill(discover(), self._filter)
+                    self._catalogue = catalogue
                 finally:
                     self._filling = False
-            return self._shelf
+            return self._catalogue
 
 
 _default: Registry | None = None
@@ -223,12 +223,12 @@ def _whole(name: str, model: str | None) -> str:
     return name if model is None else f"{name}/{model}"
 
 
-def _gate(allow: Iterable[str] | None, block: Iterable[str]) -> Gate:
+def _filter(allow: Iterable[str] | None, block: Iterable[str]) -> PluginFilter:
     allows = {} if allow is None else {"the argument `allow`": frozenset(allow)}
     if ALLOW_VARIABLE in os.environ:
         allows[ALLOW_VARIABLE] = _listed(os.environ[ALLOW_VARIABLE])
     blocks = {"the argument `block`": frozenset(block), BLOCK_VARIABLE: _listed(os.environ.get(BLOCK_VARIABLE, ""))}
-    return Gate(allow=allows, block=blocks)
+    return PluginFilter(allow=allows, block=blocks)
 
 
 def _listed(value: str) -> frozenset[str]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from voicebridge.contract.errors import BackendNotFound, BrokenPlugin, MissingExtra, VoiceBridgeError
 
+from .catalogue import Catalogue, origin
 from .plugins import HOME
 from .rows import SEATS, PluginRow, Row
-from .shelf import Shelf, origin
 
 __all__ = ["broken", "elsewhere", "failed", "missing", "unknown"]
 
@@ -23,18 +23,18 @@ _A_KIND = {
 }
 
 
-def unknown(shelf: Shelf, kind: str, name: str) -> VoiceBridgeError:
+def unknown(catalogue: Catalogue, kind: str, name: str) -> VoiceBridgeError:
     """The error for a name that no row of its kind has: the one of the plugin that should have brought it, if any."""
-    for plugin in shelf.plugins:
+    for plugin in catalogue.plugins:
         if plugin.status == "broken" and _would_bring(plugin, name):
             return broken(plugin)
-    for plugin in shelf.plugins:
+    for plugin in catalogue.plugins:
         if plugin.status == "blocked" and _would_bring(plugin, name):
             return BackendNotFound(
                 f"{name!r} is not available: {origin(plugin)} is kept from loading by {plugin.held_by}.",
                 code="blocked",
             )
-    parts = [elsewhere(shelf, kind, name) or _nearest(shelf, kind, name), _unloaded(shelf)]
+    parts = [elsewhere(catalogue, kind, name) or _nearest(catalogue, kind, name), _unloaded(catalogue)]
     return BackendNotFound(" ".join(part for part in parts if part), code="not_found")
 
 
@@ -74,9 +74,9 @@ def missing(row: Row, modules: Sequence[str]) -> MissingExtra:
     return MissingExtra(f"{what} {how}", code="missing_extra")
 
 
-def elsewhere(shelf: Shelf, kind: str, name: str) -> str:
+def elsewhere(catalogue: Catalogue, kind: str, name: str) -> str:
     """Where the name is known as something else: what it is, and how to use it as that."""
-    others = [other for other in ("backend", *SEATS) if other != kind and (other, name) in shelf.rows]
+    others = [other for other in ("backend", *SEATS) if other != kind and (other, name) in catalogue.rows]
     if not others or kind == "command":
         return ""
     what = " and ".join(_A_KIND[other] for other in others)
@@ -86,9 +86,9 @@ def elsewhere(shelf: Shelf, kind: str, name: str) -> str:
     return f"{name!r} is {what}, not {_A_KIND[kind]}. {hint}".rstrip()
 
 
-def _nearest(shelf: Shelf, kind: str, name: str) -> str:
+def _nearest(catalogue: Catalogue, kind: str, name: str) -> str:
     """That there is no such name, and which there are."""
-    names = sorted(shelf.names(kind))
+    names = sorted(catalogue.names(kind))
     near = _near(name, names)
     if near:
         there = f"Did you mean {_listed([repr(one) for one in near], 'or')}?"
@@ -112,9 +112,9 @@ def _would_bring(plugin: PluginRow, name: str) -> bool:
     return any(name == hint or name.startswith(f"{hint}/") for hint in plugin.names)
 
 
-def _unloaded(shelf: Shelf) -> str:
+def _unloaded(catalogue: Catalogue) -> str:
     """A name may belong to a plugin whose entry point is called otherwise."""
-    names = [origin(plugin) for plugin in shelf.plugins if plugin.status == "broken"]
+    names = [origin(plugin) for plugin in catalogue.plugins if plugin.status == "broken"]
     return f"It may belong to {_listed(names, 'or')}, which failed to load: see `voicebridge doctor`." if names else ""
 
 

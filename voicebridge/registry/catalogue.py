@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from voicebridge.contract.errors import ConfigError
 
-from .plugins import HOME, Desk, Found, enrol
+from .plugins import HOME, Found, Registrar, enrol
 from .rows import Clash, PluginRow, Row
 
-__all__ = ["Gate", "Shelf", "origin"]
+__all__ = ["Catalogue", "PluginFilter", "origin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class PluginFilter:
     """Which plugins may be loaded, by the name of their entry point. Every list must let one in."""
 
     allow: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Gate:
         return ""
 
 
-class Shelf:
+class Catalogue:
     """Rows by kind (`backend`, `command` or a seat) and name, and the story of how they came here."""
 
     def __init__(self) -> None:
@@ -40,28 +40,28 @@ class Shelf:
         self.plugins: list[PluginRow] = []
         self.clashes: list[Clash] = []
 
-    def copy(self) -> Shelf:
-        """Another shelf with the same rows."""
-        shelf = Shelf()
-        shelf.rows, shelf.plugins, shelf.clashes = dict(self.rows), list(self.plugins), list(self.clashes)
-        return shelf
+    def copy(self) -> Catalogue:
+        """Another catalogue with the same rows."""
+        catalogue = Catalogue()
+        catalogue.rows, catalogue.plugins, catalogue.clashes = dict(self.rows), list(self.plugins), list(self.clashes)
+        return catalogue
 
-    def fill(self, found: Iterable[Found], gate: Gate) -> None:
+    def fill(self, found: Iterable[Found], filter: PluginFilter) -> None:
         """Load plugins one by one, in order. None of their errors comes out of here; each is kept with its plugin."""
         for one in found:
             row = PluginRow(name=one.name, distribution=one.distribution, version=one.version, names=(one.name,))
-            held_by = gate.held_by(one.name)
+            held_by = filter.held_by(one.name)
             if held_by:
                 self.plugins.append(replace(row, held_by=held_by))
                 continue
-            desk = Desk(one.name, one.distribution)
+            registrar = Registrar(one.name, one.distribution)
             try:
-                enrol(one.load(), desk)
+                enrol(one.load(), registrar)
             # A module that calls sys.exit while it is imported must not end the host.
             except (Exception, SystemExit) as error:
-                self.plugins.append(replace(row, error=error, names=tuple({one.name: 0} | _names(desk))))
+                self.plugins.append(replace(row, error=error, names=tuple({one.name: 0} | _names(registrar))))
             else:
-                self._take(desk, row)
+                self._take(registrar, row)
 
     def join(self, plugin: object, name: str) -> None:
         """Add a plugin that is no entry point.
@@ -70,24 +70,24 @@ class Shelf:
             ConfigError: one of its names is taken already, or it is no plugin.
             Exception: whatever its hooks raise.
         """
-        desk = Desk(name, "")
-        enrol(plugin, desk)
-        for key in desk.rows.keys() & self.rows.keys():
+        registrar = Registrar(name, "")
+        enrol(plugin, registrar)
+        for key in registrar.rows.keys() & self.rows.keys():
             raise ConfigError(
                 f"The {key[0]} {key[1]!r} is registered already, by the plugin {self.rows[key].plugin!r}."
             )
-        self._take(desk, PluginRow(name=name, distribution=""))
+        self._take(registrar, PluginRow(name=name, distribution=""))
 
     def names(self, kind: str) -> list[str]:
         """All names of a kind."""
         return [name for of, name in self.rows if of == kind]
 
-    def _take(self, desk: Desk, plugin: PluginRow) -> None:
-        for (kind, name), row in desk.rows.items():
+    def _take(self, registrar: Registrar, plugin: PluginRow) -> None:
+        for (kind, name), row in registrar.rows.items():
             first = self.rows.setdefault((kind, name), row)
             if first is not row:
                 self.clashes.append(Clash(kind=kind, name=name, kept=origin(first), dropped=origin(row)))
-        self.plugins.append(replace(plugin, names=tuple(_names(desk))))
+        self.plugins.append(replace(plugin, names=tuple(_names(registrar))))
 
 
 def origin(row: Row | PluginRow) -> str:
@@ -99,5 +99,5 @@ def origin(row: Row | PluginRow) -> str:
     return f"the plugin {plugin!r} of {where}"
 
 
-def _names(desk: Desk) -> dict[str, int]:
-    return {name: 0 for _, name in desk.rows}
+def _names(registrar: Registrar) -> dict[str, int]:
+    return {name: 0 for _, name in registrar.rows}
