@@ -11,7 +11,7 @@ from rich.table import Table
 
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.registry import misses
+from voicebridge.registry import lookup_errors
 from voicebridge.registry.registry import registry
 from voicebridge.registry.rows import BackendRow, CommandRow, Listing, PluginRow, StageRow
 
@@ -61,7 +61,7 @@ def _described(row: BackendRow | StageRow) -> dict[str, Any]:
         "source": row.about.source,
         "plugin": row.plugin,
         "ready": not lacking,
-        "missing": str(misses.missing(row, lacking)) if lacking else "",
+        "missing": str(lookup_errors.missing(row, lacking)) if lacking else "",
     }
     if isinstance(row, BackendRow) and not lacking:
         described["can"] = _can(row)
@@ -111,7 +111,7 @@ def _table(*columns: str) -> Table:
 
 
 def _troubles(listing: Listing) -> list[str]:
-    lines = [str(misses.broken(plugin)) for plugin in listing.broken]
+    lines = [str(lookup_errors.broken(plugin)) for plugin in listing.broken]
     lines += [
         f"The plugin {plugin.name!r} is kept from loading by {plugin.held_by}."
         for plugin in listing.plugins
@@ -129,7 +129,7 @@ def _plugin(plugin: PluginRow) -> dict[str, Any]:
         "distribution": plugin.distribution,
         "version": plugin.version,
         "status": plugin.status,
-        "reason": str(misses.broken(plugin)) if plugin.error is not None else plugin.held_by,
+        "reason": str(lookup_errors.broken(plugin)) if plugin.error is not None else plugin.held_by,
         "names": list(plugin.names),
     }
 

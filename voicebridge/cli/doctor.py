@@ -187,7 +187,8 @@ async def _self_test(listing: Listing) -> Finding:
     check = f"self-test of {_SELF_TEST}"
     rows = [row for row in listing.backends if row.name == _SELF_TEST]
     if not rows or rows[0].about.missing():
-        reason = str(lookup_errors.missing(rows[0], rows[0].about.missing())) if rows else "there is no such backend here."
+        lacking = str(lookup_errors.missing(rows[0], rows[0].about.missing())) if rows else ""
+        reason = lacking or "there is no such backend here."
         return Finding(check, "warning", f"left out: {reason}")
     began = time.monotonic()
     try:
