@@ -190,6 +190,8 @@ class CascadeSession:
         else:
             act = self._action(command)
             self._open.add(command.id)
+            if isinstance(command, EndTurn | DiscardTurn):
+                self._input.after_audio(partial(self._cut, command))
             self._order.run(act)
 
     def _refuse_if_closed(self, command: Command) -> None:
@@ -205,9 +207,12 @@ class CascadeSession:
         self._odd = pcm[whole:]
         if not whole:
             return
-        if self._config.turns.mode == "manual":
-            self._input.after_audio(lambda: self._do(self._turns.open_by_client(self._input.heard_ms)))
+        self._input.after_audio(self._open_by_client)
         self._input.feed(pcm[:whole])
+
+    def _open_by_client(self) -> None:
+        if self._config.turns.mode == "manual":
+            self._do(self._turns.open_by_client(self._input.heard_ms))
 
     def _action(self, command: Command) -> Callable[[], None]:
         """What the command does, checked as far as that is possible beforehand."""
@@ -218,7 +223,7 @@ class CascadeSession:
         if isinstance(command, SendToolResult):
             return partial(self._send_tool_result, command)
         if isinstance(command, EndTurn | DiscardTurn):
-            return partial(self._behind_audio, command)
+            return partial(self._hold_up, command)
         if isinstance(command, Respond):
             if command.options:
                 raise Unsupported("A cascade has no options for a single response.", command_id=command.id)
@@ -242,26 +247,23 @@ class CascadeSession:
             message = f"No tool call {command.call_id!r} is waiting for a result."
             self._settle(command.id, Fault(category="config", code="unknown_call", message=message))
 
-    def _behind_audio(self, command: EndTurn | DiscardTurn) -> None:
-        """Once the audio before it was heard. What was sent after it waits: it may belong behind this turn."""
-        self._order.hold(command.id)
-        if isinstance(command, EndTurn):
-            self._input.after_audio(partial(self._end_turn, command))
-        else:
-            self._input.after_audio(partial(self._discard_turn, command))
+    def _hold_up(self, command: EndTurn | DiscardTurn) -> None:
+        """What was sent after it waits for its turn to be decided: it belongs behind that."""
+        if command.id in self._open:
+            self._order.hold(command.id)
 
-    def _end_turn(self, command: EndTurn) -> None:
-        if self._turns.turn_id is None:
+    def _cut(self, command: EndTurn | DiscardTurn) -> None:
+        """All audio before it was heard, and none after it."""
+        if isinstance(command, DiscardTurn):
+            self._do(self._turns.discard(self._input.heard_ms))
+            self._settle(command.id)
+        elif self._turns.turn_id is None:
             fault = Fault(category="config", code="empty_turn", message="There is no audio since the last turn.")
             self._settle(command.id, fault)
         else:
             self._turn_commands[self._turns.turn_id] = command.id
             respond = command.respond and command.id not in self._unwanted
             self._do(self._turns.end_by_client(self._input.heard_ms, respond=respond, command_id=command.id))
-
-    def _discard_turn(self, command: DiscardTurn) -> None:
-        self._do(self._turns.discard(self._input.heard_ms))
-        self._settle(command.id)
 
     def _respond(self, command: Respond) -> None:
         self._ask(
