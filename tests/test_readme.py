@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import moonshine_voice
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,35 @@ def test_a_command_that_it_names_exists(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
+
+
+TALK = [line.partition("#")[0].strip() for block in SHELL for line in block.splitlines() if "bin/voicebridge " in line]
+
+
+@pytest.mark.parametrize("command", [line for line in TALK if not line.startswith("python3 -m venv")])
+def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+    """As it stands, but for where the environment is. `talk` says what is missing where there is no sound device."""
+    words = command.replace(".venv/lib/python3*/site-packages", str(Path(moonshine_voice.__file__).parents[1])).split()
+    words[:1] = [sys.executable, "-m", "voicebridge.cli"]
+    try:
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    except subprocess.TimeoutExpired:
+        assert words[3] == "talk", "only a conversation goes on"
+        return
+    assert "Traceback" not in done.stderr
+    if words[3] == "talk":
+        assert (done.returncode, "voicebridge ask" in done.stderr) == (3, True)
+    elif words[3] == "doctor":
+        assert done.returncode in (0, 1), done.stderr  # 1: no sound device is a problem for some
+    else:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_the_table_of_the_benchmark_is_there() -> None:
+    table = TEXT.partition("<!-- bench:begin -->")[2].partition("<!-- bench:end -->")[0]
+    for row in ("first reply, cold start", "later replies: median", "later replies: p90", "word error rate"):
+        assert f"| {row} |" in table
 
 
 def test_links_lead_somewhere() -> None:
