@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from voicebridge.contract.events import OutputHeard
 from voicebridge.contract.stages import Word
 from voicebridge.core.history import History
-from voicebridge.core.playback import TOLERANCE_MS, Player
+from voicebridge.core.playback import TOLERANCE_MS, Player, ResponsePlayback
 from voicebridge.transport.delivery import Delivery
 
 __all__ = ["PlaybackTracker"]
@@ -41,8 +41,12 @@ class PlaybackTracker:
             whole: it said all that it meant to say.
         """
         playback = self._player.response(response_id)
-        if playback and not playback.settled:
-            playback.ended = whole
+        if playback is None or playback.settled:
+            return
+        playback.ended = whole
+        if _at_end(playback):
+            self._settle(response_id)
+        else:
             stalled_s = 0.0 if playback.played_ms is None else _STALLED_S
             self._watch(response_id, playback.ends_at + stalled_s, playback.played_ms)
 
@@ -52,11 +56,10 @@ class PlaybackTracker:
         playback = self._player.response(response_id)
         if playback is None or playback.played_ms is None:
             return
-        at_end = playback.ended and playback.played_ms >= playback.received_ms - TOLERANCE_MS
         if not playback.settled:
-            if at_end:
+            if _at_end(playback):
                 self._settle(response_id)
-        elif playback.whole and playback.basis == "estimated" and not at_end:
+        elif playback.whole and playback.basis == "estimated" and not _at_end(playback):
             playback.settled = False  # it plays more slowly than was assumed
             self._watch(response_id, self._loop.time() + _STALLED_S, playback.played_ms)
         elif not playback.whole and abs(playback.played_ms - playback.heard_ms) >= 1:
@@ -115,3 +118,9 @@ class PlaybackTracker:
     def _forget_timer(self, response_id: str) -> None:
         if timer := self._timers.pop(response_id, None):
             timer.cancel()
+
+
+def _at_end(playback: ResponsePlayback) -> bool:
+    """Whether the player says that it has played all that there is."""
+    played_ms = playback.played_ms
+    return playback.ended and played_ms is not None and played_ms >= playback.received_ms - TOLERANCE_MS
