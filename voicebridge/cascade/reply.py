@@ -128,7 +128,7 @@ class Reply:
                         raise TypeError(f"it gave a {type(output).__name__}")
                     deadline.reschedule(self._clock() + self._timeout_s)
         rest = splitter.flush()
-        await self._hand_over(clauses, "", [rest] if rest else [])
+        await self._hand_over(clauses, "", [rest] if rest.strip() else [])
         if self._tts is not None:
             await clauses.put(None)
 
