@@ -15,16 +15,14 @@ import voicebridge_local
 from voicebridge.contract.commands import SendAudio
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.events import InputTranscript, OutputAudio, OutputText, ResponseEnded, SessionReady
-from voicebridge.registry.plugins import Desk, enrol
-from voicebridge.registry.rows import BackendRow
+from voicebridge.contract.session import Backend
 
 
-def local() -> BackendRow:
-    desk = Desk("local", "voicebridge-sdk")
-    enrol(voicebridge_local, desk)
-    row = desk.rows["backend", "local"]
-    assert isinstance(row, BackendRow)
-    return row
+def local() -> Backend:
+    made: list[Backend] = []
+    voicebridge_local.register_backends(lambda name, factory, about: made.append(factory(None)))
+    [backend] = made
+    return backend
 
 
 def test_a_turn(best_of_times: NDArray[np.int16]) -> None:
@@ -32,7 +30,7 @@ def test_a_turn(best_of_times: NDArray[np.int16]) -> None:
 
     async def main() -> None:
         nonlocal heard, said, pcm
-        backend = local().factory(None)
+        backend = local()
         config = SessionConfig.model_validate({"turns": {"silence_ms": 600}})
         async with asyncio.timeout(120), backend.connect(config) as session:
             for start in range(0, len(best_of_times), 320):

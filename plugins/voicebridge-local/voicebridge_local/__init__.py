@@ -34,11 +34,15 @@ def register_stages(register: RegisterStage) -> None:
     from .models import MODELS
 
     for model in MODELS:
-        register(model.seat, model.name, _maker(model.factory), model.about)
+        register(model.seat, model.name, _maker(model.name, model.factory), model.about)
 
 
-def _maker(factory: str) -> Callable[[str | None], Stage]:
+def _maker(name: str, factory: str) -> Callable[[str | None], Stage]:
     def make(model: str | None) -> Stage:
+        from voicebridge.contract.errors import BackendNotFound
+
+        if model is not None:
+            raise BackendNotFound(f"{name!r} is one model: there is no {model!r} of it.", code="unknown_stage")
         module, _, function = factory.partition(":")
         stage: Stage = getattr(import_module(f".{module}", __name__), function)()
         return stage
