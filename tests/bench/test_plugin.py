@@ -7,16 +7,16 @@ from pathlib import Path
 import typer
 
 import voicebridge_bench
-from voicebridge.registry.plugins import Desk, enrol
+from voicebridge.registry.plugins import Registrar, enrol
 
 PACKAGE = Path(find_spec("voicebridge_bench").submodule_search_locations[0])
 
 
 def test_it_joins_the_command_line_as_bench():
-    desk = Desk("bench", "voicebridge-sdk")
-    enrol(voicebridge_bench, desk)
-    ((kind, name), row) = next(iter(desk.rows.items()))
-    assert (kind, name, len(desk.rows)) == ("command", "bench", 1)
+    registrar = Registrar("bench", "voicebridge-sdk")
+    enrol(voicebridge_bench, registrar)
+    ((kind, name), row) = next(iter(registrar.rows.items()))
+    assert (kind, name, len(registrar.rows)) == ("command", "bench", 1)
     assert isinstance(row.load(), typer.Typer)
 
 
