@@ -184,7 +184,7 @@ def test_channels() -> None:
 
 def test_telephone_and_back() -> None:
     for law in ("ulaw", "alaw"):
-        phone = AudioFormat(encoding=law, rate=8_000)  # type: ignore[arg-type]
+        phone = AudioFormat(encoding=law, rate=8_000)
         coded = whole(Converter(mono(24_000), phone), tone(24_000, 1_000))
         assert len(coded) == 8_000
         back = whole(Converter(phone, mono(24_000)), coded)

@@ -217,7 +217,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["pcm16", "ulaw", "alaw"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_written_and_read_back(tmp_path: Path, encoding: str, channels: int) -> None:
-    format = AudioFormat(encoding=encoding, rate=8_000, channels=channels)  # type: ignore[arg-type]
+    format = AudioFormat(encoding=encoding, rate=8_000, channels=channels)
     path = tmp_path / "w.wav"
     data = bytes(range(251)) * 40
     with WavWriter(path, format) as writer:

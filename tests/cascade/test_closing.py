@@ -192,12 +192,12 @@ def test_a_stage_that_does_not_let_go_holds_up_the_close_for_five_seconds(where:
         if where == "stage warms":
             llm.warm = deaf  # type: ignore[method-assign]  # the fault under test
         elif where == "stage closes":
-            llm.aclose = deaf  # type: ignore[method-assign]
+            llm.aclose = deaf
         else:
             setattr(*stuck[where], stream)
         backend = CascadeBackend(stt=stt, llm=llm, tts=tts, detector=(detector := EnergyDetector()))
         closed = []
-        detector.aclose = lambda: asyncio.sleep(0, closed.append(1))  # type: ignore[method-assign,func-returns-value]
+        detector.aclose = lambda: asyncio.sleep(0, closed.append(1))
         async with voicebridge.connect(backend) as session:
             await session.send(SendText(text="q"))
             await asyncio.sleep(0.5)

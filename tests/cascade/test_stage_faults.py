@@ -370,7 +370,7 @@ class Detector(EnergyDetector):
         self._push = push
 
     async def push(self, pcm: bytes, text: str = "") -> Sequence[Any]:
-        return await self._push()  # type: ignore[no-any-return]
+        return await self._push()
 
 
 async def cancelled() -> None:

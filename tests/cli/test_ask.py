@@ -114,7 +114,7 @@ def test_in_real_time_every_stage_is_timed_from_the_last_sample_of_speech(site: 
     asking = asking_for(file, backend="timed", silence_ms=200)
     run_in_virtual_time(asking.run())
     asking._report.finish(asking.dialogue, None)
-    [turn] = asking._report._turns  # type: ignore[attr-defined]
+    [turn] = asking._report._turns
     assert turn["guessed"]
     assert turn["latency_ms"] == {
         "pause_noticed": pytest.approx(60, abs=1),

@@ -57,7 +57,7 @@ def test_it_makes_no_difference_how_the_recording_is_cut(block: int) -> None:
 def test_a_window_of_no_whole_ten_milliseconds_does_not_drift() -> None:
     samples = np.concatenate([np.zeros(11_025 * 30), np.sin(np.arange(11_025) * 0.2) * 0.3])
     [span] = speech_spans([(samples * 32767).astype("<i2").tobytes()], 11_025)
-    assert span == Span(pytest.approx(30_000, abs=10), pytest.approx(31_000, abs=10))  # type: ignore[arg-type]
+    assert span == Span(pytest.approx(30_000, abs=10), pytest.approx(31_000, abs=10))
 
 
 def test_each_bar_begins_where_the_one_before_it_ended() -> None:

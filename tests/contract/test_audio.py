@@ -64,7 +64,7 @@ def test_words() -> None:
 )
 def test_formats_that_there_are_not(fields: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        AudioFormat(**fields)  # type: ignore[arg-type]
+        AudioFormat(**fields)
 
 
 def test_formats_at_the_edge() -> None:

@@ -104,7 +104,7 @@ def test_plain_data_is_frozen_and_slotted(module: ModuleType) -> None:
     for name in set(module.__all__) - {"ResponsePlayback"}:
         cls = getattr(module, name)
         if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-            assert cls.__dataclass_params__.frozen, name  # type: ignore[attr-defined]
+            assert cls.__dataclass_params__.frozen, name
             assert "__slots__" in vars(cls), name
 
 

@@ -97,9 +97,9 @@ def test_messages_are_frozen_slotted_and_keyword_only(cls: Any) -> None:
 
 def test_a_message_can_not_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        EndTurn().respond = False  # type: ignore[misc]
+        EndTurn().respond = False
     with pytest.raises(TypeError):
-        SendAudio(b"")  # type: ignore[misc]
+        SendAudio(b"")
 
 
 @pytest.mark.parametrize("cls", SENT, ids=lambda cls: cls.__name__)

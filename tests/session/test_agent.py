@@ -458,7 +458,7 @@ def test_start_ends_at_ctrl_c_without_an_error(
 
 def test_what_an_agent_does_not_take() -> None:
     with pytest.raises(voicebridge.ConfigError, match="no function"):
-        VoiceAgent(tools=[Tool(name="search")])  # type: ignore[list-item]
+        VoiceAgent(tools=[Tool(name="search")])
     with pytest.raises(voicebridge.ConfigError, match="takes no input_format"):
         VoiceAgent(input_format=PCM_16K)
     for turns in ({"mode": "manual"}, voicebridge.TurnPolicy(mode="manual")):

@@ -227,7 +227,7 @@ async def test_a_buffer_may_be_filled_again_once_it_was_given() -> None:
     probe = Narrow()
     async with voicebridge.connect(probe, input_format=IN) as session:
         buffer = bytearray(b"1111")
-        tasks = [asyncio.create_task(session.send(SendAudio(pcm=buffer))) for _ in range(2)]  # type: ignore[arg-type]
+        tasks = [asyncio.create_task(session.send(SendAudio(pcm=buffer))) for _ in range(2)]
         await asyncio.sleep(0)
         buffer[:] = b"9999"
         probe.gate.set()
@@ -264,7 +264,7 @@ async def test_responses_that_sound_at_the_same_time_are_each_whole() -> None:
         for said in pieces:
             assert said.offset_ms == pytest.approx(position)
             position += len(said.pcm) / 48
-    assert not session._sounds  # type: ignore[attr-defined]
+    assert not session._sounds
 
 
 async def test_after_an_interrupt_no_converter_holds_a_tail() -> None:

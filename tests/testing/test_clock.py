@@ -193,7 +193,7 @@ def test_the_loop_is_closed_and_tasks_are_cancelled() -> None:
             ended.append(True)
 
     async def main() -> asyncio.AbstractEventLoop:
-        main.task = asyncio.create_task(forever())  # type: ignore[attr-defined]
+        main.task = asyncio.create_task(forever())
         await asyncio.sleep(0)
         return asyncio.get_running_loop()
 

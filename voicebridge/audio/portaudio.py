@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import atexit
 import contextlib
@@ -51,7 +52,7 @@ class SoundLibrary(Protocol):
         """A mapping with default_samplerate, max_input_channels and max_output_channels."""
 
 
-class SoundDevice:
+class SoundDevice(abc.ABC):
     """A stream of one direction: opened without holding up the event loop, closed once and for all."""
 
     kind: Kind
@@ -139,8 +140,9 @@ class SoundDevice:
                     self._end(stream)
         raise NoSoundDevice(f"The {self.noun} can't be opened ({_reason(problem)}). {_WITHOUT}") from problem
 
+    @abc.abstractmethod
     def _start(self, library: SoundLibrary, found: AudioFormat, loop: asyncio.AbstractEventLoop) -> Any:
-        raise NotImplementedError
+        """Open a stream of this format, not yet running."""
 
     def _gone(self) -> NoSoundDevice:
         return NoSoundDevice(f"The {self.noun} went away while it was in use. Plug it in and start again. {_WITHOUT}")

@@ -120,6 +120,8 @@ def _own_options(options: Mapping[str, Any]) -> CascadeOptions:
     made = CascadeOptions(**{name: options[name] for name in known if name in options})
     if made.speculate not in ("reply", "transcript", "none"):
         raise BadOption(f"speculate is 'reply', 'transcript' or 'none', not {made.speculate!r}.", code="bad_option")
-    if not isinstance(made.timeout_s, (int, float)) or not made.timeout_s > 0:
-        raise BadOption(f"timeout_s is a number of seconds above 0, not {made.timeout_s!r}.", code="bad_option")
+    for name in ("timeout_s", "ready_timeout_s"):
+        seconds = getattr(made, name)
+        if not isinstance(seconds, (int, float)) or not seconds > 0:
+            raise BadOption(f"{name} is a number of seconds above 0, not {seconds!r}.", code="bad_option")
     return made

@@ -23,9 +23,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     paths[0].write_bytes(CONTENT[:11])
     paths[1].write_bytes(CONTENT[11:])
     module = ModuleType("weights")
-    module.chunk_paths = lambda: paths  # type: ignore[attr-defined]
-    module.EXPECTED_SHA256 = hashlib.sha256(CONTENT).hexdigest()  # type: ignore[attr-defined]
-    module.MODEL_NAME = "model.gguf"  # type: ignore[attr-defined]
+    module.chunk_paths = lambda: paths
+    module.EXPECTED_SHA256 = hashlib.sha256(CONTENT).hexdigest()
+    module.MODEL_NAME = "model.gguf"
     monkeypatch.setattr(gguf, "required", lambda name: module)
     return module
 

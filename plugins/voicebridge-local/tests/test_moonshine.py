@@ -47,9 +47,9 @@ def test_a_draft_saves_steps(model: Moonshine, best_of_times: NDArray[np.int16])
 
     def counted(*args: object, **kwargs: object) -> object:
         steps.append(1)
-        return step(*args, **kwargs)  # type: ignore[arg-type]
+        return step(*args, **kwargs)
 
-    model._step = counted  # type: ignore[method-assign,assignment]
+    model._step = counted
     try:
         helped = model.transcribe(samples, plain.tokens, Stop(), NO_HINTS)
         assert helped == plain
@@ -57,7 +57,7 @@ def test_a_draft_saves_steps(model: Moonshine, best_of_times: NDArray[np.int16])
         misled = model.transcribe(samples, (*plain.tokens[:4], 999, 1000, 1001), Stop(), NO_HINTS)
         assert words(misled.text) == words(plain.text)
     finally:
-        model._step = step  # type: ignore[method-assign]
+        model._step = step
 
 
 @pytest.mark.parametrize("count", [0, 1, 100, 1_599, 1_600, 4_000])

@@ -36,7 +36,7 @@ class Counter:
         if self.fault:
             raise self.fault
         if self.hold is not None:
-            stop.on_set(lambda: (self.stopped.set(), self.hold and self.hold.set()))  # type: ignore[func-returns-value]
+            stop.on_set(lambda: (self.stopped.set(), self.hold and self.hold.set()))
             self.held.set()
             self.hold.wait(10)
         if self.repeats:

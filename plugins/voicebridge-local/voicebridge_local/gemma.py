@@ -188,7 +188,7 @@ class GemmaModel:
             await run
         finally:
             run.cancel()
-            with suppress(asyncio.CancelledError, Exception):
+            with suppress(asyncio.CancelledError, Exception):  # raised above, or of no more interest
                 await run
 
     async def _read(self, text: Callable[[int], str]) -> None:

@@ -135,7 +135,7 @@ class Recogniser:
             await running
         finally:
             running.cancel()
-            with suppress(asyncio.CancelledError, Exception):
+            with suppress(asyncio.CancelledError, Exception):  # raised above, or of no more interest
                 await running
 
 

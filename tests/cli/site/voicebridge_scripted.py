@@ -30,7 +30,7 @@ def _scripted(model: str | None) -> Any:
     if model == "turns":
         return _cascade(
             stt=ScriptedRecogniser(["one", "two", "three"]),
-            llm=ScriptedModel(lambda prompt: [f"You said {prompt.items[-1].text}."]),  # type: ignore[union-attr]
+            llm=ScriptedModel(lambda prompt: [f"You said {prompt.items[-1].text}."]),
         )
     if model == "raises":
         return _cascade(llm=ScriptedModel([RuntimeError("the model broke")]))
