@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .contract.audio import DOOR_FORMAT, AudioFormat
     from .contract.capabilities import Capabilities
+    from .contract.codec import Closed, Codec, Endpoint, Frame, Liveness, Tick, Timeouts
     from .contract.commands import (
         Command,
         Configure,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from .contract.lines import dump, load
     from .contract.message import Message
     from .contract.session import Backend, VoiceSession
+    from .contract.simulator import Simulator, SimulatorSettings
     from .contract.stages import (
         DetectorTraits,
         Flush,
@@ -113,6 +115,8 @@ __all__ = [
     "BrokenPlugin",
     "Capabilities",
     "Category",
+    "Closed",
+    "Codec",
     "Command",
     "CommandSettled",
     "ConcurrentIteration",
@@ -121,15 +125,18 @@ __all__ = [
     "DetectorTraits",
     "DiscardTurn",
     "EndTurn",
+    "Endpoint",
     "Event",
     "Fault",
     "Flush",
+    "Frame",
     "InputTranscript",
     "Interrupt",
     "Item",
     "LanguageModel",
     "LanguageModelTraits",
     "Limit",
+    "Liveness",
     "Mark",
     "Message",
     "MessageItem",
@@ -155,12 +162,16 @@ __all__ = [
     "SessionNotice",
     "SessionReady",
     "SessionRestarted",
+    "Simulator",
+    "SimulatorSettings",
     "Speech",
     "SpeechToText",
     "SpeechToTextTraits",
     "Stage",
     "TextToSpeech",
     "TextToSpeechTraits",
+    "Tick",
+    "Timeouts",
     "Tool",
     "ToolCall",
     "ToolCallCancelled",
@@ -191,6 +202,7 @@ __all__ = [
 _HOMES = {
     "contract.audio": "AudioFormat DOOR_FORMAT",
     "contract.capabilities": "Capabilities",
+    "contract.codec": "Closed Codec Endpoint Frame Liveness Tick Timeouts",
     "contract.commands": (
         "Command Configure DiscardTurn EndTurn Interrupt ProviderCommand ReportPlayed Respond SendAudio SendText "
         "SendToolResult restart_command_ids"
@@ -210,6 +222,7 @@ _HOMES = {
     "contract.lines": "dump load",
     "contract.message": "Message",
     "contract.session": "Backend VoiceSession",
+    "contract.simulator": "Simulator SimulatorSettings",
     "contract.stages": (
         "DetectorTraits Flush LanguageModel LanguageModelTraits Mark Prompt ReadsAhead Speech SpeechToText "
         "SpeechToTextTraits Stage TextToSpeech TextToSpeechTraits ToolRequest Transcript TurnDetector TurnSignal "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from .rows import RegisterBackend, RegisterCommands, RegisterStage
+    from .rows import RegisterBackend, RegisterCommands, RegisterSimulator, RegisterStage
 
 __all__ = ["PROJECT", "hookimpl", "hookspec"]
 
@@ -34,3 +34,8 @@ def register_stages(register: RegisterStage) -> None:
 @hookspec
 def register_commands(register: RegisterCommands) -> None:
     """Call `register(name, load, about)` for each command of the CLI; `load()` gives its `typer.Typer` app."""
+
+
+@hookspec
+def register_simulators(register: RegisterSimulator) -> None:
+    """Call `register(name, factory, about)` for each wire to simulate; `factory(settings)` makes a server of it."""

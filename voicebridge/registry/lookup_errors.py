@@ -16,6 +16,7 @@ __all__ = ["broken", "elsewhere", "failed", "missing", "unknown"]
 _A_KIND = {
     "backend": "a backend",
     "command": "a command",
+    "simulator": "a simulator",
     "stt": "a speech-to-text stage",
     "detector": "a turn detector",
     "llm": "a language model stage",
@@ -77,7 +78,7 @@ def missing(row: Row, modules: Sequence[str]) -> MissingExtra:
 def elsewhere(catalogue: Catalogue, kind: str, name: str) -> str:
     """Where the name is known as something else: what it is, and how to use it as that."""
     others = [other for other in ("backend", *SEATS) if other != kind and (other, name) in catalogue.rows]
-    if not others or kind == "command":
+    if not others or kind in ("command", "simulator"):
         return ""
     what = " and ".join(_A_KIND[other] for other in others)
     hint = "A cascade is written stt+llm+tts." if set(others) & {"stt", "llm", "tts"} else ""

@@ -15,10 +15,11 @@ import pluggy
 
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.session import Backend
+from voicebridge.contract.simulator import Simulator, SimulatorSettings
 from voicebridge.contract.stages import Stage
 
 from . import hookspecs
-from .rows import SEATS, About, BackendRow, CommandRow, Row, Seat, StageRow
+from .rows import SEATS, About, BackendRow, CommandRow, Row, Seat, SimulatorRow, StageRow
 from .spec import check_name
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Registrar:
         self.plugin = plugin
         self.distribution = distribution
         self.rows: dict[tuple[str, str], Row] = {}
-        """By kind (`backend`, `command` or a seat) and name."""
+        """By kind (`backend`, `command`, `simulator` or a seat) and name."""
         self.closed = False
 
     def backend(self, name: str, factory: Callable[[str | None], Backend], about: About) -> None:
@@ -74,6 +75,12 @@ class Registrar:
         self._check(name, load, about)
         row = CommandRow(name=name, load=load, about=about, plugin=self.plugin, distribution=self.distribution)
         self._add("command", row)
+
+    def simulator(self, name: str, factory: Callable[[SimulatorSettings], Simulator], about: About) -> None:
+        """What `register_simulators` hands to plugins."""
+        self._check(name, factory, about)
+        row = SimulatorRow(name=name, factory=factory, about=about, plugin=self.plugin, distribution=self.distribution)
+        self._add("simulator", row)
 
     def _check(self, name: str, factory: object, about: About) -> None:
         if self.closed:
@@ -122,6 +129,7 @@ def enrol(plugin: object, registrar: Registrar) -> None:
         manager.hook.register_backends(register=registrar.backend)
         manager.hook.register_stages(register=registrar.stage)
         manager.hook.register_commands(register=registrar.command)
+        manager.hook.register_simulators(register=registrar.simulator)
     finally:
         registrar.closed = True
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from voicebridge.contract.errors import BrokenPlugin, ConfigError, MissingExtra, VoiceBridgeError
 from voicebridge.contract.session import Backend
+from voicebridge.contract.simulator import Simulator, SimulatorSettings
 from voicebridge.contract.stages import Stage
 
 from . import lookup_errors
 from .catalogue import Catalogue, PluginFilter
 from .plugins import discover
-from .rows import SEATS, BackendRow, CommandRow, Listing, Row, Seat, StageRow
+from .rows import SEATS, BackendRow, CommandRow, Listing, Row, Seat, SimulatorRow, StageRow
 
 if TYPE_CHECKING:
     import typer
@@ -102,6 +103,19 @@ class Registry:
         assert isinstance(row, StageRow)
         return row
 
+    def simulator(self, name: str, settings: SimulatorSettings | None = None) -> Simulator:
+        """Make a server that speaks a vendor's wire.
+
+        Raises:
+            BackendNotFound: no plugin brings it, or its plugin is blocked.
+            MissingExtra: its packages are not installed.
+            BrokenPlugin: its plugin failed to load, or failed to make it.
+            ConfigError: a setting does not fit.
+        """
+        row = self._row("simulator", name)
+        assert isinstance(row, SimulatorRow)
+        return self._make(row, lambda: row.factory(settings or SimulatorSettings()))
+
     def command(self, name: str) -> typer.Typer:
         """Load a command of the CLI.
 
@@ -124,6 +138,7 @@ class Registry:
             backends=tuple(row for row in rows if isinstance(row, BackendRow)),
             stages=tuple(row for seat in SEATS for row in rows if isinstance(row, StageRow) and row.seat == seat),
             commands=tuple(row for row in rows if isinstance(row, CommandRow)),
+            simulators=tuple(row for row in rows if isinstance(row, SimulatorRow)),
             plugins=tuple(catalogue.plugins),
             clashes=tuple(catalogue.clashes),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.session import Backend
+from voicebridge.contract.simulator import Simulator, SimulatorSettings
 from voicebridge.contract.stages import Stage
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ __all__ = [
     "PluginRow",
     "RegisterBackend",
     "RegisterCommands",
+    "RegisterSimulator",
     "RegisterStage",
     "Row",
     "Seat",
+    "SimulatorRow",
     "StageRow",
 ]
 
@@ -104,7 +107,18 @@ class CommandRow:
     distribution: str = ""
 
 
-Row = BackendRow | StageRow | CommandRow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorRow:
+    """A server that speaks a vendor's wire."""
+
+    name: str
+    factory: Callable[[SimulatorSettings], Simulator]
+    about: About
+    plugin: str
+    distribution: str = ""
+
+
+Row = BackendRow | StageRow | CommandRow | SimulatorRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +147,7 @@ class Clash:
     """Two plugins registered one name. The first keeps it."""
 
     kind: str
-    """`backend`, `command`, or the seat of a stage."""
+    """`backend`, `command`, `simulator`, or the seat of a stage."""
     name: str
     kept: str
     """The plugin that has the name, with its distribution."""
@@ -147,6 +161,7 @@ class Listing:
     backends: tuple[BackendRow, ...]
     stages: tuple[StageRow, ...]
     commands: tuple[CommandRow, ...]
+    simulators: tuple[SimulatorRow, ...]
     plugins: tuple[PluginRow, ...]
     clashes: tuple[Clash, ...]
 
@@ -172,6 +187,12 @@ class RegisterCommands(Protocol):
     """The callback of `register_commands`."""
 
     def __call__(self, name: str, load: Callable[[], typer.Typer], about: About) -> None: ...
+
+
+class RegisterSimulator(Protocol):
+    """The callback of `register_simulators`."""
+
+    def __call__(self, name: str, factory: Callable[[SimulatorSettings], Simulator], about: About) -> None: ...
 
 
 def _installed(module: str) -> bool:

@@ -1,0 +1,1 @@
+"""What was said, kept: recordings of sessions, and sessions played from them."""
