@@ -57,6 +57,11 @@ class Delivery:
                 self._room.clear()
         self._wake()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether less than two minutes of audio are undelivered."""
+        return self._room.is_set()
+
     async def room(self) -> None:
         """Wait until less than two minutes of audio are undelivered."""
         await self._room.wait()

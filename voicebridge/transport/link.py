@@ -1,22 +1,396 @@
-"""One link for all codecs: the session over a websocket. Its shape; the body follows."""
+"""One link for all codecs: a session over a websocket.
+
+The codec knows the wire; the link moves its frames and keeps the promises that have nothing to do with a wire: commands
+are settled once, responses end once, no audio follows an interruption, nothing is lost while connecting, and whatever a
+codec raises or a network does ends as an event.
+
+what it owns             from                 until
+the reading task         `start`              the connection or the session ends; `aclose` cancels it
+the writing task         the dial succeeded   likewise
+the socket               the dial succeeded   closed by `aclose`, within a second
+the beat (a timer)       the dial succeeded   `aclose` cancels it
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
-from voicebridge.contract.codec import Codec
+from voicebridge.contract.capabilities import Capabilities
+from voicebridge.contract.codec import Closed, Codec, Endpoint, Frame, Tick
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, Respond, SendAudio, SendText
 from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
+from voicebridge.contract.events import (
+    BackendError,
+    CommandSettled,
+    Event,
+    ProviderEvent,
+    ResponseEnded,
+    SessionReady,
+)
+from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
-from voicebridge.contract.session import VoiceSession
+from voicebridge.core.deadlines import ResponseDeadlines
 
-__all__ = ["open_link"]
+from .books import Books
+from .delivery import Delivery
+from .early import EarlyCommands
+from .outbox import Outbox, Outgoing
+from .watermark import Watermark
+from .wire import Dial, Wire, WireClosed, dial
+
+__all__ = ["LinkSession", "open_link"]
+
+_TICK_S = 0.05
+_BEAT_S = 0.25
+_QUEUED_AUDIO_MS = 1_000
+_EARLY_AUDIO_MS = 30_000
+_PIECE_MS = 200
+"""A longer piece of audio is cut, so that the window of unconfirmed audio holds for it as well."""
+_UNDECODABLE_IN_A_ROW = 25
+_CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
+_generations = itertools.count(1)
+_log = logging.getLogger("voicebridge")
 
 
 @asynccontextmanager
 async def open_link(
-    codec: Codec, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
-) -> AsyncIterator[VoiceSession]:
-    """A session over the codec's wire. It is there at once and dials meanwhile; what goes wrong is told as events."""
-    raise NotImplementedError
-    yield
+    codec: Codec, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None, *, dial: Dial = dial
+) -> AsyncIterator[LinkSession]:
+    """A session over the codec's wire. It is there at once and dials meanwhile; what goes wrong is told as events.
+
+    Args:
+        dial: opens the connection. Another one is for tests.
+
+    Raises:
+        ConfigError: the codec can't make a connection of this config.
+    """
+    session = LinkSession(codec, codec.endpoint(config), config, codec.open(config, history, resume), dial)
+    session.start()
+    try:
+        yield session
+    finally:
+        await session.aclose()
+
+
+class LinkSession:
+    """A `VoiceSession` over one connection. Made by `open_link`."""
+
+    def __init__(
+        self, codec: Codec, endpoint: Endpoint, config: SessionConfig, opening: Sequence[Frame], dial: Dial
+    ) -> None:
+        self._codec, self._endpoint, self._config, self._opening, self._dial = codec, endpoint, config, opening, dial
+        self.generation = next(_generations)
+        """Tells this connection from all others of the process."""
+        capabilities = codec.capabilities
+        # A wire without audio still gets a format, to count by.
+        self._format_in = (*capabilities.formats_in, config.input_format)[0]
+        self._clock = asyncio.get_running_loop().time
+        self._delivery = Delivery((*capabilities.formats_out, config.output_format)[0], self._clock)
+        self._books = Books()
+        self._early = EarlyCommands(self._format_in.size(_EARLY_AUDIO_MS))
+        self._outbox = Outbox(self._format_in.size(_QUEUED_AUDIO_MS))
+        self._watermark = Watermark()
+        self._deadlines = ResponseDeadlines(endpoint.timeouts)
+        window_s = endpoint.liveness.unconfirmed_s
+        self._window_bytes = None if window_s is None else self._format_in.size(window_s * 1000)
+        self._ready = self._closed = self._ping_wanted = False
+        self._undecodable = self._undecodable_in_a_row = 0
+        self._idle_s = self._pinged_at = 0.0
+        self._wire: Wire | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What was dropped, by the word for it: `undecodable`, `late_audio`, `settled_twice`, ..."""
+        return self._books.dropped + Counter(undecodable=self._undecodable)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do now."""
+        return self._codec.capabilities
+
+    @property
+    def delivered_ms(self) -> float:
+        """Milliseconds of the audio sent that the peer has certainly received."""
+        return self._format_in.ms(self._watermark.confirmed_bytes)
+
+    @property
+    def unconfirmed_ms(self) -> float:
+        """Milliseconds of the audio sent of which nobody knows yet whether it arrived."""
+        return self._format_in.ms(self._watermark.unconfirmed_bytes)
+
+    def start(self) -> None:
+        """Begin to dial."""
+        self._spawn(self._read(), "read")
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return aiter(self._delivery)
+
+    # Commands
+
+    async def send(self, command: Command) -> None:
+        """Give a command. See `VoiceSession.send`."""
+        self._refuse_if_closed(command)
+        self._codec.check(command)
+        if isinstance(command, SendAudio):
+            await (self._outbox.room() if self._ready else self._early.room())
+            self._refuse_if_closed(command)
+        # From here on nothing waits, so that a cancelled `send` has sent all or nothing.
+        if not isinstance(command, SendAudio | ReportPlayed):
+            self._books.commands[command.id] = None
+        if not self._ready:
+            self._early.add(command)
+            return
+        try:
+            self._carry_out(command)
+        except BaseException:
+            self._books.commands.pop(command.id, None)
+            raise
+
+    def _refuse_if_closed(self, command: Command) -> None:
+        if self._closed:
+            raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
+
+    def _carry_out(self, command: Command) -> None:
+        """Turn a command into what is written. Raises what is wrong with it before anything has happened."""
+        if isinstance(command, SendAudio):
+            self._send_audio(command)
+            return
+        outgoing = self._encoded(command)
+        if isinstance(command, Interrupt):
+            self._delivery.purge(command.response_id)
+            self._books.silence(command.response_id)
+            self._outbox.put_urgent(outgoing)
+        else:
+            self._outbox.put(outgoing)
+        if isinstance(command, Respond) or (isinstance(command, SendText) and command.respond):
+            self._deadlines.asked(command.id, self._clock())
+
+    def _send_audio(self, command: SendAudio) -> None:
+        pcm, limit = command.pcm, self._format_in.size(_PIECE_MS)
+        if len(pcm) <= limit:
+            self._outbox.put(self._encoded(command), audio_bytes=len(pcm))
+            return
+        for start in range(0, len(pcm), limit):
+            piece = SendAudio(id=command.id, pcm=pcm[start : start + limit])
+            self._outbox.put(self._encoded(piece), audio_bytes=len(piece.pcm))
+
+    def _encoded(self, command: Command) -> Sequence[Outgoing]:
+        try:
+            return self._codec.encode(command)
+        except VoiceBridgeError:
+            raise
+        except Exception as error:
+            _log.exception("The codec failed on %s", type(command).__name__)
+            message = f"The backend's plugin failed on {type(command).__name__} ({type(error).__name__}). Report it."
+            fault = Fault(category="protocol", code="codec_failed", message=message)
+            raise VoiceBridgeError(fault, command_id=command.id) from error
+
+    def _release_early(self) -> None:
+        """The backend is ready: what came before goes out, in order."""
+        for command in self._early.release():
+            try:
+                self._carry_out(command)
+            except VoiceBridgeError as error:
+                self._tell(CommandSettled(command_id=command.id, fault=error.fault))
+
+    # The connection
+
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(self._endpoint.timeouts.connect_s):
+                self._wire = wire = await self._dial(self._endpoint)
+                self._connected()
+                while not self._ready:
+                    self._received(await wire.recv())
+        except TimeoutError:
+            raise WireClosed(Closed(by="nobody", problem="timeout")) from None
+        while True:
+            if not self._delivery.has_room:
+                await self._delivery.room()
+            self._received(await wire.recv())
+
+    def _connected(self) -> None:
+        self._outbox.put(self._opening)
+        self._spawn(self._write(), "write")
+        self._pinged_at = self._clock()
+        self._schedule_beat(self._pinged_at)
+
+    def _meaning(self, closed: Closed) -> Fault:
+        try:
+            return self._codec.classify(closed)
+        except Exception:
+            _log.exception("The codec failed to say what the end of the connection means")
+            return Fault(category="network", code="lost", message="The connection was lost.", retryable=True)
+
+    def _received(self, received: Frame | Tick) -> None:
+        """Let the codec say what it means, and do it."""
+        if not isinstance(received, Tick):
+            self._idle_s = 0.0
+        try:
+            for outcome in self._codec.decode(received):
+                if isinstance(outcome, Event):
+                    self._tell(outcome)
+                else:
+                    self._outbox.put_urgent((outcome,))
+            self._undecodable_in_a_row = 0
+        except Exception as error:
+            self._drop_undecodable(error)
+
+    def _drop_undecodable(self, error: Exception) -> None:
+        """Dropped alone. A server of which nothing can be understood any more is given up."""
+        _log.debug("A frame could not be decoded", exc_info=error)
+        self._undecodable += 1
+        self._undecodable_in_a_row += 1
+        message = f"A frame could not be understood ({type(error).__name__}). It was dropped."
+        fault = Fault(category="protocol", code="undecodable", message=message, retryable=True)
+        if self._undecodable_in_a_row >= _UNDECODABLE_IN_A_ROW:
+            self._end(fault)
+        else:
+            self._tell(BackendError(fault=fault))
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on, if it may come now."""
+        if self._closed or not self._books.admit(event):
+            return
+        if isinstance(event, ResponseEnded) and event.status != "completed":
+            self._delivery.purge(event.response_id)
+        elif isinstance(event, ProviderEvent) and not self._config.provider_events:
+            return
+        elif isinstance(event, BackendError) and event.fatal:
+            self._end(event.fault)
+            return
+        self._deadlines.happened(event, self._clock())
+        self._delivery.put(event)
+        if isinstance(event, SessionReady) and not self._ready:
+            self._ready = True
+            self._release_early()
+
+    async def _write(self) -> None:
+        wire = self._wire
+        assert wire is not None
+        while True:
+            head = self._outbox.peek()
+            full = head is not None and head[1] > 0 and self._window_is_full(head[1])
+            if (full or self._ping_wanted) and not self._watermark.barrier_is_out:
+                await self._ping(wire)
+            elif head is None or full:
+                await self._outbox.changed()
+            else:
+                self._outbox.take()
+                await self._write_one(wire, *head)
+
+    async def _write_one(self, wire: Wire, item: Outgoing, audio_bytes: int) -> None:
+        if isinstance(item, Event):
+            self._tell(item)
+            return
+        await wire.send(item)
+        if audio_bytes:
+            self._watermark.sent(audio_bytes)
+            self._ping_wanted |= self._clock() - self._pinged_at >= self._endpoint.liveness.barrier_interval_s
+
+    def _window_is_full(self, audio_bytes: int) -> bool:
+        unconfirmed = self._watermark.unconfirmed_bytes
+        return self._window_bytes is not None and 0 < unconfirmed > self._window_bytes - audio_bytes
+
+    async def _ping(self, wire: Wire) -> None:
+        """Ask whether all that was written has arrived. One such question is under way at a time."""
+        self._ping_wanted = False
+        self._pinged_at = self._clock()
+        self._watermark.barrier()
+        pong = asyncio.ensure_future(await wire.ping())
+        pong.add_done_callback(self._on_pong)
+
+    def _on_pong(self, pong: asyncio.Future[object]) -> None:
+        if pong.cancelled() or pong.exception() is not None:
+            return  # the connection ended
+        self._idle_s = 0.0
+        self._watermark.passed()
+        self._outbox.wake()
+
+    # The beat
+
+    def _schedule_beat(self, before: float) -> None:
+        period = _TICK_S if self._codec.ticks else _BEAT_S
+        self._beat = asyncio.get_running_loop().call_later(period, self._on_beat, before, period)
+
+    def _on_beat(self, before: float, period: float) -> None:
+        """Time passes: for the codec, for the deadlines, and for a socket of which nothing is heard."""
+        now = self._clock()
+        # Of a time in which nothing could be read, because this loop stood still or because nobody took the events,
+        # no more than a beat counts.
+        deaf_s = max(0.0, now - before - (2 * period if self._delivery.has_room else 0.0))
+        if deaf_s:
+            self._deadlines.shift(deaf_s)
+        self._idle_s += now - before - deaf_s
+        if self._codec.ticks:
+            self._received(Tick(at=now))
+        if self._idle_s > self._endpoint.liveness.dead_after_s:
+            self._end(self._meaning(Closed(by="nobody", problem="silent")))
+        elif fault := self._deadlines.expired(now):
+            self._end(fault)
+        if self._closed:
+            return
+        liveness = self._endpoint.liveness
+        patience_s = liveness.barrier_interval_s if self._watermark.unconfirmed_bytes else liveness.ping_interval_s
+        if now - self._pinged_at >= patience_s:
+            self._ping_wanted = True
+            self._outbox.wake()
+        self._schedule_beat(now)
+
+    # The end
+
+    async def aclose(self) -> None:
+        """End the session. Takes at most two seconds; cancelled, it goes on all the same."""
+        self._end(None)
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
+
+    def _end(self, fault: Fault | None) -> None:
+        """Tell the end of everything that is open, and refuse what comes; then let go of tasks and socket."""
+        if self._closed:
+            return
+        for response_id in list(self._books.responses):
+            self._tell(ResponseEnded(response_id=response_id, status="lost", fault=fault))
+        for command_id in list(self._books.commands):
+            self._tell(CommandSettled(command_id=command_id, fault=_CLOSED))
+        self._closed = True
+        self._early.release()
+        self._outbox.clear()
+        self._delivery.end(fault)
+        if self._beat is not None:
+            self._beat.cancel()
+        self._closing = asyncio.create_task(self._let_go(), name=f"link {self.generation}: close")
+
+    async def _let_go(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        if self._wire is not None:
+            await self._wire.close()
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(self._guarded(work), name=f"link {self.generation}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        """However the work ends, the session does."""
+        try:
+            await work
+        except WireClosed as lost:
+            self._end(self._meaning(lost.closed))
+        except VoiceBridgeError as error:
+            self._end(error.fault)
+        except Exception as error:
+            _log.exception("The link failed")
+            self._end(Fault(category="protocol", code="link_failed", message=f"The link failed: {error}"))
