@@ -39,11 +39,13 @@ if TYPE_CHECKING:
         BackendNotFound,
         BadAudio,
         BadOption,
+        BadRecording,
         BrokenPlugin,
         ConcurrentIteration,
         ConfigError,
         MissingExtra,
         NoSoundDevice,
+        ReplayDiverged,
         SessionClosed,
         SessionFailed,
         Unsupported,
@@ -112,6 +114,7 @@ __all__ = [
     "BackendNotFound",
     "BadAudio",
     "BadOption",
+    "BadRecording",
     "BrokenPlugin",
     "Capabilities",
     "Category",
@@ -149,6 +152,7 @@ __all__ = [
     "ProviderCommand",
     "ProviderEvent",
     "ReadsAhead",
+    "ReplayDiverged",
     "ReportPlayed",
     "Respond",
     "ResponseEnded",
@@ -209,8 +213,8 @@ _HOMES = {
     ),
     "contract.config": "SessionConfig Tool Transcription TurnPolicy",
     "contract.errors": (
-        "BackendNotFound BadAudio BadOption BrokenPlugin ConcurrentIteration ConfigError MissingExtra "
-        "NoSoundDevice SessionClosed SessionFailed Unsupported VoiceBridgeError"
+        "BackendNotFound BadAudio BadOption BadRecording BrokenPlugin ConcurrentIteration ConfigError MissingExtra "
+        "NoSoundDevice ReplayDiverged SessionClosed SessionFailed Unsupported VoiceBridgeError"
     ),
     "contract.events": (
         "BackendError CommandSettled Event InputTranscript Limit OutputAudio OutputHeard OutputText ProviderEvent "

@@ -7,6 +7,8 @@ VoiceBridgeError
  │    ├── BrokenPlugin          installed, but it failed to load; holds the cause
  │    ├── BadOption             an option that the backend does not know
  │    ├── BadAudio              a file or a buffer that is no usable audio
+ │    ├── BadRecording          a folder that holds no recorded session that can be read, or can't hold one
+ │    ├── ReplayDiverged        a replayed session was given another command than the recorded one
  │    └── NoSoundDevice         no microphone or speaker here
  ├── Unsupported                the backend can't do this; raised before a byte is sent
  ├── SessionClosed              `send` after the end
@@ -22,11 +24,13 @@ __all__ = [
     "BackendNotFound",
     "BadAudio",
     "BadOption",
+    "BadRecording",
     "BrokenPlugin",
     "ConcurrentIteration",
     "ConfigError",
     "MissingExtra",
     "NoSoundDevice",
+    "ReplayDiverged",
     "SessionClosed",
     "SessionFailed",
     "Unsupported",
@@ -75,6 +79,14 @@ class BadOption(ConfigError):
 
 class BadAudio(ConfigError):
     """A file or a buffer that is no usable audio."""
+
+
+class BadRecording(ConfigError):
+    """A folder that holds no recorded session that can be read, or that none can be written to."""
+
+
+class ReplayDiverged(ConfigError):
+    """A replayed session was given another command than the recorded one got here, which the message names."""
 
 
 class NoSoundDevice(ConfigError):

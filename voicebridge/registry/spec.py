@@ -2,6 +2,7 @@
 
     local            a backend by its name
     vendor/model     a vendor's backend, and which of its models; a model may hold more slashes
+    replay/FOLDER    a recorded session; `replay//srv/calls/7` is an absolute folder, the second slash its own
     stt+llm+tts      a cascade of three stages, each named `vendor/model`
 
 `|` is kept free for a list of backends to fall back on.
@@ -75,7 +76,10 @@ def check_name(name: str) -> str:
         return "a plus joins the stages of a cascade"
     if not name.isprintable() or any(character.isspace() for character in name):
         return "a name holds no spaces"
-    if not all(name.split("/")):
+    first, *others = name.split("/")
+    if others[:1] == [""] and len(others) > 1:  # an absolute path
+        others.pop(0)
+    if not all([first, *others]):
         return "something is missing before or after a slash"
     return ""
 
