@@ -1,0 +1,45 @@
+"""A cascade of scripted stages keeps every promise."""
+
+from __future__ import annotations
+
+from voicebridge.cascade.backend import CascadeBackend
+from voicebridge.cascade.energy import EnergyDetector
+from voicebridge.contract.items import MessageItem, ToolResultItem
+from voicebridge.contract.stages import Prompt, ToolRequest
+from voicebridge.testing.contract import BackendContract, Subject
+from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
+
+
+def answer(prompt: Prompt) -> list[str | ToolRequest]:
+    last = prompt.items[-1] if prompt.items else None
+    if isinstance(last, ToolResultItem):
+        return ["The result is ", last.output, "."]
+    if isinstance(last, MessageItem) and prompt.tools:
+        count = {"call": 1, "call twice": 2}.get(last.text, 0)
+        if count:
+            return [ToolRequest(f"call-{len(prompt.items)}-{n}", prompt.tools[0].name, "{}") for n in range(count)]
+    if isinstance(last, MessageItem) and last.text == "What is my name?":
+        return [next(f"You told me: {item.text}" for item in prompt.items if isinstance(item, MessageItem))]
+    if isinstance(last, MessageItem) and "Count" in last.text:
+        return [f"This is number {n}, and it goes on." for n in range(30)]
+    return ["Hello there,", " nice to meet you."]
+
+
+class TestScriptedCascade(BackendContract):
+    virtual_time = True
+
+    def subject(self) -> Subject:
+        backend = CascadeBackend(
+            stt=lambda: ScriptedRecogniser(["hello there"], final_s=0.1),
+            llm=lambda: ScriptedModel(answer, first_s=0.2, piece_s=0.3, warm_s=0.5),
+            tts=lambda: ScriptedVoice(first_s=0.1),
+            detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
+        )
+        return Subject(
+            backend=backend,
+            config={"turns": {"silence_ms": 200}},
+            virtual_time=True,
+            tool_prompt="call",
+            parallel_prompt="call twice",
+            recall=("My name is Ada.", "What is my name?", "Ada"),
+        )
