@@ -18,7 +18,7 @@ from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Mark, SpeechToText, Transcript, TurnDetector, TurnSignal, Usage
 
 from .pipe import Pipe
-from .recent_audio import RecentAudio
+from voicebridge.core.recent_audio import RecentAudio
 from .stage_fault import closing, fault_of, own_cancellation
 
 __all__ = ["InputPipeline", "Listener"]

@@ -14,6 +14,8 @@ __all__ = ["History"]
 class _Entry:
     item: Item
     response_id: str | None = None
+    key: str | None = None
+    """Of a user's turn or a command: by what it is found again."""
     said: str = ""
     """All that the response said, of which `item` holds what was heard."""
     heard: bool = False
@@ -34,6 +36,25 @@ class History:
     def append(self, item: Item) -> None:
         """Add an item that nothing will change."""
         self._entries.append(_Entry(item))
+
+    def open_turn(self, turn_id: str) -> None:
+        """Give a turn of the user its place. What was said may be known long after it was answered."""
+        self._entries.append(_Entry(MessageItem(role="user", text=""), key=turn_id))
+
+    def write_down(self, turn_id: str, text: str) -> None:
+        """What the user said in a turn, as far as is known. Ignored if the turn was never opened."""
+        for entry in reversed(self._entries):
+            if entry.key == turn_id and isinstance(entry.item, MessageItem):
+                entry.item = replace(entry.item, text=text)
+                return
+
+    def place(self, command_id: str, item: Item) -> None:
+        """Add an item that `withdraw` may take back."""
+        self._entries.append(_Entry(item, key=command_id))
+
+    def withdraw(self, key: str) -> None:
+        """Take back the item of a command or a turn: it is none of the conversation."""
+        self._entries = [entry for entry in self._entries if entry.key != key]
 
     def open_response(self, response_id: str) -> None:
         """Give a response its place."""

@@ -23,6 +23,7 @@ from voicebridge.registry.registry import registry
 from voicebridge.registry.spec import CascadeSpec, parse
 
 from .command_check import check
+from .reconnecting import reconnecting
 
 __all__ = ["DoorSession", "backend_of", "connect"]
 
@@ -39,6 +40,7 @@ async def connect(
     input_format: AudioFormat | None = None,
     output_format: AudioFormat | None = None,
     history: Sequence[Item] | None = (),
+    reconnect: bool = False,
     **options: Any,
 ) -> AsyncIterator[VoiceSession]:
     """Open a conversation with a voice backend.
@@ -53,6 +55,8 @@ async def connect(
         tools: what the model may call; `Tool`s or the same as dicts.
         input_format, output_format: of the audio sent and received: PCM16 little-endian, mono, 24 kHz unless given.
         history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`.
+        reconnect: dial again when the connection is lost or its time is up. The conversation goes on as text, and what
+            the user was saying is heard from its beginning; `SessionRestarted` tells of it.
         options: any other field of `SessionConfig` (`speed`, `language`, `turns`, ...), and the backend's own.
 
     Raises:
@@ -77,7 +81,8 @@ async def connect(
     if twice := sorted(set(portable) & set(given)):
         raise ConfigError(f"connect sets {', '.join(twice)} itself; pass backend options by their own names.")
     config = checked(given | portable)
-    async with backend_of(spec).connect(config, _said(history)) as session:
+    backend, said = backend_of(spec), _said(history)
+    async with reconnecting(backend, config, said) if reconnect else backend.connect(config, said) as session:
         yield DoorSession(session, config.input_format, config.output_format)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicebridge.cascade.recent_audio import RecentAudio
+from voicebridge.core.recent_audio import RecentAudio
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.stages import PCM_16K
 

@@ -1,0 +1,62 @@
+"""Names and times of one connection among several: ids that no other connection used, audio counted from the start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed
+from voicebridge.contract.events import Event, ResponseStarted, UserTurn
+
+__all__ = ["Generation"]
+
+
+class Generation:
+    """One connection. The first one's names and times are left as they are.
+
+    Args:
+        number: from 1 on.
+        base_ms: milliseconds of the user's audio before the first sample that this connection hears.
+    """
+
+    def __init__(self, number: int, base_ms: float) -> None:
+        self.number = number
+        self._base_ms = base_ms
+        self._prefix = "" if number == 1 else f"g{number}."
+        self._turns: set[str] = set()
+        """What the connection calls its turns: among the things that a response answers are also commands, whose names
+        are the application's."""
+
+    def told(self, event: Event) -> Event:
+        """The event in the names and times of the whole session."""
+        if self.number == 1:
+            return event
+        changes: dict[str, Any] = {}
+        for field in ("response_id", "turn_id"):
+            if name := getattr(event, field, None):
+                changes[field] = self._prefix + name
+        if isinstance(event, UserTurn):
+            self._turns.add(event.turn_id)
+            changes["audio_ms"] = event.audio_ms + self._base_ms
+        elif isinstance(event, ResponseStarted):
+            changes["answers"] = tuple(self._prefix + one if one in self._turns else one for one in event.answers)
+        return replace(event, **changes) if changes else event
+
+    def addressed(self, command: Command) -> Command | None:
+        """The command in this connection's names; None: all that it speaks of went down with another one."""
+        if isinstance(command, ReportPlayed):
+            own = self._own(command.response_id)
+            return None if own is None else replace(command, response_id=own)
+        if not isinstance(command, Interrupt):
+            return command
+        heard = {own: ms for name, ms in command.heard.items() if (own := self._own(name)) is not None}
+        if command.response_id is None:
+            return replace(command, heard=heard)
+        own = self._own(command.response_id)
+        return None if own is None else replace(command, response_id=own, heard=heard)
+
+    def _own(self, name: str) -> str | None:
+        """What this connection calls it; None: another connection's."""
+        if self.number == 1:
+            return name
+        return name.removeprefix(self._prefix) if name.startswith(self._prefix) else None
