@@ -1,0 +1,35 @@
+"""A server that speaks the OpenAI Realtime wire (GA), for tests, benchmarks and work without a key.
+
+Facts come from the types of the `openai` SDK 3.54 and from recorded frames of 2026 (pydantic-ai's cassettes, MIT);
+error codes that appear in neither are named in `protocol_error`. What it says is scripted or echoed: there is no model
+in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicebridge.contract.simulator import SimulatorSettings
+    from voicebridge.testing.simulator.engine import SimulatedServer
+
+__all__ = ["simulator"]
+
+
+def simulator(settings: SimulatorSettings) -> SimulatedServer:
+    """The simulator with these settings; its options are those of `options.WireOptions`.
+
+    Raises:
+        BadOption: an option, the profile or a line of the fault script does not fit.
+    """
+    from voicebridge.testing.simulator.engine import SimulatedServer
+    from voicebridge.testing.simulator.option import read_options
+    from voicebridge.testing.simulator.profile import profile_named
+
+    from .options import WireOptions
+    from .profiles import PROFILES
+    from .vendor import RealtimeVendor
+
+    options = read_options(WireOptions, settings.options)
+    profile = profile_named(settings.profile, PROFILES)
+    return SimulatedServer(settings, lambda log: RealtimeVendor(options, profile, settings.seed, log), base_path="/v1")

@@ -1,0 +1,83 @@
+"""What the user's audio becomes: words understood, and, where the session asks for it, told as a transcription."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.testing.simulator.ears import Recogniser
+from voicebridge.testing.simulator.profile import StageDraws
+
+from .conversation import Entry
+from .input_buffer import Utterance
+from .options import WireOptions
+from .outbox import Outbox
+from .usage import transcription_usage
+
+if TYPE_CHECKING:
+    from .response_run import ResponseRun
+
+__all__ = ["Hearing"]
+
+_TOLD = "conversation.item.input_audio_transcription"
+
+
+class Hearing:
+    """Understands one utterance after the other."""
+
+    def __init__(self, options: WireOptions, outbox: Outbox, draws: StageDraws) -> None:
+        self._script = list(options.transcripts)
+        self._outbox = outbox
+        self._draws = draws
+        self._recogniser = Recogniser(options.recogniser) if options.recogniser else None
+        self._one_at_a_time = asyncio.Lock()
+        self._utterances = 0
+
+    @property
+    def wants_audio(self) -> bool:
+        """A recogniser listens."""
+        return self._recogniser is not None
+
+    async def understand(self, utterance: Utterance) -> str:
+        """The words.
+
+        Raises:
+            VoiceBridgeError: the recogniser failed.
+        """
+        if self._recogniser is None:
+            return self._script.pop(0) if self._script else f"{utterance.ms / 1000:.1f} seconds of speech"
+        async with self._one_at_a_time:
+            return await self._recogniser.transcribe(utterance.audio, utterance.format)
+
+    async def tell(
+        self, entry: Entry, ms: float, understood: asyncio.Task[str], model: str, answer: ResponseRun | None
+    ) -> None:
+        """Send the transcription of an item: its end comes in the middle of the answer, if there is one."""
+        self._utterances += 1
+        drawn = self._draws.ms("transcription", self._utterances)
+        if answer is not None:
+            answer.record.drawn_ms["transcription"] = drawn
+        where = {"item_id": entry.id, "content_index": 0}
+        await asyncio.sleep(drawn / 1000)
+        try:
+            text = await asyncio.shield(understood)
+        except VoiceBridgeError as error:
+            problem = {"type": "server_error", "code": error.fault.code or None, "message": error.fault.message}
+            await self._outbox.send(f"{_TOLD}.failed", **where, error=problem)
+            return
+        for delta in re.findall(r"\S+", text):
+            padding = self._outbox.identifiers.obfuscation(f" {delta}")
+            await self._outbox.send(f"{_TOLD}.delta", **where, delta=f" {delta}", obfuscation=padding)
+            await asyncio.sleep(0)
+        if answer is not None:
+            await answer.begun.wait()
+        entry.item["content"][0]["transcript"] = text
+        usage = transcription_usage(model, ms, text)
+        await self._outbox.send(f"{_TOLD}.completed", **where, transcript=text, usage=usage)
+
+    async def aclose(self) -> None:
+        """Release the recogniser."""
+        if self._recogniser is not None:
+            await self._recogniser.aclose()

@@ -1,0 +1,151 @@
+"""The settings of one session, as `session.created` and `session.updated` tell them. Pure."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from voicebridge.contract.audio import AudioFormat
+
+from .protocol_error import ProtocolError
+from .session_rules import check_session
+
+__all__ = ["SessionState", "wire_format"]
+
+_FORMATS = {
+    "audio/pcm": AudioFormat(rate=24_000),
+    "audio/pcmu": AudioFormat(encoding="ulaw", rate=8_000),
+    "audio/pcma": AudioFormat(encoding="alaw", rate=8_000),
+}
+_SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
+"""The vendor weighs what was said; a simulator only waits longer or shorter."""
+_INSTRUCTIONS = "You are a simulated assistant: what you say is scripted, or an echo of what you understood."
+
+
+def wire_format(described: dict[str, Any]) -> AudioFormat:
+    """The audio format that a `format` object means."""
+    return _FORMATS[described["type"]]
+
+
+class SessionState:
+    """The whole session object; `data` is what the client is shown."""
+
+    def __init__(self, session_id: str, model: str, expires_at: int, silence_ms: int) -> None:
+        self._silence_ms = silence_ms
+        self.spoken = False
+        """Audio was produced: the voice can't change any more."""
+        pcm = {"type": "audio/pcm", "rate": 24000}
+        self.data: dict[str, Any] = {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": session_id,
+            "model": model,
+            "output_modalities": ["audio"],
+            "instructions": _INSTRUCTIONS,
+            "tools": [],
+            "tool_choice": "auto",
+            "max_output_tokens": "inf",
+            "tracing": None,
+            "truncation": "auto",
+            "prompt": None,
+            "expires_at": expires_at,
+            "audio": {
+                "input": {
+                    "format": dict(pcm),
+                    "transcription": None,
+                    "noise_reduction": None,
+                    "turn_detection": self._turn_detection({"type": "server_vad"}, None),
+                },
+                "output": {"format": dict(pcm), "voice": "alloy", "speed": 1.0},
+            },
+            "include": None,
+        }
+
+    def update(self, patch: Any) -> None:
+        """Take the fields of a `session.update`; all or none.
+
+        Raises:
+            ProtocolError: one of them does not fit.
+        """
+        check_session(patch)
+        changed = copy.deepcopy(self.data)
+        audio = patch.get("audio", {})
+        # The model of a session stays what the handshake named: clients repeat it in each update.
+        kept = ("type", "model", "audio", "parallel_tool_calls")
+        changed |= {name: value for name, value in patch.items() if name not in kept}
+        for tool in changed["tools"]:
+            if tool["type"] == "function":
+                tool.setdefault("parameters", {"type": "object", "properties": {}})
+        self._update_input(changed["audio"]["input"], audio.get("input", {}))
+        self._update_output(changed["audio"]["output"], audio.get("output", {}))
+        self.data = changed
+
+    def _update_input(self, before: dict[str, Any], patch: dict[str, Any]) -> None:
+        if detection := patch.get("turn_detection"):
+            patch = patch | {"turn_detection": self._turn_detection(detection, before["turn_detection"])}
+        if transcription := patch.get("transcription"):
+            known = before["transcription"] or {"model": "whisper-1", "language": None, "prompt": None}
+            patch = patch | {"transcription": known | transcription}
+        before |= patch
+
+    def _update_output(self, before: dict[str, Any], patch: dict[str, Any]) -> None:
+        if "voice" in patch and patch["voice"] != before["voice"] and self.spoken:
+            raise ProtocolError(
+                "cannot_update_voice",
+                "Cannot update a conversation's voice if assistant audio is present.",
+                "session.audio.output.voice",
+            )
+        before |= patch
+        before["speed"] = float(before["speed"])
+
+    def _turn_detection(self, patch: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+        switches = {"create_response": True, "interrupt_response": True}
+        if patch["type"] == "semantic_vad":
+            whole: dict[str, Any] = {"type": "semantic_vad", "eagerness": "auto", **switches}
+        else:
+            whole = {
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 300,
+                "silence_duration_ms": self._silence_ms,
+                "idle_timeout_ms": None,
+                **switches,
+            }
+        if before is not None and before["type"] == patch["type"]:
+            whole = before
+        return whole | patch
+
+    @property
+    def turn_detection(self) -> dict[str, Any] | None:
+        """Null: push-to-talk."""
+        found: dict[str, Any] | None = self.data["audio"]["input"]["turn_detection"]
+        return found
+
+    @property
+    def silence_ms(self) -> int:
+        """Of the turn detection."""
+        detection = self.turn_detection or {}
+        if detection.get("type") == "semantic_vad":
+            return _SEMANTIC_SILENCE_MS[detection["eagerness"]]
+        return int(detection.get("silence_duration_ms", self._silence_ms))
+
+    @property
+    def padding_ms(self) -> int:
+        """What comes before the speech that was found, and belongs to it."""
+        return int((self.turn_detection or {}).get("prefix_padding_ms", 300))
+
+    @property
+    def sensitivity(self) -> float:
+        """From 0 to 1: a high threshold hears only clear speech."""
+        return 1.0 - float((self.turn_detection or {}).get("threshold", 0.5))
+
+    @property
+    def transcription(self) -> dict[str, Any] | None:
+        """Null: what the user says is not written down."""
+        found: dict[str, Any] | None = self.data["audio"]["input"]["transcription"]
+        return found
+
+    @property
+    def input_format(self) -> AudioFormat:
+        """Of the user's audio."""
+        return wire_format(self.data["audio"]["input"]["format"])

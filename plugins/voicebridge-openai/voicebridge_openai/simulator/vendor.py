@@ -1,0 +1,147 @@
+"""The server's side of the door: who is let in, ephemeral keys, and a wire for each client."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from voicebridge.testing.simulator.profile import Profile, StageDraws
+from voicebridge.testing.simulator.turn_log import TurnLog
+from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Wire
+
+from .identifiers import Identifiers
+from .options import WireOptions
+from .protocol_error import ProtocolError
+from .session_rules import check_session
+from .session_state import SessionState
+from .wire import RealtimeWire
+
+__all__ = ["RealtimeVendor"]
+
+_DEFAULT_MODEL = "gpt-realtime-2"
+_LARGEST_FRAME = 24 * 1024 * 1024
+"""15 MiB of audio are 20 MiB of base64."""
+_KEY_IN_SUBPROTOCOL = "openai-insecure-api-key."
+_MOST_SECRETS = 10_000
+
+
+class RealtimeVendor:
+    """Is a `Vendor`."""
+
+    subprotocols: tuple[str, ...] = ("realtime",)
+    largest_frame: int = _LARGEST_FRAME
+
+    def __init__(self, options: WireOptions, profile: Profile, seed: int, log: TurnLog) -> None:
+        self._options = options
+        self._profile = profile
+        self._seed = seed
+        self._log = log
+        self._open = 0
+        self._secrets: dict[str, tuple[float, dict[str, Any]]] = {}
+        """Ephemeral keys: until when, and the session's settings that came with them."""
+        self._identifiers = Identifiers(seed, 0)
+
+    def refusal(self, request: HttpRequest) -> HttpAnswer | None:
+        """See `Vendor.refusal`."""
+        if not request.path.endswith("/realtime"):
+            return _refused(404, "invalid_request_error", None, f"Invalid URL (GET {request.path})")
+        key = _key(request)
+        if problem := self._problem_of_key(key):
+            return problem
+        model = request.query.get("model")
+        if not model and key not in self._secrets and "call_id" not in request.query:
+            return _refused(400, "invalid_request_error", "missing_model", "You must provide a model parameter.")
+        if model and self._options.models and model not in self._options.models:
+            message = f"The model `{model}` does not exist or you do not have access to it."
+            return _refused(404, "invalid_request_error", "model_not_found", message)
+        if 0 < self._options.max_connections <= self._open:
+            busy = _refused(429, "requests", "rate_limit_exceeded", "Too many concurrent sessions.")
+            headers = {"Retry-After": str(self._options.retry_after_s)}
+            return HttpAnswer(status=busy.status, body=busy.body, headers=headers)
+        return None
+
+    def answer(self, request: HttpRequest) -> HttpAnswer:
+        """See `Vendor.answer`."""
+        if request.method != "POST" or not request.path.endswith("/realtime/client_secrets"):
+            return _refused(404, "invalid_request_error", None, f"Invalid URL ({request.method} {request.path})")
+        if problem := self._problem_of_key(_key(request)):
+            return problem
+        try:
+            return self._client_secret(orjson.loads(request.body or b"{}"))
+        except orjson.JSONDecodeError:
+            return _refused(400, "invalid_request_error", None, "We could not parse the JSON body of your request.")
+        except ProtocolError as error:
+            return _refused(400, error.kind, error.code, error.message, error.param)
+
+    def wire(self, link: Link, request: HttpRequest) -> Wire:
+        """See `Vendor.wire`."""
+        _, settings = self._secrets.get(_key(request), (0.0, {}))
+        model = request.query.get("model") or settings.get("model") or _DEFAULT_MODEL
+        self._open += 1
+        return RealtimeWire(
+            link,
+            self._options,
+            StageDraws(self._profile, self._seed, link.number),
+            self._log,
+            Identifiers(self._seed, link.number),
+            model=model,
+            settings=settings,
+            beta="openai-beta" in request.headers,
+            closed=self._left,
+        )
+
+    def _left(self) -> None:
+        self._open -= 1
+
+    def _problem_of_key(self, key: str) -> HttpAnswer | None:
+        options = self._options
+        if not options.require_key and not key:
+            return None
+        if key in options.forbidden_keys:
+            return _refused(403, "invalid_request_error", None, "You have insufficient permissions for this operation.")
+        until, _ = self._secrets.get(key, (0.0, {}))
+        if until > time.time():
+            return None
+        if not key or key.startswith("ek_") or (options.keys and key not in options.keys):
+            message = "Incorrect API key provided." if key else "Missing bearer authentication in header"
+            return _refused(401, "invalid_request_error", "invalid_api_key" if key else None, message)
+        return None
+
+    def _client_secret(self, asked: Any) -> HttpAnswer:
+        if not isinstance(asked, dict):
+            raise ProtocolError(None, "The body must be a JSON object.")
+        settings = asked.get("session") or {"type": "realtime"}
+        check_session(settings)
+        seconds = (asked.get("expires_after") or {}).get("seconds", 600)
+        if not isinstance(seconds, int) or not 10 <= seconds <= 7200:
+            message = "Invalid 'expires_after.seconds': expected an integer between 10 and 7200."
+            raise ProtocolError("invalid_value", message, "expires_after.seconds")
+        until = int(time.time()) + seconds
+        session = SessionState(
+            self._identifiers.new("sess"), settings.get("model", _DEFAULT_MODEL), until, self._options.silence_ms
+        )
+        session.update(settings)
+        value = self._identifiers.new("ek", 32)
+        self._secrets[value] = (until, settings)
+        while len(self._secrets) > _MOST_SECRETS:
+            del self._secrets[next(iter(self._secrets))]
+        answer = {"value": value, "expires_at": until, "session": session.data}
+        return HttpAnswer(status=200, body=orjson.dumps(answer))
+
+
+def _key(request: HttpRequest) -> str:
+    """The key that a client shows: as a bearer, in Azure's header, or in a browser's subprotocol; else nothing."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    for name in request.headers.get("sec-websocket-protocol", "").split(","):
+        if name.strip().startswith(_KEY_IN_SUBPROTOCOL):
+            return name.strip().removeprefix(_KEY_IN_SUBPROTOCOL)
+    return request.headers.get("api-key", "").strip()
+
+
+def _refused(status: int, kind: str, code: str | None, message: str, param: str | None = None) -> HttpAnswer:
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return HttpAnswer(status=status, body=orjson.dumps({"error": error}))

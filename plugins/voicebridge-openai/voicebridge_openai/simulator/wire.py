@@ -1,0 +1,379 @@
+"""One client's session: takes client events, keeps the conversation, begins and stops responses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import orjson
+
+from voicebridge.testing.simulator.profile import StageDraws
+from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
+from voicebridge.testing.simulator.voice import voice_named
+from voicebridge.testing.simulator.wire import Link
+
+from .conversation import Conversation, Entry
+from .hearing import Hearing
+from .identifiers import Identifiers
+from .input_buffer import Found, InputBuffer, Utterance
+from .item_rules import checked_item, decoded_audio
+from .options import WireOptions
+from .outbox import Outbox
+from .protocol_error import ProtocolError, missing, unknown_parameter, unsupported_value
+from .replies import Part, echo, read_reply
+from .response_request import ResponseRequest, read_request
+from .response_run import ResponseRun, Stage
+from .session_state import SessionState
+from .usage import Meter
+
+__all__ = ["RealtimeWire"]
+
+Event = dict[str, Any]
+_FIELDS = {
+    "session.update": ("session",),
+    "input_audio_buffer.append": ("audio",),
+    "input_audio_buffer.commit": (),
+    "input_audio_buffer.clear": (),
+    "conversation.item.create": ("item", "previous_item_id"),
+    "conversation.item.delete": ("item_id",),
+    "conversation.item.retrieve": ("item_id",),
+    "conversation.item.truncate": ("item_id", "content_index", "audio_end_ms"),
+    "response.create": ("response",),
+    "response.cancel": ("response_id",),
+}
+"""The client's events and their fields, beside `type` and `event_id`."""
+_TOKENS_A_MINUTE = 15_000_000
+
+
+class RealtimeWire:
+    """Is a `Wire`."""
+
+    def __init__(
+        self,
+        link: Link,
+        options: WireOptions,
+        draws: StageDraws,
+        log: TurnLog,
+        identifiers: Identifiers,
+        *,
+        model: str,
+        settings: Event,
+        beta: bool,
+        closed: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._options = options
+        self._ids = identifiers
+        self._beta = beta
+        self._closed = closed
+        self._draws = draws
+        self._outbox = Outbox(link, identifiers)
+        expires = int(time.time() + options.session_s)
+        self._session = SessionState(identifiers.new("sess"), model, expires, options.silence_ms)
+        if settings:
+            self._session.update(settings)
+        self._hearing = Hearing(options, self._outbox, draws)
+        self._input = InputBuffer(self._session, options.detector, keep=self._hearing.wants_audio)
+        self._conversation = Conversation()
+        self._script = [read_reply(reply) for reply in options.replies]
+        self._stage = Stage(
+            outbox=self._outbox,
+            session=self._session,
+            conversation=self._conversation,
+            conversation_id=identifiers.new("conv"),
+            options=options,
+            voice=voice_named(options.voice, ms_per_char=options.ms_per_char),
+            meter=Meter(),
+            draws=draws,
+            log=log,
+        )
+        self._active: ResponseRun | None = None
+        """The response that writes into the conversation, or did last."""
+        self._understood: dict[str, asyncio.Task[str]] = {}
+        """By the item's id: what it says, where that is not known yet."""
+        self._turn_id: str | None = None
+        """The item of the speech that goes on."""
+        self._record = self._new_record("request")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._remaining = _TOKENS_A_MINUTE
+        self._handlers: dict[str, Callable[[Event], Awaitable[None]]] = {
+            "session.update": self._update_session,
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._commit,
+            "input_audio_buffer.clear": self._clear,
+            "conversation.item.create": self._create_item,
+            "conversation.item.delete": self._delete_item,
+            "conversation.item.retrieve": self._retrieve_item,
+            "conversation.item.truncate": self._truncate_item,
+            "response.create": self._create_response,
+            "response.cancel": self._cancel_response,
+        }
+
+    async def opened(self) -> None:
+        """See `Wire.opened`."""
+        if self._beta:
+            message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
+            await self._outbox.error(ProtocolError("beta_api_shape_disabled", message))
+            await self._link.close(4000, "beta_api_shape_disabled")
+            return
+        await self._input.configure()
+        await self._outbox.send("session.created", session=self._session.data)
+        self._in_background(self._expire())
+
+    async def received(self, frame: str | bytes) -> None:
+        """See `Wire.received`."""
+        event: Any = None
+        try:
+            event = _parsed(frame)
+            _check_event(event)
+            await self._handlers[event["type"]](event)
+        except ProtocolError as error:
+            await self._outbox.error(error, event.get("event_id") if isinstance(event, dict) else None)
+
+    async def aclose(self) -> None:
+        """See `Wire.aclose`."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for part in (self._input, self._hearing, self._stage.voice):
+            await part.aclose()
+        self._closed()
+
+    # The session
+
+    async def _update_session(self, event: Event) -> None:
+        if "session" not in event:
+            raise missing("session")
+        self._session.update(event["session"])
+        await self._input.configure()
+        if self._session.turn_detection is None:
+            self._turn_id = None
+        await self._outbox.send("session.updated", session=self._session.data)
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(self._options.session_s)
+        minutes = self._options.session_s / 60
+        reason = f"Your session hit the maximum duration of {minutes:g} minutes."
+        if self._options.session_end == "error":
+            await self._outbox.error(ProtocolError("session_expired", reason))
+        await self._link.close(1001, reason)
+
+    # The user's audio
+
+    async def _append(self, event: Event) -> None:
+        if "audio" not in event:
+            raise missing("audio")
+        for found in await self._input.append(decoded_audio(event["audio"], "audio")):
+            await (self._speech_began(found) if found.phase == "speech" else self._speech_ended(found))
+
+    async def _speech_began(self, found: Found) -> None:
+        detection = self._session.turn_detection or {}
+        self._turn_id = self._ids.new("item")
+        self._record = self._new_record("speech")
+        start = self._input.speech_began(found.ms)
+        self._record.audio_ms["started"] = start
+        await self._outbox.send("input_audio_buffer.speech_started", audio_start_ms=start, item_id=self._turn_id)
+        self._stamp("speech_started")
+        if detection.get("interrupt_response") and (active := self._running()):
+            await active.stop("turn_detected")
+
+    async def _speech_ended(self, found: Found) -> None:
+        detection = self._session.turn_detection
+        if self._turn_id is None or detection is None:
+            return  # its audio was committed or cleared by hand
+        item_id, self._turn_id = self._turn_id, None
+        self._record.audio_ms["last_speech"] = found.ms
+        end, utterance = self._input.speech_ended(found.ms)
+        self._record.audio_ms["stopped"] = end
+        await self._outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=item_id)
+        self._stamp("speech_stopped")
+        entry = await self._add_spoken(item_id, utterance)
+        answer = None
+        if detection["create_response"]:
+            if self._running():
+                await self._outbox.error(_already_active())
+            else:
+                answer = await self._begin(read_request(None, self._session))
+        self._transcribe(entry, utterance, answer)
+
+    async def _commit(self, event: Event) -> None:
+        utterance = self._input.commit()
+        item_id, self._turn_id = self._turn_id or self._ids.new("item"), None
+        self._record = self._new_record("request")
+        self._transcribe(await self._add_spoken(item_id, utterance), utterance, None)
+
+    async def _clear(self, event: Event) -> None:
+        self._input.clear()
+        self._turn_id = None
+        await self._outbox.send("input_audio_buffer.cleared")
+
+    async def _add_spoken(self, item_id: str, utterance: Utterance) -> Entry:
+        content = [{"type": "input_audio", "transcript": None}]
+        item: Event = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
+        entry = Entry(item=item, audio_ms=utterance.ms)
+        self._understood[item_id] = self._in_background(self._understand(entry, utterance))
+        previous = self._conversation.last_id
+        await self._outbox.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
+        self._stamp("committed")
+        await self._add(entry)
+        return entry
+
+    async def _understand(self, entry: Entry, utterance: Utterance) -> str:
+        entry.heard = await self._hearing.understand(utterance)
+        return entry.heard
+
+    def _transcribe(self, entry: Entry, utterance: Utterance, answer: ResponseRun | None) -> None:
+        if (wanted := self._session.transcription) is not None:
+            understood = self._understood[entry.id]
+            self._in_background(self._hearing.tell(entry, utterance.ms, understood, wanted["model"], answer))
+
+    # The conversation
+
+    async def _create_item(self, event: Event) -> None:
+        if "item" not in event:
+            raise missing("item")
+        ids, audio = self._ids, self._session.input_format
+        item, audio_ms = checked_item(event["item"], ids.new("item"), f"call_{ids.signs(16)}", audio)
+        heard = " ".join(part.get("transcript") or "" for part in item.get("content", ()))
+        await self._add(Entry(item=item, audio_ms=audio_ms, heard=heard.strip()), event.get("previous_item_id"))
+
+    async def _add(self, entry: Entry, previous_item_id: Any = None) -> None:
+        before = self._conversation.add(entry, previous_item_id)
+        await self._outbox.send("conversation.item.added", previous_item_id=before, item=entry.item)
+        await self._outbox.send("conversation.item.done", previous_item_id=before, item=entry.item)
+
+    async def _delete_item(self, event: Event) -> None:
+        self._conversation.delete(event.get("item_id"))
+        await self._outbox.send("conversation.item.deleted", item_id=event["item_id"])
+
+    async def _retrieve_item(self, event: Event) -> None:
+        item = self._conversation.retrieve(event.get("item_id"))
+        await self._outbox.send("conversation.item.retrieved", item=item)
+
+    async def _truncate_item(self, event: Event) -> None:
+        for name in ("item_id", "content_index", "audio_end_ms"):
+            if name not in event:
+                raise missing(name)
+        where = {name: event[name] for name in ("item_id", "content_index", "audio_end_ms")}
+        self._conversation.truncate(**where)
+        await self._outbox.send("conversation.item.truncated", **where)
+
+    # Responses
+
+    async def _create_response(self, event: Event) -> None:
+        request = read_request(event.get("response"), self._session, event.get("event_id"))
+        if not request.aside and self._running():
+            raise _already_active()
+        if self._record.cause == "speech" and "committed" not in self._record.stamps:
+            self._record = self._new_record("request")
+        await self._begin(request)
+
+    async def _cancel_response(self, event: Event) -> None:
+        wanted = event.get("response_id")
+        active = self._running()
+        if active is None or wanted not in (None, active.id):
+            message = "Cancellation failed: no active response found"
+            raise ProtocolError("response_cancel_not_active", message)
+        await active.stop("client_cancelled")
+
+    def _running(self) -> ResponseRun | None:
+        return self._active if self._active is not None and not self._active.over.is_set() else None
+
+    async def _begin(self, request: ResponseRequest) -> ResponseRun:
+        context = list(self._conversation) if request.input is None else self._inputs(request.input)
+        record, self._record = self._record, self._new_record("request")
+        run = ResponseRun(self._stage, request, context, record)
+        if not request.aside:
+            self._active = run
+        await run.begin()
+        self._in_background(self._finish(run, lambda: self._reply(request, context)))
+        return run
+
+    async def _finish(self, run: ResponseRun, reply: Callable[[], Awaitable[Sequence[Part]]]) -> None:
+        await run.run(reply)
+        if self._options.rate_limits:
+            self._remaining = max(self._remaining - 600, 0)
+            limit = {"name": "tokens", "limit": _TOKENS_A_MINUTE, "remaining": self._remaining, "reset_seconds": 0.002}
+            await self._outbox.send("rate_limits.updated", rate_limits=[limit])
+
+    async def _reply(self, request: ResponseRequest, context: Sequence[Entry]) -> Sequence[Part]:
+        if self._script and not request.aside:
+            return self._script.pop(0)
+        if context and (understood := self._understood.get(context[-1].id)):
+            await asyncio.shield(understood)
+        return echo(context, request.instructions, request.tools)
+
+    def _inputs(self, items: list[Any]) -> list[Entry]:
+        """What a response sees in place of the conversation.
+
+        Raises:
+            ProtocolError: an item does not fit, or one that is referred to does not exist.
+        """
+        entries = []
+        for index, item in enumerate(items):
+            if isinstance(item, dict) and item.get("type") == "item_reference":
+                entry = self._conversation.entry(item.get("id"))
+                if entry is None:
+                    param = f"response.input[{index}].id"
+                    raise ProtocolError("invalid_value", f"Item with id '{item.get('id')}' not found.", param)
+                entries.append(entry)
+                continue
+            ids = self._ids
+            kept, ms = checked_item(item, ids.new("item"), f"call_{ids.signs(16)}", self._session.input_format)
+            entries.append(Entry(item=kept, audio_ms=ms))
+        return entries
+
+    # Tasks and records
+
+    def _in_background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            with contextlib.suppress(Exception):
+                task.result()  # a recogniser's failure is told by whoever waits for it
+
+    def _new_record(self, cause: str) -> TurnRecord:
+        return TurnRecord(connection=self._link.number, cause=cause, profile=self._draws.profile.name)
+
+    def _stamp(self, name: str) -> None:
+        self._record.stamps[name] = asyncio.get_running_loop().time()
+
+
+def _parsed(frame: str | bytes) -> Event:
+    if isinstance(frame, bytes):
+        raise ProtocolError("invalid_event", "Binary frames are not supported: send events as JSON text.")
+    try:
+        event = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError("invalid_json", f"We could not parse the event as JSON: {error}") from None
+    if not isinstance(event, dict):
+        raise ProtocolError("invalid_event", "An event must be a JSON object.")
+    return event
+
+
+def _check_event(event: Event) -> None:
+    if "type" not in event:
+        raise missing("type")
+    kind = event["type"]
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise unsupported_value("type", kind, _FIELDS)
+    for name in event:
+        if name not in ("type", "event_id", *_FIELDS[kind]):
+            raise unknown_parameter(name)
+
+
+def _already_active() -> ProtocolError:
+    return ProtocolError(
+        "conversation_already_has_active_response",
+        "Conversation already has an active response in progress. Wait until the response is finished before creating "
+        "a new one.",
+    )

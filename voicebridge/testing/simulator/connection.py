@@ -1,0 +1,154 @@
+"""One client's connection: what a wire sends goes out here, through the faults of the script."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from websockets.exceptions import ConnectionClosed
+
+from .fault_run import FaultRun
+from .fault_script import Mishap
+from .server_socket import ServerSocket
+
+__all__ = ["Connection"]
+
+
+class Connection:
+    """Is a `Link`. Without faults a frame goes straight to the socket; with faults, one after the other."""
+
+    def __init__(self, socket: ServerSocket, number: int, faults: FaultRun) -> None:
+        self.number = number
+        self.closed = asyncio.Event()
+        """The connection is over, or only looks alive (half open): nothing more is sent."""
+        self._socket = socket
+        self._faults = faults
+        self._order = asyncio.Lock()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._held: tuple[str, str | bytes] | None = None
+        """A frame that waits for the one behind it."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def opened(self) -> None:
+        """The handshake is done: the clock of the script starts."""
+        loop = asyncio.get_running_loop()
+        for mishap in self._faults.timed:
+            self._timers.append(loop.call_later(mishap.after_s or 0.0, self._start, mishap))
+        for mishap in self._faults.due_by_count():
+            self._start(mishap)
+
+    async def send(self, kind: str, frame: str | bytes) -> None:
+        """See `Link.send`."""
+        if self.closed.is_set():
+            return
+        if self._faults.idle:
+            await self._write(frame)
+            return
+        async with self._order:
+            await self._send_with_faults(kind, frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `Link.close`."""
+        self.closed.set()
+        if not self._socket.half_open:
+            await self._socket.close(code, reason)
+
+    async def aclose(self) -> None:
+        """Stop the clock of the script and what waits for it."""
+        self.closed.set()
+        for timer in self._timers:
+            timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, mishap: Mishap) -> None:
+        task = asyncio.get_running_loop().create_task(self._alone(mishap))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _alone(self, mishap: Mishap) -> None:
+        if mishap.action == "stall":
+            async with self._order:
+                await self._happen(mishap)
+        else:
+            await self._happen(mishap)
+
+    async def _send_with_faults(self, kind: str, frame: str | bytes) -> None:
+        times = 1
+        for mishap in self._faults.before(kind):
+            if mishap.action == "drop":
+                times = 0
+            elif mishap.action == "duplicate":
+                times = 2
+            elif mishap.action == "reorder" and self._held is None:
+                self._held, times = (kind, frame), 0
+            elif mishap.action == "garbage":
+                await self._write_garbage(mishap.garbage, frame)
+                times = 0
+            else:
+                await self._happen(mishap)
+        for _ in range(times):
+            await self._counted(frame)
+        if times and self._held is not None:
+            (_, late), self._held = self._held, None
+            await self._counted(late)
+
+    async def _happen(self, mishap: Mishap) -> None:
+        """What is about the connection, not about one frame."""
+        match mishap.action:
+            case "delay":
+                await asyncio.sleep(mishap.seconds or 0.0)
+            case "stall" if mishap.seconds is not None:
+                await asyncio.sleep(mishap.seconds)
+            case "stall":
+                await self.closed.wait()
+            case "reset":
+                self.closed.set()
+                self._socket.reset()
+            case "cut":
+                self.closed.set()
+                self._socket.cut()
+            case "half-open":
+                self.closed.set()
+                self._socket.go_half_open()
+            case "close":
+                await self.close(mishap.code, mishap.reason)
+
+    async def _counted(self, frame: str | bytes) -> None:
+        if self.closed.is_set():
+            return
+        size = _wire_size(frame)
+        if found := self._faults.cutting(size):
+            mishap, part = found
+            self._socket.write_part(frame, part)
+            # What was written must leave before a reset throws it away.
+            await asyncio.sleep(0.01)
+            await self._happen(mishap)
+            return
+        await self._write(frame)
+        for mishap in self._faults.sent(size):
+            await self._happen(mishap)
+
+    async def _write(self, frame: str | bytes) -> None:
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed:
+            self.closed.set()
+
+    async def _write_garbage(self, kind: str, frame: str | bytes) -> None:
+        with suppress(ConnectionClosed):
+            if kind == "truncated":
+                await self._socket.send(frame[: len(frame) // 2])
+            elif kind == "binary":
+                await self._socket.send(bytes(range(256)))
+            elif kind == "utf8":
+                self._socket.write_broken_text()
+            else:
+                await self._socket.send("}{ this is no JSON")
+
+
+def _wire_size(frame: str | bytes) -> int:
+    """Bytes of a frame with its header, as a server sends it: not masked."""
+    size = len(frame.encode() if isinstance(frame, str) else frame)
+    return size + (2 if size < 126 else 4 if size < 65536 else 10)

@@ -1,0 +1,97 @@
+"""What a simulated vendor hears: where speech begins and ends, and what was said, by stages that are installed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import cast
+
+from voicebridge.audio.converter import Converter
+from voicebridge.cascade.energy import EnergyDetector
+from voicebridge.contract.audio import AudioFormat
+from voicebridge.contract.config import SessionConfig, TurnPolicy
+from voicebridge.contract.stages import Mark, SpeechToText, Transcript, TurnDetector, TurnSignal
+from voicebridge.registry.registry import registry
+
+__all__ = ["Ears", "Recogniser", "installed_stage"]
+
+
+def installed_stage(seat: str, name: str) -> str | None:
+    """The name itself, or for `installed` the first stage of that seat that can be had; None: there is none."""
+    if name != "installed":
+        return name
+    return next((row.name for row in registry().rows().stages if row.seat == seat and not row.about.missing()), None)
+
+
+class Ears:
+    """Finds speech in a stream of audio of one format.
+
+    Args:
+        name: of a turn detector: `energy`, `installed` (energy where there is none), or a stage by its name.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+
+    def __init__(self, name: str, source: AudioFormat) -> None:
+        chosen = installed_stage("detector", name) or "energy"
+        self._detector: TurnDetector = (
+            EnergyDetector() if chosen == "energy" else cast(TurnDetector, registry().stage("detector", chosen))
+        )
+        self._converter = Converter(source, self._detector.traits.format)
+        self._ready = False
+
+    def configure(self, silence_ms: int, sensitivity: float) -> None:
+        """Milliseconds of silence that end a turn; sensitivity from 0 (clear speech only) to 1."""
+        turns = TurnPolicy(mode="server_vad", silence_ms=silence_ms, sensitivity=sensitivity)
+        self._detector.configure(SessionConfig(turns=turns))
+
+    async def push(self, audio: bytes) -> list[TurnSignal]:
+        """Take the next audio; give what was noticed, its places in ms from the first sample pushed."""
+        if not self._ready:
+            await self._detector.warm()
+            self._ready = True
+        return list(await self._detector.push(self._converter.convert(audio)))
+
+    async def aclose(self) -> None:
+        """Release the detector."""
+        await self._detector.aclose()
+
+
+class Recogniser:
+    """Writes down one utterance after the other.
+
+    Args:
+        name: of a speech-to-text stage, or `installed`.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+
+    def __init__(self, name: str) -> None:
+        chosen = installed_stage("stt", name) or name
+        self._stage = cast(SpeechToText, registry().stage("stt", chosen))
+        self._ready = False
+
+    async def transcribe(self, audio: bytes, source: AudioFormat) -> str:
+        """The text of an utterance; empty where none was understood."""
+        if not self._ready:
+            self._stage.configure(SessionConfig())
+            await self._stage.warm()
+            self._ready = True
+        converter = Converter(source, self._stage.traits.format)
+        pcm = converter.convert(audio) + converter.flush()
+
+        async def utterance() -> AsyncIterator[bytes | Mark]:
+            yield Mark(0, fresh=True, wanted=False)
+            yield pcm
+            yield Mark(1)
+
+        text = ""
+        async for said in self._stage.listen(utterance()):
+            if isinstance(said, Transcript):
+                text = said.text
+        return text.strip()
+
+    async def aclose(self) -> None:
+        """Release the stage."""
+        await self._stage.aclose()

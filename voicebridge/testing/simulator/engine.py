@@ -1,0 +1,208 @@
+"""The server of every simulator: it lets clients in, gives each a wire, and ends what is left when it closes.
+
+A plugin's simulator is a `SimulatedServer` around its `Vendor`:
+
+    async with registry().simulator("some-vendor", SimulatorSettings(faults=("reset after 12 frames",))).serve() as url:
+        ...  # point a client at url
+
+It listens on 127.0.0.1 unless told otherwise, speaks no TLS, and compresses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from voicebridge.contract.errors import ConfigError
+from voicebridge.contract.simulator import SimulatorSettings
+
+from .connection import Connection
+from .fault_run import FaultRun
+from .fault_script import read_script
+from .server_socket import ServerSocket, read_url
+from .turn_log import TurnLog
+from .wire import HttpAnswer, HttpRequest, Vendor, Wire
+
+__all__ = ["SimulatedServer"]
+
+_CLOSE_TIMEOUT_S = 1.0
+"""A client that does not answer a close frame is cut off then."""
+_silent = logging.getLogger("voicebridge.simulator")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+# A client that leaves in the middle is what these servers are for: no line of log for each of them.
+
+
+class SimulatedServer:
+    """Is a `Simulator`.
+
+    Args:
+        vendor: makes what the server's clients share; called once for each `serve`, with the log of its turns.
+        base_path: of the URL that `serve` gives.
+
+    Raises:
+        BadOption: a line of the fault script is not clear.
+    """
+
+    def __init__(
+        self, settings: SimulatorSettings, vendor: Callable[[TurnLog], Vendor], *, base_path: str = ""
+    ) -> None:
+        self.settings = settings
+        self.turns: TurnLog | None = None
+        """Of the last `serve`: `turns.turns` holds what happened."""
+        self.connections = 0
+        """Handshakes seen so far, refused ones too."""
+        self._script = read_script(settings.faults)
+        self._vendor = vendor
+        self._base_path = base_path
+
+    @asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """See `Simulator.serve`."""
+        self.turns = TurnLog(self.settings.log)
+        try:
+            house = _House(self, self._vendor(self.turns))
+            server = await self._listening(house, host, port)
+            try:
+                bound = server.sockets[0].getsockname()[1]
+                shown = f"[{host}]" if ":" in host else host
+                yield f"ws://{shown}:{bound}{self._base_path}"
+            finally:
+                house.close_all()
+                server.close()
+                await server.wait_closed()
+        finally:
+            self.turns.close()
+
+    async def _listening(self, house: _House, host: str, port: int) -> Server:
+        try:
+            return await serve(
+                house.handle,
+                host,
+                port,
+                process_request=house.process_request,
+                create_connection=house.socket,  # type: ignore[arg-type]  # a factory is all that it is used as
+                subprotocols=[Subprotocol(name) for name in house.vendor.subprotocols] or None,
+                select_subprotocol=house.subprotocol,
+                compression=None,
+                max_size=house.vendor.largest_frame,
+                ping_interval=None,
+                open_timeout=None,
+                close_timeout=_CLOSE_TIMEOUT_S,
+                logger=_silent,
+            )
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            how = "Choose another one, or 0 for any free one." if taken else f"{error.strerror or error}."
+            what = "is taken" if taken else "can't be used"
+            raise ConfigError(f"The port {port} of {host} {what}. {how}", code="bad_port") from None
+
+
+class _House:
+    """One running server: its vendor and its connections."""
+
+    def __init__(self, simulator: SimulatedServer, vendor: Vendor) -> None:
+        self.vendor = vendor
+        self._simulator = simulator
+        self._waiting: dict[ServerConnection, tuple[int, FaultRun, HttpRequest]] = {}
+        """Let in by the handshake, not handled yet."""
+        self._open: set[Connection] = set()
+        self._sockets: set[ServerSocket] = set()
+
+    def socket(self, *arguments: object, **settings: object) -> ServerSocket:
+        """A new client's socket."""
+        made = ServerSocket(*arguments, **settings)  # type: ignore[arg-type]  # passed through from `serve`
+        made.answer_http = self.vendor.answer
+        return made
+
+    def subprotocol(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """The first one that both know; a client that offers none of ours gets none."""
+        return next((name for name in offered if name in self.vendor.subprotocols), None)
+
+    async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Let a client in, or say why not."""
+        assert isinstance(socket, ServerSocket)
+        path, query = read_url(request.path)
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        asked = HttpRequest(method="GET", path=path, query=query, headers=headers)
+        self._simulator.connections += 1
+        number = self._simulator.connections
+        faults = FaultRun(self._simulator._script, number, self._simulator.settings.seed)
+        self._sockets.add(socket)
+        if answer := await self._mishap_of_handshake(socket, faults) or self.vendor.refusal(asked):
+            self._sockets.discard(socket)
+            return _response(answer)
+        if "websocket" not in headers.get("upgrade", "").lower():
+            return _response(self.vendor.answer(asked))
+        self._waiting[socket] = (number, faults, asked)
+        return None
+
+    async def handle(self, socket: ServerConnection) -> None:
+        """A client's whole stay."""
+        assert isinstance(socket, ServerSocket)
+        number, faults, asked = self._waiting.pop(socket)
+        connection = Connection(socket, number, faults)
+        wire = self.vendor.wire(connection, asked)
+        self._open.add(connection)
+        try:
+            connection.opened()
+            await self._converse(socket, connection, wire)
+        finally:
+            self._open.discard(connection)
+            self._sockets.discard(socket)
+            await connection.aclose()
+            await wire.aclose()
+
+    async def _converse(self, socket: ServerSocket, connection: Connection, wire: Wire) -> None:
+        with suppress(ConnectionClosed):
+            await wire.opened()
+            async for frame in socket:
+                await wire.received(frame)
+                if connection.closed.is_set() and not socket.half_open:
+                    break
+        if socket.half_open:
+            await socket.wait_closed()
+
+    async def _mishap_of_handshake(self, socket: ServerSocket, faults: FaultRun) -> HttpAnswer | None:
+        for mishap in faults.handshake:
+            if mishap.action == "stall":
+                if mishap.seconds is None:
+                    await socket.wait_closed()
+                else:
+                    await asyncio.sleep(mishap.seconds)
+            elif mishap.action == "reset":
+                socket.reset()
+            elif mishap.action == "garbage":
+                socket.write_raw(b"\x00\x01 this is no HTTP\r\n\r\n")
+                socket.cut()
+            else:
+                return HttpAnswer(status=mishap.code, headers=mishap.headers, body=b"{}")
+        return None
+
+    def close_all(self) -> None:
+        """End what can't be ended by a close frame: the half-open, and the handshakes that hang."""
+        for socket in list(self._sockets):
+            if socket.half_open or socket in self._waiting or socket.request is None or socket.response is None:
+                socket.transport.abort()
+
+
+def _response(answer: HttpAnswer) -> Response:
+    headers = Headers(answer.headers)
+    headers["Content-Type"] = "application/json"
+    headers["Content-Length"] = str(len(answer.body))
+    headers["Connection"] = "close"
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = "Error"
+    return Response(answer.status, phrase, headers, answer.body)

@@ -1,0 +1,87 @@
+"""How long the stages of a vendor take. Times are inputs of a simulation, never its results.
+
+A profile is data: a log-normal distribution a stage, with the source of its figures. A wire brings the profiles of its
+vendor; `instant` exists everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from voicebridge.contract.errors import BadOption
+
+__all__ = ["INSTANT", "Profile", "StageDraws", "StageTime", "profile_named"]
+
+_P95 = 1.645
+"""Standard deviations from the median to the 95th percentile of a normal distribution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """A log-normal distribution of milliseconds."""
+
+    median_ms: float
+    sigma: float = 0.0
+    """Of the logarithm. 0: always the median."""
+    source: str = ""
+    """Where the figures come from."""
+
+    @classmethod
+    def of_percentiles(cls, p50_ms: float, p95_ms: float, source: str) -> StageTime:
+        """The distribution with this median and this 95th percentile."""
+        return cls(median_ms=p50_ms, sigma=math.log(p95_ms / p50_ms) / _P95, source=source)
+
+    @classmethod
+    def of_range(cls, low_ms: float, high_ms: float, source: str) -> StageTime:
+        """The distribution that has 90 % of its draws between these: how a stated range is read here."""
+        sigma = math.log(high_ms / low_ms) / (2 * _P95)
+        return cls(median_ms=math.sqrt(low_ms * high_ms), sigma=sigma, source=source)
+
+    def draw(self, rng: random.Random) -> float:
+        """Milliseconds of one turn."""
+        return self.median_ms * math.exp(self.sigma * rng.gauss(0, 1)) if self.sigma else self.median_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Stage times by the name of the stage. A stage that is not listed takes no time.
+
+    `first_NAME` holds for the first turn of a session, where a vendor is slower at first.
+    """
+
+    name: str
+    about: str
+    stages: Mapping[str, StageTime] = field(default_factory=dict)
+
+
+INSTANT = Profile(name="instant", about="No stage takes any time: what is measured is the client alone.")
+
+
+class StageDraws:
+    """Draws for one connection. The same seed, connection, turn and stage give the same time, in whatever order."""
+
+    def __init__(self, profile: Profile, seed: int, connection: int) -> None:
+        self.profile = profile
+        self._key = f"{seed}/{connection}"
+
+    def ms(self, stage: str, turn: int) -> float:
+        """Milliseconds of a stage in a turn, turns counted from 1."""
+        times = self.profile.stages
+        time = times.get(f"first_{stage}") if turn == 1 else None
+        time = time or times.get(stage)
+        return time.draw(random.Random(f"{self._key}/{turn}/{stage}")) if time else 0.0
+
+
+def profile_named(name: str, profiles: Mapping[str, Profile]) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        BadOption: there is none.
+    """
+    known = {INSTANT.name: INSTANT, **profiles}
+    if name not in known:
+        raise BadOption(f"There is no profile {name!r}. There are: {', '.join(known)}.", code="unknown_profile")
+    return known[name]

@@ -1,0 +1,130 @@
+"""A websocket of the server, and what the protocol has no words for: resets, cuts, silence, and plain HTTP requests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from websockets.asyncio.server import ServerConnection
+
+from .wire import HttpAnswer, HttpRequest
+
+__all__ = ["ServerSocket", "read_url"]
+
+_LARGEST_REQUEST = 1 << 20
+"""Bytes of a plain HTTP request, head and body."""
+_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
+
+
+class ServerSocket(ServerConnection):
+    """Answers a POST by itself: the websocket protocol knows only GET."""
+
+    answer_http: Callable[[HttpRequest], HttpAnswer] | None = None
+    half_open = False
+    """Nothing is read or written any more."""
+    _first = b""
+    _plain: bool | None = None
+    """Whether this is a plain request; None: not known yet."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self.half_open:
+            return
+        if self._plain is False:
+            super().data_received(data)
+            return
+        self._first += data
+        if len(self._first) < 5 and b"POST "[: len(self._first)] == self._first:
+            return
+        if self._plain is None and not self._first.startswith(b"POST "):
+            self._plain, data, self._first = False, self._first, b""
+            super().data_received(data)
+            return
+        self._plain = True
+        self._read_plain()
+
+    def reset(self) -> None:
+        """End the connection at once with RST."""
+        if raw := self.transport.get_extra_info("socket"):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def cut(self) -> None:
+        """End the connection with FIN, without a close frame, after what has been written."""
+        self.transport.close()
+
+    def go_half_open(self) -> None:
+        """Fall silent without a word: the client can't know."""
+        self.half_open = True
+
+    def send_data(self) -> None:
+        """Write what the protocol has ready."""
+        if self.half_open:
+            self.protocol.data_to_send()
+            return
+        super().send_data()
+
+    def write_part(self, frame: str | bytes, size: int) -> None:
+        """Write the first `size` bytes of the frame, header included."""
+        if isinstance(frame, str):
+            self.protocol.send_text(frame.encode())
+        else:
+            self.protocol.send_binary(frame)
+        self.transport.write(b"".join(self.protocol.data_to_send())[:size])
+
+    def write_broken_text(self) -> None:
+        """Send a text frame that is no UTF-8: its reader must close with 1007."""
+        self.protocol.send_text(b"\xff\xfe\xfa")
+        self.send_data()
+
+    def write_raw(self, data: bytes) -> None:
+        """Write bytes past the protocol."""
+        self.transport.write(data)
+
+    def _read_plain(self) -> None:
+        if len(self._first) > _LARGEST_REQUEST:
+            self._answer(HttpAnswer(status=413))
+            return
+        head, end, body = self._first.partition(b"\r\n\r\n")
+        if not end:
+            return
+        try:
+            method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
+            lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:]]
+            headers = {name.strip().lower(): value.strip() for name, _, value in lines}
+            length = int(headers.get("content-length", "0"))
+        except ValueError:
+            self._answer(HttpAnswer(status=400))
+            return
+        if len(body) < length:
+            if length > _LARGEST_REQUEST:
+                self._answer(HttpAnswer(status=413))
+            return
+        path, query = read_url(target)
+        request = HttpRequest(method=method, path=path, query=query, headers=headers, body=body[:length])
+        self._answer(self.answer_http(request) if self.answer_http else HttpAnswer(status=404))
+
+    def _answer(self, answer: HttpAnswer) -> None:
+        headers: dict[str, Any] = {"Content-Type": "application/json", **answer.headers}
+        headers |= {"Content-Length": len(answer.body), "Connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        reason = _REASONS.get(answer.status, "Error")
+        self.transport.write(f"HTTP/1.1 {answer.status} {reason}\r\n{lines}\r\n".encode("latin-1") + answer.body)
+        self.transport.close()
+
+
+def read_url(target: str) -> tuple[str, dict[str, str]]:
+    """The path and the query of a request's target."""
+    parts = urlsplit(target)
+    return parts.path, dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -1,0 +1,83 @@
+"""What a plugin implements to simulate a vendor, and what the engine gives it.
+
+A `Vendor` is made once for a server and lets clients in; a `Wire` is one client's session. The engine owns sockets,
+faults and the log; a wire only takes frames and sends frames, so that it can be tested without a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = ["HttpAnswer", "HttpRequest", "Link", "Vendor", "Wire"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A handshake, or a plain request to the same port."""
+
+    method: str
+    path: str
+    """Without the query."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """The last value of each name."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """An answer in HTTP: to a plain request, or to refuse a handshake."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Link(Protocol):
+    """A wire's way to its client."""
+
+    number: int
+    """Of this connection on this server, from 1."""
+
+    async def send(self, kind: str, frame: str | bytes) -> None:
+        """Send a frame; `kind` is the name by which fault scripts mean it.
+
+        Waits while a slow client has too much unread. Does nothing after the end.
+        """
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+
+
+class Wire(Protocol):
+    """One client's session."""
+
+    async def opened(self) -> None:
+        """The client is there: greet it."""
+
+    async def received(self, frame: str | bytes) -> None:
+        """Take a frame. The next one is read when this returns. Must not raise, whatever the frame holds."""
+
+    async def aclose(self) -> None:
+        """The client is gone: stop what still runs."""
+
+
+class Vendor(Protocol):
+    """All that one server shares between its clients."""
+
+    subprotocols: tuple[str, ...]
+    """Offered in the handshake."""
+    largest_frame: int
+    """Bytes. A client that sends more is closed with 1009."""
+
+    def refusal(self, request: HttpRequest) -> HttpAnswer | None:
+        """Why a client may not come in; None: it may."""
+
+    def answer(self, request: HttpRequest) -> HttpAnswer:
+        """Answer a request that is no handshake."""
+
+    def wire(self, link: Link, request: HttpRequest) -> Wire:
+        """Begin a session."""
