@@ -128,17 +128,20 @@ class ReconnectingSession:
         """Give a command. See `VoiceSession.send`."""
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
-        inner, addressed = self._inner, self._generation.addressed(command)
-        if inner is not None:
-            await self._pass(inner, addressed, command)
-        elif isinstance(command, SendAudio):
-            self._keep(command.pcm)
-        elif not isinstance(command, ReportPlayed):
-            self._held.append((self._audio.end, command))
-
-    async def _pass(self, inner: VoiceSession, addressed: Command | None, command: Command) -> None:
         if isinstance(command, SendAudio):
             self._keep(command.pcm)
+        try:
+            if self._inner is not None:
+                await self._pass(self._inner, command)
+                return
+        except SessionClosed:
+            if self._closed:
+                raise
+        if not isinstance(command, SendAudio | ReportPlayed):
+            self._held.append((self._audio.end, command))
+
+    async def _pass(self, inner: VoiceSession, command: Command) -> None:
+        addressed = self._generation.addressed(command)
         if addressed is None:  # it speaks of a response that went down with its connection
             if not isinstance(command, ReportPlayed):
                 self._delivery.put(CommandSettled(command_id=command.id))
@@ -146,13 +149,9 @@ class ReconnectingSession:
         self._chronicle.sent(command)
         try:
             await inner.send(addressed)
-        except VoiceBridgeError as error:
+        except VoiceBridgeError:
             self._chronicle.withdraw(command.id)
-            if not isinstance(error, SessionClosed) or self._closed:
-                raise
-            if not isinstance(command, SendAudio | ReportPlayed):
-                self._held.append((self._audio.end, command))
-            return
+            raise
         if isinstance(command, Configure):
             self._patches[command.id] = command
         elif isinstance(command, Interrupt):
@@ -251,8 +250,9 @@ class ReconnectingSession:
     async def _hand_over(self, inner: VoiceSession, command: Command) -> None:
         """Pass a command on that was taken already: what is wrong with it can only be told as its fate."""
         try:
-            await self._pass(inner, self._generation.addressed(command), command)
+            await self._pass(inner, command)
         except SessionClosed:
+            self._held.appendleft((self._audio.end, command))
             raise
         except VoiceBridgeError as error:
             self._delivery.put(CommandSettled(command_id=command.id, fault=error.fault))
