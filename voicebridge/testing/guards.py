@@ -23,7 +23,16 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Lag", "Leak", "loop_lag", "no_leaked_sockets", "no_leaked_tasks", "no_leaked_threads", "open_sockets"]
+__all__ = [
+    "Lag",
+    "Leak",
+    "loop_lag",
+    "no_leaked_sockets",
+    "no_leaked_tasks",
+    "no_leaked_threads",
+    "open_files",
+    "open_sockets",
+]
 
 _LOOK_S = 0.01
 
@@ -109,13 +118,18 @@ def no_leaked_sockets(grace_s: float = 2.0) -> Iterator[None]:
 def open_sockets() -> dict[int, str]:
     """This process's open sockets by file descriptor, each with what it joins."""
     found: dict[int, str] = {}
-    folder = Path("/dev/fd")
-    for name in os.listdir(folder) if folder.is_dir() else ():
-        with suppress(OSError, ValueError):
-            status = os.fstat(int(name))
+    for fd in open_files():
+        with suppress(OSError):
+            status = os.fstat(fd)
             if stat.S_ISSOCK(status.st_mode):
-                found[int(name)] = f"{_addresses(int(name))}, inode {status.st_ino}"
+                found[fd] = f"{_addresses(fd)}, inode {status.st_ino}"
     return found
+
+
+def open_files() -> list[int]:
+    """This process's open file descriptors; none on systems that don't list them."""
+    folder = Path("/dev/fd")
+    return [int(name) for name in os.listdir(folder) if name.isdigit()] if folder.is_dir() else []
 
 
 def _addresses(fd: int) -> str:

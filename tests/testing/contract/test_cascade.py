@@ -25,21 +25,26 @@ def answer(prompt: Prompt) -> list[str | ToolRequest]:
     return ["Hello there,", " nice to meet you."]
 
 
+def scripted_subject() -> Subject:
+    """A cascade of scripted stages, and what makes it do what the checks are about."""
+    backend = CascadeBackend(
+        stt=lambda: ScriptedRecogniser(["hello there"], final_s=0.1),
+        llm=lambda: ScriptedModel(answer, first_s=0.2, piece_s=0.3, warm_s=0.5),
+        tts=lambda: ScriptedVoice(first_s=0.1),
+        detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
+    )
+    return Subject(
+        backend=backend,
+        config={"turns": {"silence_ms": 200}},
+        virtual_time=True,
+        tool_prompt="call",
+        parallel_prompt="call twice",
+        recall=("My name is Ada.", "What is my name?", "Ada"),
+    )
+
+
 class TestScriptedCascade(BackendContract):
     virtual_time = True
 
     def subject(self) -> Subject:
-        backend = CascadeBackend(
-            stt=lambda: ScriptedRecogniser(["hello there"], final_s=0.1),
-            llm=lambda: ScriptedModel(answer, first_s=0.2, piece_s=0.3, warm_s=0.5),
-            tts=lambda: ScriptedVoice(first_s=0.1),
-            detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
-        )
-        return Subject(
-            backend=backend,
-            config={"turns": {"silence_ms": 200}},
-            virtual_time=True,
-            tool_prompt="call",
-            parallel_prompt="call twice",
-            recall=("My name is Ada.", "What is my name?", "Ada"),
-        )
+        return scripted_subject()

@@ -6,7 +6,7 @@
 or from the shell: `voicebridge contract mine/model`.
 """
 
-from . import answers, hand_turns, interrupting, opening
+from . import opening, answers, hand_turns, interrupting, tool_calls, refusals, cancelling, closing, hostility  # isort: skip  # the order of the table
 from .backend_contract import BackendContract
 from .subject import Subject
 from .suite import CHECKS, Bench, Check, run_check
@@ -23,9 +23,14 @@ __all__ = [
     "Subject",
     "Verdict",
     "answers",
+    "cancelling",
+    "closing",
     "expect",
     "hand_turns",
+    "hostility",
     "interrupting",
     "opening",
+    "refusals",
     "run_check",
+    "tool_calls",
 ]

@@ -6,7 +6,6 @@ import re
 
 from voicebridge.contract.commands import Respond, SendText
 from voicebridge.contract.events import (
-    CommandSettled,
     InputTranscript,
     OutputAudio,
     OutputText,
@@ -29,12 +28,11 @@ async def text_turn(bench: Bench) -> None:
     bench.need("text" in bench.can.inputs, "inputs has no 'text'")
     async with bench.open() as talk:
         command = await talk.say(bench.subject.prompt)
-        await talk.done(command)
+        settled = await talk.done(command)
         started = await talk.response_to(command)
         ended = await talk.end_of(started)
         expect(ended.status == "completed", f"the response ended {ended.status!r}: {ended.reason} {ended.fault}")
         _said_something(talk, started)
-        (settled,) = talk.all(CommandSettled, command_id=command.id)
         expect(
             settled.basis == talk.trace.capabilities.settles,
             f"settles is {talk.trace.capabilities.settles!r}, and SendText was settled by {settled.basis!r}",
@@ -110,8 +108,8 @@ async def several_turns(bench: Bench) -> None:
         for _ in range(3):
             command = await talk.ask()
             await talk.end_of(await talk.response_to(command))
-        ids = [event.response_id for event in talk.all(ResponseStarted)]
-        expect(len(ids) == len(set(ids)) == 3, f"three turns led to the responses {ids}")
+        count = len(talk.all(ResponseStarted))
+        expect(count == 3, f"three turns led to {count} responses")
 
 
 @check("A note that nobody answers joins the conversation and starts nothing.")

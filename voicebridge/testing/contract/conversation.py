@@ -165,10 +165,11 @@ class Conversation:
         """Wait for the fate of a command."""
         return await self.until(CommandSettled, command_id=command.id)
 
-    async def done(self, command: Command) -> None:
+    async def done(self, command: Command) -> CommandSettled:
         """Wait for the fate of a command, which must be good."""
-        fault = (await self.settled(command)).fault
-        expect(fault is None, f"{type(command).__name__} was settled with the fault {fault}")
+        settled = await self.settled(command)
+        expect(settled.fault is None, f"{type(command).__name__} was settled with the fault {settled.fault}")
+        return settled
 
     async def response_to(self, command: Command | None) -> ResponseStarted:
         """Wait for the response that a command asked for, or for the next one."""
@@ -204,6 +205,21 @@ class Conversation:
                 await asyncio.sleep(left)
                 return
             await self._next(left)
+
+    def deadline(self) -> float:
+        """Until when to wait for what must come, on the loop's clock."""
+        return self._loop.time() + self.subject.patience_s
+
+    async def read_until(self, deadline: float) -> None:
+        """Read one event.
+
+        Raises:
+            Broken: none comes until then.
+        """
+        expect(not self.trace.ending, f"the session ended: {self._last_words()}")
+        left = deadline - self._loop.time()
+        expect(left > 0, f"nothing that was waited for came within {self.subject.patience_s:.0f} s")
+        await self._next(left)
 
     async def look_away(self, seconds: float) -> None:
         """Read nothing for that long, but for the one event that is waited for already."""
@@ -259,6 +275,8 @@ class Conversation:
                 await self.session.aclose()
         except TimeoutError:
             raise Broken(f"aclose took more than {CLOSE_S:.0f} s") from None
+        except Exception as error:
+            raise Broken(f"aclose raised {type(error).__name__}: {error}") from error
         self._note("note", None, f"closed in {self._loop.time() - began:.3f} s")
         await self.drain()
 
@@ -271,18 +289,13 @@ class Conversation:
             await self._next(self.subject.patience_s)
             if len(self.trace.lines) == before:
                 break
-        raise Broken("the session was closed, and the iteration does not end")
+        raise Broken("the session is over, and the iteration does not end")
 
     async def give_up(self) -> None:
         """Leave no wait behind."""
         if self._wait is not None:
             self._wait.cancel()
             await asyncio.gather(self._wait, return_exceptions=True)
-
-    async def release_wait(self) -> None:
-        """End the open wait, for checks that wait in their own way. What it had is written down."""
-        await self.give_up()
-        self._wait = None
 
     def _last_words(self) -> str:
         lines = [line for line in self.trace.lines if line.kind in ("event", "note")][-2:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicebridge.contract.commands import DiscardTurn, EndTurn, SendAudio
-from voicebridge.contract.events import CommandSettled, ResponseStarted, UserTurn
+from voicebridge.contract.events import ResponseStarted, UserTurn
 
 from .conversation import FRAME_MS
 from .suite import Bench, check
@@ -33,7 +33,8 @@ async def end_turn(bench: Bench) -> None:
         if bench.can.outputs:
             await talk.end_of(await talk.response_to(end))
         await talk.quiet()
-        expect(len(talk.all(UserTurn, phase="committed")) == 1, "one EndTurn committed several turns")
+        committed_ids = {turn.turn_id for turn in talk.all(UserTurn, phase="committed")}
+        expect(len(committed_ids) == 1, f"one EndTurn committed the turns {committed_ids}")
         expect(len(talk.all(ResponseStarted)) <= 1, "one EndTurn had several responses")
 
 
@@ -83,7 +84,6 @@ async def empty_turn(bench: Bench) -> None:
         await talk.quiet()
         expect(not talk.all(UserTurn, phase="committed"), "a turn was committed in which nothing was said")
         expect(not talk.all(ResponseStarted), "nothing was said, and it was answered")
-        expect(len(talk.all(CommandSettled)) == 3, "a command was settled twice")
 
 
 @check("Audio comes in any pieces, and half a sample waits for its other half.")

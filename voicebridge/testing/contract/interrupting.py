@@ -14,7 +14,8 @@ from .conversation import FRAME_MS, Conversation
 from .suite import Bench, check
 from .verdict import NotTried, expect
 
-_QUEUE_S = 0.3
+_QUEUE_S = 1.0
+"""For so long audio comes and nobody reads it."""
 
 
 def _needs(bench: Bench) -> None:

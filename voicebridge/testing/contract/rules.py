@@ -306,6 +306,8 @@ def _as_declared(trace: Trace) -> Iterator[str]:
 
 
 RULES: dict[str, Rule] = {
+    "ready once": _ready_once,
+    "end": _end,
     "settled once": _settled_once,
     "responses end once": _responses_end_once,
     "one response at a time": _one_at_a_time,
@@ -314,9 +316,7 @@ RULES: dict[str, Rule] = {
     "known ids": _known_ids,
     "turns": _turns,
     "heard": _heard,
-    "ready once": _ready_once,
-    "end": _end,
     "time stamps": _stamps,
     "as declared": _as_declared,
 }
-"""By name."""
+"""By name. What explains other breaches comes first."""

@@ -52,8 +52,10 @@ class Subject:
     """A sentence of an earlier conversation, a question about it, and a word that the answer must hold."""
     voices: tuple[str, ...] = ()
     """Names for a change of voice."""
-    hostile: Callable[[], AbstractAsyncContextManager[Backend]] | None = None
-    """Gives a backend whose server sends garbage and unheard-of events between what is right."""
+    hostile: Callable[[], AbstractAsyncContextManager[Subject]] | None = None
+    """Gives a subject whose server sends garbage and unheard-of events between what is right."""
+    dropping: Callable[[], AbstractAsyncContextManager[Subject]] | None = None
+    """Gives a subject whose server goes away in the middle of its first response."""
     virtual_time: bool = False
     """Waits take no time. For backends that do nothing but wait on the event loop."""
     patience_s: float = 30.0

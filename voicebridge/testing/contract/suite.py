@@ -12,7 +12,6 @@ from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.config import TurnPolicy, checked
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.items import Item
-from voicebridge.contract.session import Backend
 from voicebridge.testing.guards import Leak, no_leaked_tasks
 
 from .conversation import CLOSE_S, Conversation
@@ -83,9 +82,13 @@ class Bench:
         policy = self.turns()
         return policy.mode if policy.mode != "manual" else None
 
+    def with_subject(self, subject: Subject) -> Bench:
+        """The same for another subject."""
+        return Bench(subject, self.traces)
+
     @asynccontextmanager
     async def open(
-        self, *, backend: Backend | None = None, history: Sequence[Item] = (), finish: bool = True, **config: Any
+        self, *, history: Sequence[Item] = (), finish: bool = True, **config: Any
     ) -> AsyncIterator[Conversation]:
         """A conversation. When it is over it is closed, read to its end, and held to every rule.
 
@@ -95,13 +98,13 @@ class Bench:
         """
         fields = {**self.subject.config, **config}
         policy = config.get("turns", self.turns())
-        can = (backend or self.subject.backend).capabilities
+        can = self.can
         if "turns" not in config and policy.mode is None and self.subject.asks_by == "speech" and "manual" in can.turns:
             policy = policy.model_copy(update={"mode": "manual"})
         trace = Trace()
         trace.real_time = not self.subject.virtual_time
         self.traces.append(trace)
-        connecting = (backend or self.subject.backend).connect(checked(fields | {"turns": policy}), history)
+        connecting = self.subject.backend.connect(checked(fields | {"turns": policy}), history)
         async with connecting as session:
             by_hand = policy.mode == "manual" or can.turns == {"manual"}
             conversation = Conversation(session, self.subject, trace, by_hand=by_hand)
