@@ -176,3 +176,37 @@ def manifest(
         if turn.note:
             print(f"voicebridge bench: {turn.note}", file=sys.stderr)
     print(f"{path}: {facts(found)}")
+
+
+@app.command()
+@_explained
+def realtime(
+    quick: Annotated[bool, typer.Option(help="Half a minute: 1 and 50 sessions, one round.")] = False,
+    sessions: Annotated[str, typer.Option(help="Numbers of sessions, with commas. Default: 1,10,50,100,200.")] = "",
+    peers: Annotated[bool, typer.Option(help="Measure other clients that are installed as well.")] = False,
+    peers_python: Annotated[str | None, typer.Option(help="The interpreter that has them. Default: this one.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of clients, and of when calls begin.")] = 7,
+    pin: Annotated[bool, typer.Option(help="Keep the server on one core and the clients on another.")] = True,
+    json: Annotated[Path | None, typer.Option(help="A file for the raw data and all figures.")] = None,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Measure what a native realtime session costs beside a bare websocket client: delay, CPU time, memory."""
+    import shlex
+
+    from .options import counts
+    from .realtime.bench_realtime import Request, bench_realtime
+
+    words = ["voicebridge", "bench", "realtime", *(["--quick"] if quick else []), *(["--peers"] if peers else [])]
+    words += ["--sessions", sessions] if sessions else []
+    request = Request(
+        quick=quick,
+        sessions=counts(sessions) if sessions else None,
+        peers=peers,
+        peers_python=peers_python or sys.executable,
+        seed=seed,
+        pinned=pin,
+        json=json,
+        markdown=markdown,
+        command=shlex.join(words),
+    )
+    raise typer.Exit(bench_realtime(request))

@@ -8,7 +8,7 @@ from typing import Any
 
 from voicebridge.contract.errors import ConfigError
 
-__all__ = ["backend_options", "names", "silences"]
+__all__ = ["backend_options", "counts", "names", "silences"]
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -36,6 +36,19 @@ def _milliseconds(text: str) -> int:
     if not text.isdecimal() or int(text) > 10_000:
         raise ConfigError(f"A silence is a whole number of milliseconds up to 10000, or `own`, not {text!r}.")
     return int(text)
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """How many sessions, one number after the other.
+
+    Raises:
+        ConfigError: one is no number from 1 to 1000.
+    """
+    found = names(text)
+    for part in found:
+        if not part.isdecimal() or not 1 <= int(part) <= 1000:
+            raise ConfigError(f"A number of sessions lies between 1 and 1000, and is not {part!r}.")
+    return tuple(int(part) for part in found)
 
 
 def backend_options(pairs: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,200 @@
+"""From what the processes saw to the figures of a report. Pure.
+
+Frames of one measurement are no independent samples, so percentiles of delivery come with the range over the rounds
+and not with an interval. Turns of the first audio are paired, and their difference has one (order statistics).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from voicebridge_bench.intervals import Quantile, quantile
+
+from .histogram import Histogram
+from .plan import Run
+from .stamp import FRAME_S, RATE
+
+__all__ = ["Load", "Range", "Target", "doubts", "loads", "memory_kb", "paired", "targets"]
+
+_LATE_MS = 5.0
+_OTHERS_CORES = 0.5
+_STOLEN = 0.02
+_KEPT_UP = 0.98
+"""The share of frames below which a client is said to fall behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One value a round: the median, and the least and the greatest."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _range(values: Sequence[float]) -> Range | None:
+    return Range(statistics.median(values), min(values), max(values)) if values else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """One client at one number of sessions."""
+
+    arm: str
+    sessions: int
+    rounds: int
+    p50_ms: float | None = None
+    """From leaving the server to the application's hands, over all frames of all rounds."""
+    p99_ms: float | None = None
+    p99_range_ms: Range | None = None
+    cpu_ms: Range | None = None
+    """CPU time in ms for each second of each session."""
+    cpu_ratio: Range | None = None
+    """To the bare client in the same round."""
+    lag_p99_ms: float | None = None
+    """How late a timer came on the client's event loop."""
+    heard: float | None = None
+    """Frames that reached the application, of those that were due."""
+    spoken: float | None = None
+    """Audio that reached the server, of what was due."""
+    doubts: tuple[str, ...] = ()
+    problem: str | None = None
+    """Why there are no figures."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether it did less than real time asks for. Its delays then grow with the length of the measurement."""
+        return any(share is not None and share < _KEPT_UP for share in (self.heard, self.spoken))
+
+
+def loads(runs: Sequence[Run]) -> list[Load]:
+    """A row for each client at each number of sessions, in the order in which they first come."""
+    groups: dict[tuple[int, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.cell.sessions, run.cell.arm), []).append(run)
+    bare = {(run.cell.sessions, run.cell.round): _cpu_ms(run) for run in runs if run.cell.arm == "bare" and run.found}
+    return [_load(group, bare) for group in groups.values()]
+
+
+def _load(group: Sequence[Run], bare: Mapping[tuple[int, int], float]) -> Load:
+    cell = group[0].cell
+    good = [run for run in group if run.found]
+    if not good:
+        return Load(arm=cell.arm, sessions=cell.sessions, rounds=0, problem=group[0].problem)
+    delays = [_delays(run) for run in good]
+    pooled = sum(delays, Histogram())
+    p99s = [value for one in delays if (value := one.quantile_ms(0.99)) is not None]
+    pairs = [(_cpu_ms(run), bare.get((cell.sessions, run.cell.round))) for run in good]
+    lags = [lag["p99"] for run in good if (lag := (run.found or {}).get("loop_lag_ms"))]
+    return Load(
+        arm=cell.arm,
+        sessions=cell.sessions,
+        rounds=len(good),
+        p50_ms=pooled.quantile_ms(0.5),
+        p99_ms=pooled.quantile_ms(0.99),
+        p99_range_ms=_range(p99s),
+        cpu_ms=_range([ours for ours, _ in pairs]),
+        cpu_ratio=_range([ours / floor for ours, floor in pairs if floor]),
+        lag_p99_ms=statistics.median(lags) if lags else None,
+        heard=_share(good, lambda run: (run.found or {})["heard"] * FRAME_S / (run.found or {})["seconds"]),
+        spoken=_share(good, lambda run: (run.server or {})["audio_bytes"] / 2 / RATE / (run.server or {})["seconds"]),
+        doubts=tuple(dict.fromkeys(doubt for run in good for doubt in doubts(run))),
+    )
+
+
+def _share(runs: Sequence[Run], served: Callable[[Run], float]) -> float:
+    """Of what was due to so many sessions; `served` counts in sessions."""
+    return statistics.median(served(run) / run.cell.sessions for run in runs)
+
+
+def _delays(run: Run) -> Histogram:
+    return Histogram.from_json((run.found or {})["delays_10us"])
+
+
+def _cpu_ms(run: Run) -> float:
+    found = run.found or {}
+    cpu: float = found["cpu_s"] * 1000 / (found["seconds"] * run.cell.sessions)
+    return cpu
+
+
+def doubts(run: Run) -> list[str]:
+    """What makes a measurement doubtful."""
+    found, server = run.found or {}, run.server or {}
+    doubtful: list[str] = []
+    late = Histogram.from_json(server.get("lateness_10us", {})).quantile_ms(0.99)
+    if late is not None and late > _LATE_MS:
+        doubtful.append(f"the server sent {late:.1f} ms late (p99)")
+    others = found.get("others_cores")
+    if others is not None and (rest := others - server.get("cores", 0.0)) > _OTHERS_CORES:
+        doubtful.append(f"other processes kept {rest:.1f} cores busy")
+    if (stolen := found.get("stolen")) is not None and stolen > _STOLEN:
+        doubtful.append(f"the host took {stolen:.0%} of the time")
+    if lost := found.get("missing", 0) + found.get("repeated", 0) + found.get("unstamped", 0):
+        doubtful.append(f"{lost} frames were lost, repeated or changed")
+    if broken := found.get("broken"):
+        doubtful.append(f"{broken} calls broke off")
+    return doubtful
+
+
+def memory_kb(runs: Sequence[Run], arm: str) -> float | None:
+    """Kilobytes that one more session takes: the slope over all measurements; None of one number of sessions."""
+    points = [
+        (run.cell.sessions, run.found["own_kb"])
+        for run in runs
+        if run.cell.arm == arm and run.found and run.found.get("own_kb") is not None
+    ]
+    if len({count for count, _ in points}) < 2:
+        return None
+    slope, _ = statistics.linear_regression([float(n) for n, _ in points], [float(kb) for _, kb in points])
+    return slope
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """First audio of a client beside the bare client, in ms."""
+
+    bare: Quantile | None
+    arm: Quantile | None
+    difference: Quantile | None
+    """Median of the pairs' differences."""
+
+
+def paired(bare_ms: Sequence[float], arm_ms: Sequence[float]) -> Paired:
+    """The figures of the first audio."""
+    differences = [ours - floor for floor, ours in zip(bare_ms, arm_ms, strict=True)]
+    return Paired(*(quantile(values, 0.5) for values in (bare_ms, arm_ms, differences)))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure to reach."""
+
+    name: str
+    limit: float
+    unit: str
+    measured: float | None
+    doubts: tuple[str, ...] = field(default=())
+
+    @property
+    def met(self) -> bool | None:
+        """None: it was not measured."""
+        return None if self.measured is None else self.measured <= self.limit
+
+
+def targets(rows: Sequence[Load], kb: float | None, first_ms: float | None, recovery_ms: float | None) -> list[Target]:
+    """What voicebridge promises of itself, and what was measured."""
+    own = {row.sessions: row for row in rows if row.arm == "voicebridge" and row.problem is None}
+    found: list[Target] = []
+    for count, limit in ((50, 10.0), (200, 20.0)):
+        if row := own.get(count):
+            found.append(Target(f"delivery at {count} sessions, p99", limit, "ms", row.p99_ms, row.doubts))
+    ratios = [(count, row) for count, row in own.items() if row.cpu_ratio and count > 1]
+    for count, row in ratios:
+        ratio = row.cpu_ratio.value if row.cpu_ratio else None
+        found.append(Target(f"CPU time at {count} sessions, to the bare client", 1.3, "x", ratio, row.doubts))
+    found.append(Target("memory of one more session", 300.0, "KB", kb))
+    found.append(Target("first audio, median difference to the bare client", 1.0, "ms", first_ms))
+    found.append(Target("recovery from a reset, median", 500.0, "ms", recovery_ms))
+    return found

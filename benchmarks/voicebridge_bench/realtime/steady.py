@@ -1,0 +1,162 @@
+"""One measurement of a client under steady load: so many calls on one event loop, audio both ways in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from voicebridge_bench.live.load_probe import LoadProbe, Machine
+
+from .arms.arm import Call, Dial, Ears, phone
+from .histogram import Histogram
+from .memory import own_kb
+from .pace import talk
+from .stamp import now_ns, read
+
+__all__ = ["measure_steady"]
+
+_OPENING = 16
+"""Calls that are being opened at the same time."""
+_START_S = 20.0
+"""Seconds until each call must have heard something."""
+_CALM_S = 0.5
+"""Seconds after the collection of garbage until what it held up has been caught up with."""
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class _Listener:
+    """What all calls of the process hear."""
+
+    def __init__(self) -> None:
+        self.delays = Histogram()
+        self.heard = self.unstamped = self.missing = self.repeated = 0
+        self.measuring = False
+
+    def ears(self, started: asyncio.Event) -> Ears:
+        """Of one call."""
+        expected = 0
+
+        def hear(pcm: bytes) -> None:
+            nonlocal expected
+            at = now_ns()
+            stamp = read(pcm)
+            if stamp is None:
+                self.unstamped += 1
+                return
+            number, sent = stamp
+            if number != expected:
+                self.missing += max(0, number - expected)
+                self.repeated += number < expected
+            expected = number + 1
+            if self.measuring:
+                self.delays.add(at - sent)
+                self.heard += 1
+            elif not started.is_set():
+                started.set()
+
+        return Ears(hear, lambda: None)
+
+
+async def measure_steady(arm: str, port: int, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Open the calls, wait until all of them hear something and the load is even, measure, hang up.
+
+    Args:
+        job: `sessions`, `warm_s`, `seconds`, `seed`.
+        tell: gets a row when the measurement begins, and one when it ends.
+    """
+    listener, phases = _Listener(), random.Random(job["seed"])
+    lateness = Histogram()
+    async with AsyncExitStack() as stack:
+        dial = await stack.enter_async_context(phone(arm, port))
+        calls, started = await _opened(stack, dial, listener, job["sessions"])
+        talking = [asyncio.create_task(talk(call, phases.random(), lateness)) for call in calls]
+        try:
+            async with asyncio.timeout(_START_S):
+                await asyncio.gather(*(event.wait() for event in started))
+            await asyncio.sleep(job["warm_s"])
+            found = await _measured(listener, lateness, job, tell)
+            failed = [task for task in talking if task.done()]
+        finally:
+            for task in talking:
+                task.cancel()
+            ended = await asyncio.gather(*talking, return_exceptions=True)
+    errors = [repr(error) for error in ended if isinstance(error, Exception)]
+    return found | {"broken": len(failed), "errors": errors[:3]}
+
+
+async def _opened(
+    stack: AsyncExitStack, dial: Dial, listener: _Listener, count: int
+) -> tuple[list[Call], list[asyncio.Event]]:
+    started = [asyncio.Event() for _ in range(count)]
+    free = asyncio.Semaphore(_OPENING)
+    hanging: asyncio.Event = asyncio.Event()
+    lines: list[asyncio.Task[None]] = []
+
+    async def hold(event: asyncio.Event, ready: asyncio.Future[Call]) -> None:
+        # Each call is opened and closed in one task: some clients insist on it.
+        try:
+            async with free:
+                line = dial(listener.ears(event))
+                call = await line.__aenter__()
+        except BaseException as error:
+            ready.set_exception(error)
+            return
+        ready.set_result(call)
+        await hanging.wait()
+        await line.__aexit__(None, None, None)
+
+    async def hang_up() -> None:
+        hanging.set()
+        for line in await asyncio.gather(*lines, return_exceptions=True):
+            if isinstance(line, BaseException) and not isinstance(line, asyncio.CancelledError | Exception):
+                raise line
+
+    loop = asyncio.get_running_loop()
+    answers: list[asyncio.Future[Call]] = [loop.create_future() for _ in started]
+    lines += [asyncio.create_task(hold(*pair)) for pair in zip(started, answers, strict=True)]
+    stack.push_async_callback(hang_up)
+    return list(await asyncio.gather(*answers)), started
+
+
+async def _measured(listener: _Listener, lateness: Histogram, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    gc.collect()  # now, and not when it falls due in the middle of the measurement
+    await asyncio.sleep(_CALM_S)
+    probe = LoadProbe()
+    listener.unstamped = listener.missing = listener.repeated = 0
+    lateness.clear()
+    tell({"row": "begin"})
+    probe.start()
+    probe.begin()
+    listener.measuring = True
+    cpu, wall = time.process_time(), time.monotonic()
+    await asyncio.sleep(job["seconds"])
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    listener.measuring = False
+    tell({"row": "end"})
+    machine: Machine = await probe.stop()
+    return {
+        "seconds": wall,
+        "cpu_s": cpu,
+        "heard": listener.heard,
+        "unstamped": listener.unstamped,
+        "missing": listener.missing,
+        "repeated": listener.repeated,
+        "delays_10us": listener.delays.to_json(),
+        "send_lateness_10us": lateness.to_json(),
+        "own_kb": own_kb(),
+        "loop_lag_ms": _lag(machine),
+        "others_cores": machine.others_cores,
+        "stolen": machine.stolen,
+        "load": machine.load_after,
+    }
+
+
+def _lag(machine: Machine) -> dict[str, float] | None:
+    lag = machine.loop_lag_ms
+    return None if lag is None else {"p50": lag.p50, "p99": lag.p99, "max": lag.max}
