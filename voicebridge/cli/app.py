@@ -112,3 +112,68 @@ def doctor(json: Json = False) -> int:
     from .doctor import doctor as run
 
     return run(json=json)
+
+
+@app.command(epilog="Example: voicebridge contract local --wav hello.wav --only spoken_turn")
+def contract(
+    backend: Annotated[str, typer.Argument(metavar="SPEC", help="local, vendor/model, or a cascade stt+llm+tts.")],
+    wav: Annotated[
+        Path | None, typer.Option("--wav", metavar="FILE", help="What the user says. Without it, a loud sound.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This check alone. May be repeated.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before using a key that costs money.")] = False,
+    option: Settings = None,
+    json: Json = False,
+) -> int:
+    """Check whether a backend keeps what every session promises. Exit status 1 when it does not."""
+    from .contract import contract as run
+    from .settings import Settings as Given
+
+    settings = Given(backend=backend, instructions=None, voice=None, silence_ms=None, more=option or [])
+    return run(backend, settings, wav=wav, only=only or [], yes=yes, json=json)
+
+
+@app.command(
+    epilog="Example: voicebridge simulate openai-realtime --port 8800 --fault 'delay 200ms on response.created'"
+)
+def simulate(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Without it: list what there is.")] = None,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65_535, help="0 takes any free one.")] = 8800,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    profile: Annotated[str, typer.Option(metavar="NAME", help="Stage times to draw, such as published.")] = "instant",
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same times.")] = 0,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="LINE", help="What goes wrong, such as 'reset after 12 frames'.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line of JSON for each turn.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", "-O", metavar="NAME=VALUE", help="An option of the wire.")
+    ] = None,
+    options: Annotated[bool, typer.Option("--options", help="List the options of NAME, and stop.")] = False,
+) -> int:
+    """Serve a vendor's wire on this machine, to develop, test and measure without the vendor.
+
+    It detects speech, answers with real speech where a voice is installed, calls tools, and fails as it is told.
+    --fault, --option may be repeated. A fault is ACTION [WHEN] [WHICH]: delay, drop, duplicate, reorder, garbage,
+    stall, reset, cut, half-open, close or handshake; on EVENT, after N frames, after 2s or at byte N; occurrence N,
+    every, chance 5%, connection N.
+    """
+    from .simulate import Simulation, list_options, list_simulators
+    from .simulate import simulate as run
+
+    if name is None:
+        return list_simulators()
+    if options:
+        return list_options(name)
+    return run(
+        Simulation(
+            name=name,
+            host=host,
+            port=port,
+            profile=profile,
+            seed=seed,
+            faults=fault or [],
+            log=log,
+            options=option or [],
+        )
+    )

@@ -54,6 +54,8 @@ class About:
     """Top-level modules that must be importable."""
     extra: str = ""
     """The extra of voicebridge that brings them. A plugin from elsewhere leaves it empty."""
+    key: str = ""
+    """The environment variable that holds its key. Empty: it needs none, and using it costs nothing."""
 
     def __post_init__(self) -> None:
         # A dotted name can't be looked for without importing its parent, and a lone string is read letter by letter.
