@@ -61,6 +61,44 @@ async def main():
 
 asyncio.run(main())
 """
+WIRE = """
+import asyncio, json
+import voicebridge, websockets
+from voicebridge import *
+
+async def echo(socket):
+    hello = json.loads(await socket.recv())
+    print(hello, socket.request.headers["Authorization"])
+    await socket.send(json.dumps({"ready": "s1"}))
+    heard = []
+    async for frame in socket:
+        if isinstance(frame, bytes):
+            heard.append(frame)
+        else:
+            await socket.send(json.dumps({"start": "r1"}))
+            for pcm in heard:
+                await socket.send(pcm)
+            await socket.send(json.dumps({"end": True}))
+
+async def main():
+    async with websockets.serve(echo, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with voicebridge.connect("echo/wire", base_url=url, api_key="key", instructions="hi") as session:
+            await session.send(SendAudio(pcm=b"12" * 24_000))
+            await session.send(EndTurn())
+            heard = 0
+            async for event in session:
+                heard += len(event.pcm) if isinstance(event, OutputAudio) else 0
+                if isinstance(event, ResponseEnded):
+                    print(heard, event.status)
+                    break
+            try:
+                await session.send(Respond())
+            except Unsupported as error:
+                print(error)
+
+asyncio.run(main())
+"""
 BORNE = """\
 SessionReady CommandSettled empty_turn
 speech committed CommandSettled
@@ -104,3 +142,9 @@ def test_the_plugin_of_the_readme_works(plugin: Path) -> None:
 def test_it_bears_what_a_conversation_may_bring(plugin: Path) -> None:
     (plugin / "harsh.py").write_text(HARSH)
     assert said_by("harsh.py", plugin) == BORNE
+
+
+def test_its_codec_works_over_a_socket(plugin: Path) -> None:
+    (plugin / "wire.py").write_text(WIRE)
+    said = "{'hello': 'hi'} Bearer key\n48000 completed\nThis wire can't do Respond.\n"
+    assert said_by("wire.py", plugin) == said
