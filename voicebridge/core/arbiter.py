@@ -14,6 +14,7 @@ any        call opened              same       the call is open
 any        the last call of a
            response that has ended
            is answered, wanted      as `ask`   one request for all of them, cause `tool`
+any        put back                 running    hold it, before all others
 any        withdraw                 same       held requests are given back, to be settled
 """
 
@@ -100,6 +101,16 @@ class Arbiter:
             return None
         self.busy = True
         return self._held.pop(0)
+
+    def put_back(self, request: Request) -> None:
+        """A peer refused to start it, because it runs something else: it is the first of what is held."""
+        self.busy = True
+        self._held.insert(0, request)
+
+    @property
+    def held(self) -> tuple[Request, ...]:
+        """What waits, in order."""
+        return tuple(self._held)
 
     def withdraw(self) -> list[Request]:
         """Give up what is held. Open calls stay open: their results still belong to the conversation."""

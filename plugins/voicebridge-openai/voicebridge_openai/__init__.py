@@ -1,12 +1,37 @@
-"""OpenAI Realtime and every server that speaks its wire. Heavy modules are imported inside the factories."""
+"""OpenAI Realtime and every server that speaks its wire, as native backends.
+
+Only hooks here: the codec is imported when one of its backends is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from voicebridge.registry.hookspecs import hookimpl
-from voicebridge.registry.rows import RegisterBackend, RegisterSimulator
+
+if TYPE_CHECKING:
+    from voicebridge.contract.session import Backend
+    from voicebridge.contract.simulator import Simulator, SimulatorSettings
+    from voicebridge.registry.rows import RegisterBackend, RegisterSimulator
+
+__all__ = ["register_backends", "register_simulators"]
 
 
 @hookimpl
 def register_backends(register: RegisterBackend) -> None:
-    """Nothing yet."""
+    """A backend for each dialect."""
+    from voicebridge.registry.rows import About
+
+    from .dialects import DIALECTS
+
+    for dialect in DIALECTS.values():
+        about = About(
+            summary=f"{dialect.maker}, over the OpenAI Realtime wire",
+            source=dialect.url or "the server that base_url names",
+            requires=("orjson", "pybase64", "websockets"),
+        )
+        register(dialect.name, _maker(dialect.name), about)
 
 
 @hookimpl
@@ -14,6 +39,35 @@ def register_simulators(register: RegisterSimulator) -> None:
     """A server that speaks the wire without the vendor."""
     from voicebridge.registry.rows import About
 
+    about = About(summary="OpenAI Realtime (GA) over websockets", requires=("orjson", "pybase64", "websockets"))
+    register("openai-realtime", _simulator, about)
+
+
+def _simulator(settings: SimulatorSettings) -> Simulator:
     from .simulator import simulator
 
-    register("openai-realtime", simulator, About(summary="OpenAI Realtime (GA) over websockets"))
+    return simulator(settings)
+
+
+@hookimpl
+def register_simulators(register: RegisterSimulator) -> None:
+    """A server that speaks the wire as the vendor does."""
+    from voicebridge.registry.rows import About
+
+    about = About(summary="OpenAI Realtime, on this machine and without a model", requires=("orjson", "websockets"))
+    register("openai-realtime", _simulator, about)
+
+
+def _simulator(settings: SimulatorSettings) -> Simulator:
+    from .simulator import simulator
+
+    return simulator(settings)
+
+
+def _maker(name: str) -> Callable[[str | None], Backend]:
+    def make(model: str | None) -> Backend:
+        from .backend import make_backend
+
+        return make_backend(name, model)
+
+    return make

@@ -1,0 +1,62 @@
+"""Interruptions under way: which frames each waits for, and what was heard when the vendor has cut its items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from voicebridge.contract.events import CommandSettled, Event, OutputHeard
+from voicebridge.contract.fault import Fault
+
+__all__ = ["Interruptions", "Pending"]
+
+
+@dataclass(slots=True)
+class Pending:
+    """An `Interrupt` that is not settled."""
+
+    command_id: str
+    left: set[str] = field(default_factory=set)
+    """What it waits for: `cancel RESPONSE` and `cut ITEM`."""
+    fault: Fault | None = None
+
+
+class Interruptions:
+    """Settles each `Interrupt` when all that it asked for was acknowledged."""
+
+    def __init__(self) -> None:
+        self._pending: list[Pending] = []
+        self._heard: dict[str, OutputHeard] = {}
+        """By the item whose acknowledgement tells it."""
+
+    def begin(self, command_id: str, waits_for: Sequence[str]) -> list[Event]:
+        """One begins. With nothing to wait for it is settled at once."""
+        if not waits_for:
+            return [CommandSettled(command_id=command_id)]
+        self._pending.append(Pending(command_id, set(waits_for)))
+        return []
+
+    def will_hear(self, item_id: str, heard: OutputHeard) -> None:
+        """What to tell once the vendor has cut this item."""
+        self._heard[item_id] = heard
+
+    def cut(self, item_id: str, fault: Fault | None = None) -> list[Event]:
+        """The vendor has cut or deleted an item, or said why not."""
+        heard = self._heard.pop(item_id, None)
+        told: list[Event] = [heard] if heard and not fault else []
+        return told + self._acknowledged(f"cut {item_id}", fault)
+
+    def cancelled(self, response_id: str, fault: Fault | None = None) -> list[Event]:
+        """A response has ended, or there was none to cancel."""
+        return self._acknowledged(f"cancel {response_id}", fault)
+
+    def _acknowledged(self, what: str, fault: Fault | None) -> list[Event]:
+        events: list[Event] = []
+        for pending in self._pending:
+            if what in pending.left:
+                pending.left.discard(what)
+                pending.fault = pending.fault or fault
+                if not pending.left:
+                    events.append(CommandSettled(command_id=pending.command_id, fault=pending.fault))
+        self._pending = [pending for pending in self._pending if pending.left]
+        return events
