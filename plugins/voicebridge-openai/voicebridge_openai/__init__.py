@@ -49,21 +49,6 @@ def _simulator(settings: SimulatorSettings) -> Simulator:
     return simulator(settings)
 
 
-@hookimpl
-def register_simulators(register: RegisterSimulator) -> None:
-    """A server that speaks the wire as the vendor does."""
-    from voicebridge.registry.rows import About
-
-    about = About(summary="OpenAI Realtime, on this machine and without a model", requires=("orjson", "websockets"))
-    register("openai-realtime", _simulator, about)
-
-
-def _simulator(settings: SimulatorSettings) -> Simulator:
-    from .simulator import simulator
-
-    return simulator(settings)
-
-
 def _maker(name: str) -> Callable[[str | None], Backend]:
     def make(model: str | None) -> Backend:
         from .backend import make_backend
