@@ -48,16 +48,26 @@ class SimulatedServer:
 
     Args:
         vendor: makes what the server's clients share; called once for each `serve`, with the log of its turns.
+        options: those of the wire, a dataclass: kept for whoever lists them.
         base_path: of the URL that `serve` gives.
+        hints: lines that tell how clients are pointed at the server; `{url}` and `{http}` are filled in.
 
     Raises:
         BadOption: a line of the fault script is not clear.
     """
 
     def __init__(
-        self, settings: SimulatorSettings, vendor: Callable[[TurnLog], Vendor], *, base_path: str = ""
+        self,
+        settings: SimulatorSettings,
+        vendor: Callable[[TurnLog], Vendor],
+        *,
+        options: object = None,
+        base_path: str = "",
+        hints: tuple[str, ...] = (),
     ) -> None:
         self.settings = settings
+        self.options = options
+        self.hints = hints
         self.turns: TurnLog | None = None
         """Of the last `serve`: `turns.turns` holds what happened."""
         self.connections = 0

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
+import textwrap
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from voicebridge.contract.errors import BadOption
 
-__all__ = ["described", "read_options"]
+__all__ = ["Option", "described", "read_options"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, for people to read."""
+
+    name: str
+    default: Any
+    about: str
 
 
 def read_options(kind: type[T], given: Mapping[str, Any]) -> T:
@@ -35,10 +48,19 @@ def read_options(kind: type[T], given: Mapping[str, Any]) -> T:
         raise BadOption(str(error), code="bad_option") from None
 
 
-def described(kind: type[Any]) -> dict[str, Any]:
-    """The options and their defaults."""
-    instance = kind()
-    return {one.name: getattr(instance, one.name) for one in fields(kind)}
+def described(kind: type[Any]) -> tuple[Option, ...]:
+    """The options, their defaults, and the docstrings that stand under them."""
+    # Python drops docstrings of fields: only the source has them. Where there is no source, there is no text.
+    try:
+        [klass] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    except (OSError, TypeError):
+        return tuple(Option(one.name, one.default, "") for one in fields(kind))
+    assert isinstance(klass, ast.ClassDef)
+    texts: dict[str, str] = {}
+    for line, below in pairwise(klass.body):
+        if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            texts[ast.unparse(line.target)] = " ".join(str(below.value.value).split())
+    return tuple(Option(one.name, one.default, texts.get(one.name, "")) for one in fields(kind))
 
 
 def _fitting(name: str, value: Any, hint: Any) -> Any:

@@ -32,4 +32,13 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
 
     options = read_options(WireOptions, settings.options)
     profile = profile_named(settings.profile, PROFILES)
-    return SimulatedServer(settings, lambda log: RealtimeVendor(options, profile, settings.seed, log), base_path="/v1")
+    return SimulatedServer(
+        settings,
+        lambda log: RealtimeVendor(options, profile, settings.seed, log),
+        options=options,
+        base_path="/v1",
+        hints=(
+            "voicebridge talk -b openai/gpt-realtime-2 -O base_url={url} -O api_key=any",
+            'openai SDK: AsyncOpenAI(api_key="any", base_url="{http}", websocket_base_url="{url}")',
+        ),
+    )

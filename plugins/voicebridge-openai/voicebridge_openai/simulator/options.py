@@ -19,7 +19,8 @@ class WireOptions:
     """
 
     replies: tuple[Any, ...] = ()
-    """What the model answers, one after the other: see `replies`. After the last one it echoes."""
+    """What the model answers, one after the other, then it echoes: a text, {"call": name, "arguments": {...}},
+    {"fail": code}, {"say": text, "end": "max_output_tokens"}, or a list of these for several items in one response."""
     transcripts: tuple[str, ...] = ()
     """What it understands of each spoken turn, one after the other, where no recogniser listens."""
     voice: str = "tone"
