@@ -16,9 +16,9 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Mark, SpeechToText, Transcript, TurnDetector, TurnSignal, Usage
+from voicebridge.core.recent_audio import RecentAudio
 
 from .pipe import Pipe
-from voicebridge.core.recent_audio import RecentAudio
 from .stage_fault import closing, fault_of, own_cancellation
 
 __all__ = ["InputPipeline", "Listener"]

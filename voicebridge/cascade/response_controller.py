@@ -147,6 +147,11 @@ class ResponseController:
         self._make(response, self.prompt((said,), speculative=True))
         self._guess = response
 
+    @property
+    def guessing(self) -> bool:
+        """Whether an answer is being made on a guess."""
+        return self._guess is not None
+
     def drop_guess(self) -> None:
         """The user goes on: throw the answer away. What its stages used was used all the same."""
         guess, self._guess = self._guess, None

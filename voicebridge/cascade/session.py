@@ -4,7 +4,8 @@ what it owns                 from           until
 the stages                   `start`        closed by `aclose`, each with a time limit
 the task that warms them,
 then listens                 `start`        it fails, or `aclose` cancels it
-the task that reads ahead    a turn opens   its text is known, or `aclose`
+the task that reads ahead    a turn opens,  its text is known, or `aclose`
+                             is heard
 responses                    see response_controller.py
 """
 
@@ -43,12 +44,13 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, MessageItem, ToolResultItem
-from voicebridge.contract.stages import Mark, Prompt, ReadsAhead, Transcript, TurnSignal, Usage
+from voicebridge.contract.stages import Mark, Transcript, TurnSignal, Usage
 from voicebridge.core.arbiter import Request
 from voicebridge.core.turns import BargeIn, Commit, DropGuess, Effect, Guess, Listen, Tell, TurnMachine
 from voicebridge.registry.rows import Seat
 from voicebridge.transport.delivery import Delivery
 
+from .ahead_reader import AheadReader
 from .command_order import CommandOrder
 from .input_pipeline import InputPipeline
 from .options import CascadeOptions
@@ -89,7 +91,7 @@ class CascadeSession:
         self._closed = False
         self._main: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._reading_ahead: asyncio.Task[None] | None = None
+        self._ahead = AheadReader(seats.llm)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -169,7 +171,7 @@ class CascadeSession:
         self._closing = asyncio.create_task(self._release(), name="cascade: close")
 
     async def _release(self) -> None:
-        tasks = {task for task in (self._main, self._reading_ahead) if task} | self._responses.open_tasks
+        tasks = {task for task in (self._main, self._ahead.task) if task} | self._responses.open_tasks
         for task in tasks:
             task.cancel()
         await _ended(tasks, _TASKS_END_S)
@@ -333,6 +335,8 @@ class CascadeSession:
     def on_transcript(self, heard: Transcript) -> None:
         """See `Listener`."""
         self._do(self._turns.transcript(heard))
+        if heard.text and not heard.final and self._turns.heard_turn_id and not self._responses.guessing:
+            self._read_ahead(heard.text)
 
     def on_stt_usage(self, usage: Usage) -> None:
         """See `Listener`."""
@@ -366,13 +370,13 @@ class CascadeSession:
         elif isinstance(effect, BargeIn):
             self._responses.barge_in()
         elif isinstance(effect, Guess):
-            self._stop_reading_ahead()
+            self._ahead.stop()
             if self._options.speculate == "reply" and self._config.turns.auto_respond:
                 self._responses.guess(effect.turn_id, effect.text)
         elif isinstance(effect, DropGuess):
             self._responses.drop_guess()
         elif isinstance(effect, Commit):
-            self._stop_reading_ahead()
+            self._ahead.stop()
             self._responses.commit(effect.turn_id, effect.text, respond=effect.respond, command_id=effect.command_id)
 
     def _tell_turn(self, event: UserTurn | InputTranscript) -> None:
@@ -381,17 +385,11 @@ class CascadeSession:
         if over and (command_id := self._turn_commands.pop(event.turn_id, None)):
             self._settle(command_id)
 
-    def _read_ahead(self) -> None:
-        """While the user speaks, a model that gains from it reads what it knows already."""
-        llm = self._seats.llm
-        if isinstance(llm, ReadsAhead) and self._config.turns.auto_respond:
-            self._stop_reading_ahead()
-            prompt = self._responses.prompt(speculative=True)
-            self._reading_ahead = asyncio.create_task(_quietly(llm, prompt), name="read ahead")
-
-    def _stop_reading_ahead(self) -> None:
-        if self._reading_ahead is not None:
-            self._reading_ahead.cancel()
+    def _read_ahead(self, heard: str = "") -> None:
+        """The model may read what is known already, and what was heard of the turn so far."""
+        if self._config.turns.auto_respond:
+            turn = (MessageItem(role="user", text=heard),) if heard else ()
+            self._ahead.read(self._responses.prompt(turn, speculative=True))
 
     # Small things
 
@@ -403,14 +401,6 @@ class CascadeSession:
 
     def _tell(self, event: Event) -> None:
         self._delivery.put(event)
-
-
-async def _quietly(llm: ReadsAhead, prompt: Prompt) -> None:
-    """Read ahead; a failure to do so shows when the model is asked, if it lasts."""
-    try:
-        await llm.read_ahead(prompt)
-    except Exception:
-        return
 
 
 async def _ended(tasks: Iterable[asyncio.Future[None]], seconds: float) -> None:
