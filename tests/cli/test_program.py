@@ -17,7 +17,7 @@ from voicebridge.registry.registry import Registry, use_registry
 from .conftest import SITE, Ended
 
 Run = Callable[..., Ended]
-COMMANDS = ("ask", "talk", "backends", "doctor")
+COMMANDS = ("ask", "talk", "replay", "backends", "doctor")
 
 
 def test_help_lists_our_commands_and_those_of_plugins(run: Run) -> None:

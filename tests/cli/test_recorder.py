@@ -78,8 +78,8 @@ def test_the_agents_side_holds_what_was_heard_when_it_was_heard(tmp_path: Path) 
         assert recorder.speaker.progress() is speaker.played
         recorder.speaker.end()
     assert (speaker.cleared, speaker.ended) == (1, 1)
-    user, rate = soundfile.read(tmp_path / "new" / "folder" / "user.wav", dtype="int16")
-    agent, _ = soundfile.read(tmp_path / "new" / "folder" / "agent.wav", dtype="int16")
+    user, rate = soundfile.read(tmp_path / "new" / "folder" / "microphone.wav", dtype="int16")
+    agent, _ = soundfile.read(tmp_path / "new" / "folder" / "speaker.wav", dtype="int16")
     assert rate == 16_000
     assert len(user) == len(agent) == 2 * rate
     assert (user == 1).all()
@@ -95,6 +95,6 @@ def test_a_folder_that_can_not_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_one_file_that_can_not_be_made_leaves_none_open(tmp_path: Path) -> None:
-    (tmp_path / "agent.wav").mkdir()
-    with pytest.raises(BadAudio, match=r"agent\.wav"):
+    (tmp_path / "speaker.wav").mkdir()
+    with pytest.raises(BadAudio, match=r"speaker\.wav"):
         Recorder(tmp_path, Microphone(), Speaker())

@@ -87,7 +87,7 @@ def test_ctrl_c_while_a_model_hangs(start: Start, speech: Path, tmp_path: Path) 
 
 def test_talk_records_both_sides_until_ctrl_c(start: Start, tmp_path: Path) -> None:
     process = start("talk", "-b", "scripted", "--record", tmp_path / "kept", extra=(SOUND,), FAKE_SOUND="speaks")
-    agent = tmp_path / "kept" / "agent.wav"
+    agent = tmp_path / "kept" / "speaker.wav"
 
     def answered() -> bool:
         return seconds(agent) > 1.0 and bool(soundfile.read(agent)[0].any())
@@ -96,7 +96,7 @@ def test_talk_records_both_sides_until_ctrl_c(start: Start, tmp_path: Path) -> N
     out, err = stopped(process)
     assert "You: hello there\nAgent: Hi, nice to meet you." in out
     assert "of both sides are in" in err
-    sides = [soundfile.read(tmp_path / "kept" / name)[0] for name in ("user.wav", "agent.wav")]
+    sides = [soundfile.read(tmp_path / "kept" / name)[0] for name in ("microphone.wav", "speaker.wav")]
     assert abs(len(sides[0]) - len(sides[1])) <= 24_000 // 2
     # The agent waits until the user has finished: its side begins after the other's ends.
     assert sides[1].nonzero()[0][0] > sides[0].nonzero()[0][-1]

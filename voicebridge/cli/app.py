@@ -31,6 +31,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", metavar="NAME=VALUE", help="Any other setting of the backend. May be repeated."),
 ]
+Record = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Record the session in a new folder: both voices, and all else for `replay`."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything else goes to stderr.")]
 
 
@@ -61,6 +65,7 @@ def root(
 def ask(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording: WAV, FLAC, OGG or MP3.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="WAV", help="Write the reply here.")] = None,
+    record: Record = None,
     backend: Backend = "local",
     fast: Annotated[bool, typer.Option("--fast", help="As fast as the backend takes it, not in real time.")] = False,
     instructions: Instructions = None,
@@ -74,13 +79,13 @@ def ask(
     from .settings import Settings as Given
 
     settings = Given(backend=backend, instructions=instructions, voice=voice, silence_ms=silence_ms, more=option or [])
-    return run(file, settings, out=out, fast=fast, json=json)
+    return run(file, settings, out=out, record=record, fast=fast, json=json)
 
 
 @app.command(epilog="Example: voicebridge talk --instructions 'You are a patient teacher.' --record talk/")
 def talk(
     backend: Backend = "local",
-    record: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep both voices here, as WAV files.")] = None,
+    record: Record = None,
     instructions: Instructions = None,
     voice: Voice = None,
     silence_ms: SilenceMs = None,
@@ -93,6 +98,25 @@ def talk(
 
     settings = Given(backend=backend, instructions=instructions, voice=voice, silence_ms=silence_ms, more=option or [])
     return run(settings, record=record, json=json)
+
+
+@app.command(
+    epilog="Example: voicebridge replay talk/ -o agent.wav; as a backend: voicebridge ask hi.wav -b replay/talk"
+)
+def replay(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What --record of ask or talk has made.")],
+    pace: Annotated[
+        str, typer.Option(metavar="PACE", help="instant, or recorded: with the time that passed then.")
+    ] = "instant",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="WAV", help="Write the agent's voice here.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Print a recorded conversation again, without the backend. With --json: each command and event, a line each."""
+    from .replay import replay as run
+
+    return run(folder, pace=pace, out=out, json=json)
 
 
 @app.command(epilog="Example: voicebridge backends --licences")

@@ -18,6 +18,7 @@ from voicebridge.audio.file import RecordingReader, WavWriter, open_recording
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.errors import BadAudio
 from voicebridge.contract.session import VoiceSession
+from voicebridge.observe.recorder import RecordedBackend, check_free
 from voicebridge.session.door import backend_of, connect
 
 from .dialogue import Dialogue
@@ -32,7 +33,7 @@ __all__ = ["Asking", "ask"]
 _TICK_S = 0.05
 
 
-def ask(file: Path, settings: Settings, *, out: Path | None, fast: bool, json: bool) -> int:
+def ask(file: Path, settings: Settings, *, out: Path | None, record: Path | None = None, fast: bool, json: bool) -> int:
     """Run the command; its exit status.
 
     Raises:
@@ -41,7 +42,9 @@ def ask(file: Path, settings: Settings, *, out: Path | None, fast: bool, json: b
     if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise BadAudio(f"{out} is the recording itself: name another file for the reply.")
     report = JsonReport(file, settings.backend) if json else TextReport(file, settings.backend)
-    asking = Asking(file, settings, report, out=out, fast=fast)
+    if record is not None:
+        check_free(record)
+    asking = Asking(file, settings, report, out=out, record=record, fast=fast)
     try:
         asyncio.run(asking.run())
     except BaseException as error:
@@ -57,17 +60,29 @@ def ask(file: Path, settings: Settings, *, out: Path | None, fast: bool, json: b
 class Asking:
     """One run of the command."""
 
-    def __init__(self, file: Path, settings: Settings, report: Report, *, out: Path | None, fast: bool) -> None:
+    def __init__(
+        self,
+        file: Path,
+        settings: Settings,
+        report: Report,
+        *,
+        out: Path | None,
+        record: Path | None = None,
+        fast: bool,
+    ) -> None:
         self.dialogue = Dialogue(self._write)
         self.writer: WavWriter | None = None
         self.out_of_patience = False
         self.spans: list[Span] = []
         self._file, self._settings, self._report, self._out, self._fast = file, settings, report, out, fast
+        self._record = record
 
     async def run(self) -> None:
         """Ask, and wait until all is answered."""
         with open_recording(self._file) as reader:
             backend = backend_of(self._settings.backend)
+            if self._record is not None:
+                backend = RecordedBackend(backend, self._record)
             self.spans = speech_spans(reader, reader.rate)
             self._report.recording(reader, self.spans)
         with open_recording(self._file, block_ms=20) as reader:

@@ -1,7 +1,7 @@
 """Both sides of a live conversation as two files of the same length, to be listened to side by side.
 
-The microphone is the clock. The agent's file holds what left the speaker, when it did: what an interruption cut off is
-not in it, and where the agent is silent, so is its file.
+The microphone is the clock. The speaker's file holds what left it, when it did: what an interruption cut off is not in
+it, and where the agent is silent, so is its file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Recorder:
     """Stands between the agent and its devices; is both of them. A context manager: at its end the files are whole.
 
     Args:
-        folder: made if it is not there; `user.wav` and `agent.wav` in it are replaced.
+        folder: made if it is not there; `microphone.wav` and `speaker.wav` in it are replaced.
 
     Raises:
         BadAudio: the files can't be written.
@@ -31,14 +31,14 @@ class Recorder:
     def __init__(self, folder: Path, microphone: AudioSource, speaker: AudioSink) -> None:
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise BadAudio(f"{folder} can't be a folder for recordings: {error}. Name another one.") from error
         self.microphone = _HeardMicrophone(microphone, self)
         self.speaker = _HeardSpeaker(speaker, self)
-        self._user = WavWriter(folder / "user.wav", microphone.format)
+        self._user = WavWriter(folder / "microphone.wav", microphone.format)
         try:
-            self._agent = WavWriter(folder / "agent.wav", speaker.format)
+            self._agent = WavWriter(folder / "speaker.wav", speaker.format)
         except BaseException:
             self._user.close()
             raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from voicebridge.audio import device
 from voicebridge.contract.events import Event, OutputAudio
 from voicebridge.contract.lines import dump
+from voicebridge.observe.recorder import RecordedBackend, check_free
 from voicebridge.session.agent import VoiceAgent
 from voicebridge.session.captions import Captions
 from voicebridge.session.door import backend_of
@@ -38,7 +39,11 @@ def talk(settings: Settings, *, record: Path | None, json: bool) -> int:
 
 
 async def _talk(settings: Settings, record: Path | None, captions: Captions, show: Callable[[Event], None]) -> None:
-    agent = VoiceAgent(backend=backend_of(settings.backend), **settings.arguments())
+    backend = backend_of(settings.backend)
+    if record is not None:
+        check_free(record)
+        backend = RecordedBackend(backend, record)
+    agent = VoiceAgent(backend=backend, **settings.arguments())
     async with device.Microphone() as microphone, device.Speaker() as speaker:
         captions.note(f"Getting {settings.backend} ready ...")
         recorder = Recorder(record, microphone, speaker) if record else None
@@ -51,8 +56,7 @@ async def _talk(settings: Settings, record: Path | None, captions: Captions, sho
             finally:
                 if recorder:
                     captions.end()
-                    where = f"{recorder.folder / 'user.wav'} and {recorder.folder / 'agent.wav'}"
-                    print(f"{recorder.duration_s:.1f} s of both sides are in {where}", file=sys.stderr)
+                    print(f"{recorder.duration_s:.1f} s of both sides are in {recorder.folder}", file=sys.stderr)
 
 
 def _print_line(event: Event) -> None:

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,18 @@ from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Command, SendAudio
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import ConfigError, SessionFailed, VoiceBridgeError
+from voicebridge.contract.errors import BadRecording, ConfigError, SessionFailed, VoiceBridgeError
 from voicebridge.contract.events import Event, OutputAudio, SessionReady, SessionRestarted
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.contract.lines import dump
 from voicebridge.contract.session import Backend, VoiceSession
 
-from .recording import VERSION
+from .recording import LOG, VERSION
 from .recording_writer import RecordingWriter
 from .scrubber import Scrubber, secrets_of_environment
 
-__all__ = ["RecordedBackend", "Recorder", "new_folder"]
+__all__ = ["RecordedBackend", "Recorder", "check_free", "new_folder"]
 
 _LAST_EVENTS_S = 1.0
 
@@ -46,6 +47,16 @@ _LAST_EVENTS_S = 1.0
 def new_folder(parent: str | Path) -> Path:
     """A name for the next recording, which nobody can guess and no caller has chosen: its time, and 32 hex digits."""
     return Path(parent) / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex}"
+
+
+def check_free(folder: Path) -> None:
+    """Look early whether a recording can go there.
+
+    Raises:
+        BadRecording: there is one already.
+    """
+    if (folder / LOG).exists():
+        raise BadRecording(f"{folder} holds a recording already: name a new folder for this one.")
 
 
 class Recorder:
@@ -248,17 +259,22 @@ def _header(capabilities: Capabilities, config: SessionConfig | None, history: S
     """The first line. Whatever of the settings is no plain data is told by its type."""
     from pydantic import TypeAdapter
 
-    import voicebridge
-
     settings = config.model_dump(mode="python", exclude={"api_key"}) if config is not None else None
     return {
         "recording": VERSION,
-        "voicebridge": voicebridge.__version__,
+        "voicebridge": _version(),
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "capabilities": TypeAdapter(Capabilities).dump_python(capabilities, mode="json"),
         "config": json.loads(json.dumps(settings, default=_plain, skipkeys=True)),
         "history": [{"item": type(item).__name__} | dataclasses.asdict(item) for item in history],
     }
+
+
+def _version() -> str:
+    try:
+        return version("voicebridge-sdk")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+source"
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,73 @@
+"""`--record`, and `voicebridge replay` of what it made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from voicebridge.registry.registry import Registry, use_registry
+
+from .conftest import Ended
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def call(run: Run, speech: Path, tmp_path: Path) -> Path:
+    """What `ask --record` made."""
+    folder = tmp_path / "calls" / "7"
+    ended = run("ask", speech, "-b", "scripted", "--fast", "--record", folder)
+    assert ended.status == 0
+    return folder
+
+
+def test_a_recorded_conversation_is_printed_again(run: Run, call: Path, tmp_path: Path) -> None:
+    ended = run("replay", call, "-o", tmp_path / "agent.wav")
+    assert (ended.status, ended.out) == (0, "You: hello there\nAgent: Hi, nice to meet you.\n")
+    assert "s, complete" in ended.err
+    assert soundfile.info(tmp_path / "agent.wav").duration == pytest.approx(1.32, abs=0.1)
+
+
+def test_as_lines_of_json(run: Run, call: Path) -> None:
+    ended = run("replay", call, "--json")
+    kinds = [json.loads(line)["type"] for line in ended.out.splitlines()]
+    assert kinds.index("session_ready") < kinds.index("user_turn")
+    assert {"user_turn", "input_transcript", "response_started", "response_ended"} <= set(kinds)
+    assert not {"send_audio", "output_audio"} & set(kinds)
+
+
+def test_the_recording_answers_as_a_backend(
+    run: Run, call: Path, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VOICEBRIDGE_PLUGINS")
+    use_registry(Registry(allow=["replay"]))
+    ended = run("ask", speech, "-b", f"replay/{call}", "--fast", "-O", "pace=instant")
+    assert "answer  Hi, nice to meet you." in ended.out
+
+
+def test_a_recording_is_not_written_over(run: Run, call: Path, speech: Path) -> None:
+    for command in (("ask", speech), ("talk",)):
+        ended = run(*command, "-b", "scripted", "--record", call)
+        assert ended.status == 2
+        assert "holds a recording already" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("nowhere",), "does not exist"), ((".", "--pace", "slow"), "recorded or instant, not 'slow'")],
+)
+def test_mistakes_are_a_line(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    ended = run("replay", *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_its_help_teaches(run: Run) -> None:
+    ended = run("replay", "--help")
+    assert "Example: voicebridge replay" in ended.out
+    assert "--record" in ended.out
