@@ -134,6 +134,7 @@ _SESSION = record(
 _RESPONSE = record(
     _SHARED
     | {
+        "instructions": nullable(text()),  # LiveKit sends null where it has none, to the vendor as well
         "audio": record({"output": record(_OUTPUT)}),
         "conversation": constant("auto", "none"),
         "input": array(free),
