@@ -34,6 +34,7 @@ class Converter:
         self.leftover_bytes = 0
         """Bytes that were no whole frame when `flush` ended their stream: dropped, and counted over all streams."""
         self._carried = b""
+        self._frame_bytes, self._alike = source.frame_bytes, source == target
         # The fewer channels are resampled: two become one before, one becomes two after.
         channels = min(source.channels, target.channels)
         self._resamplers = (
@@ -47,12 +48,11 @@ class Converter:
 
     def convert(self, pcm: bytes) -> bytes:
         """Take the next piece of the stream, of any size, and give what it completes: perhaps nothing."""
-        size = self.source.frame_bytes
-        if self._carried or len(pcm) % size:
+        if self._carried or len(pcm) % self._frame_bytes:
             pcm = self._carried + pcm
-            whole = len(pcm) - len(pcm) % size
+            whole = len(pcm) - len(pcm) % self._frame_bytes
             pcm, self._carried = pcm[:whole], pcm[whole:]
-        if self.source == self.target or not pcm:
+        if self._alike or not pcm:
             return bytes(pcm)
         channels = self._mixed(_decoded(pcm, self.source))
         if self._resamplers:

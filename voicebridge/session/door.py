@@ -122,9 +122,12 @@ class DoorSession:
         self._order = asyncio.Lock()
         """Held by the one whose command is on its way; the others come in their turn."""
         self._input: Converter | None = None
+        self._input_since: SessionReady | None = None
+        """What was negotiated when the converter was made, or found to fit."""
         self._unsent = b""
         self._sounds: dict[str, _Sound] = {}
         """By response, of those that have not ended."""
+        self._events: AsyncIterator[Event] | None = None
         self._pending: deque[Event] = deque()
 
     @property
@@ -135,36 +138,45 @@ class DoorSession:
     async def send(self, command: Command) -> None:
         """Give a command. See `VoiceSession.send`."""
         check(command)
-        if isinstance(command, Interrupt | ReportPlayed):  # pass the audio
+        if isinstance(command, SendAudio):
+            pcm = bytes(command.pcm)  # before anything waits: it may be a buffer that its owner fills again
+            async with self._order:
+                converted = self._input_of(command).convert(pcm)
+                self._unsent = self._unsent + converted if self._unsent else converted
+                await self._send_unsent(command)
+        elif isinstance(command, Interrupt | ReportPlayed):  # pass the audio
             await self._session.send(command)
             if isinstance(command, Interrupt):
                 self._purge(command.response_id)
-        elif isinstance(command, SendAudio):
-            pcm = bytes(command.pcm)  # before anything waits: it may be a buffer that its owner fills again
-            async with self._order:
-                converter = self._input_of(command)
-                self._unsent += converter.convert(pcm)
-                await self._send_unsent()
         else:
             async with self._order:
                 if self._unsent:
                     await self._send_unsent()
                 await self._session.send(command)
 
-    async def _send_unsent(self) -> None:
-        """Send what the converter gave. A wait that is cancelled leaves it for the next call: it was taken already."""
+    async def _send_unsent(self, command: SendAudio | None = None) -> None:
+        """Send what the converter gave. A wait that is cancelled leaves it for the next call: it was taken already.
+
+        Args:
+            command: what it comes of. It goes on as it is, where that is all there is to send.
+        """
         pcm, self._unsent = self._unsent, b""
+        if command is None or pcm is not command.pcm:
+            command = SendAudio(pcm=pcm)
         try:
-            await self._session.send(SendAudio(pcm=pcm))
+            await self._session.send(command)
         except asyncio.CancelledError:
             self._unsent = pcm + self._unsent
             raise
 
     def _input_of(self, command: SendAudio) -> Converter:
+        negotiated = self._negotiated
+        if self._input is not None and negotiated is not None and self._input_since is negotiated:
+            return self._input
         taken = self._session.capabilities.formats_in
         if not taken:
             raise Unsupported("This backend takes no audio.", command_id=command.id)
-        target = self._negotiated.input_format if self._negotiated else taken[0]
+        target = negotiated.input_format if negotiated else taken[0]
         if self._input is None:
             self._input = Converter(self._formats[0], target)
         elif self._input.target != target:
@@ -172,6 +184,7 @@ class DoorSession:
             onward = Converter(self._input.target, target)
             self._unsent = onward.convert(self._unsent + self._input.flush()) + onward.flush()
             self._input = Converter(self._formats[0], target)
+        self._input_since = negotiated
         return self._input
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -180,7 +193,9 @@ class DoorSession:
     async def __anext__(self) -> Event:
         if self._pending:
             return self._pending.popleft()
-        event = await anext(aiter(self._session))
+        if self._events is None:
+            self._events = aiter(self._session)
+        event = await anext(self._events)
         if isinstance(event, OutputAudio):
             return self._converted(event)
         if isinstance(event, ResponseEnded) and event.response_id in self._sounds:
@@ -221,6 +236,8 @@ class DoorSession:
     def _next_piece(self, event: OutputAudio | ResponseEnded, sound: _Sound, pcm: bytes) -> OutputAudio:
         offset_ms = self._formats[1].ms(sound.sent_bytes)
         sound.sent_bytes += len(pcm)
+        if isinstance(event, OutputAudio) and pcm is event.pcm and offset_ms == event.offset_ms:
+            return event  # as it would be made again
         return OutputAudio(at=event.at, response_id=event.response_id, pcm=pcm, offset_ms=offset_ms)
 
     def _end_sound(self, ended: ResponseEnded) -> None:
