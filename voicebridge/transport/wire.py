@@ -16,6 +16,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 import websockets.asyncio.client
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
@@ -99,7 +100,7 @@ async def dial(endpoint: Endpoint) -> Wire:
     except InvalidURI:
         raise ConfigError(f"{endpoint.url!r} is no address of a websocket: it starts with ws:// or wss://.") from None
     except (OSError, InvalidHandshake, EOFError) as error:
-        raise WireClosed(_refusal(error, _secrets(endpoint))) from None
+        raise WireClosed(_refusal(error, endpoint)) from None
     tcp = connection.transport.get_extra_info("socket")
     if tcp is not None:
         with suppress(OSError):  # what is no TCP socket has no such buffers
@@ -156,7 +157,8 @@ def _ending(error: ConnectionClosed, secrets: tuple[str, ...]) -> Closed:
     return Closed(by=by, code=first.code, reason=_scrubbed(first.reason, secrets))
 
 
-def _refusal(error: Exception, secrets: tuple[str, ...]) -> Closed:
+def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
+    secrets, host = _secrets(endpoint), urlsplit(endpoint.url).netloc.rpartition("@")[2]
     if isinstance(error, InvalidStatus):
         response = error.response
         body = bytes(response.body or b"")[:500].decode("utf-8", "replace")
@@ -167,17 +169,17 @@ def _refusal(error: Exception, secrets: tuple[str, ...]) -> Closed:
             retry_after_s=_retry_after(response.headers.get("Retry-After")),
         )
     if isinstance(error, socket.gaierror):
-        return Closed(by="nobody", problem="dns" if error.errno == socket.EAI_AGAIN else "no_such_host")
+        return Closed(by="nobody", problem="dns" if error.errno == socket.EAI_AGAIN else "no_such_host", reason=host)
     if isinstance(error, ssl.SSLError):
-        return Closed(by="nobody", problem="tls", reason=str(error.reason or ""))
+        return Closed(by="nobody", problem="tls", reason=f"{host}: {error.reason or 'failed'}")
     if isinstance(error, ConnectionRefusedError):
-        return Closed(by="nobody", problem="refused")
+        return Closed(by="nobody", problem="refused", reason=host)
     if isinstance(error, TimeoutError):
-        return Closed(by="nobody", problem="timeout")
+        return Closed(by="nobody", problem="timeout", reason=host)
     if isinstance(error, InvalidHandshake):
         cut_off = isinstance(error.__cause__, EOFError | ConnectionError)
-        return Closed(by="nobody", problem="reset" if cut_off else "garbage")
-    return Closed(by="nobody", problem="reset", reason=_scrubbed(getattr(error, "strerror", None) or "", secrets))
+        return Closed(by="nobody", problem="reset" if cut_off else "garbage", reason=host)
+    return Closed(by="nobody", problem="reset", reason=_scrubbed(getattr(error, "strerror", None) or host, secrets))
 
 
 def _retry_after(value: str | None) -> float | None:
