@@ -49,6 +49,10 @@ async def _do(job: dict[str, Any], tell: Any) -> dict[str, Any]:
         from .steady import measure_steady
 
         return await measure_steady(job["arm"], job["port"], job, tell)
+    if job["kind"] == "recovery":
+        from .recovery import measure_recovery
+
+        return await measure_recovery(job["port"], job)
     from .first_audio import measure_first_audio
 
     return await measure_first_audio(job["arm"], job["port"], job)

@@ -13,7 +13,7 @@ from voicebridge_bench.environment import describe
 from voicebridge_bench.text_file import write_text
 
 from .arms.arm import OWN
-from .figures import Paired, loads, memory_kb, paired, targets
+from .figures import Paired, Recovery, loads, memory_kb, paired, recovery, targets
 from .plan import PEERS, RealtimePlan, plan_of
 from .processes import ArmFailed
 from .run import Results, installed, run
@@ -22,6 +22,7 @@ from .table import Report, lines, markdown, rich_tables
 __all__ = ["Request", "bench_realtime"]
 
 SCHEMA_VERSION = 1
+_WIDTH = 180
 MEASURED, FAILED, UNRELIABLE, INTERRUPTED = 0, 1, 5, 130
 
 
@@ -88,12 +89,15 @@ def _report(
     memory = {arm: memory_kb(results.runs, arm) for arm in arms}
     own = first.get("voicebridge")
     first_ms = own.difference.value if isinstance(own, Paired) and own.difference else None
+    again = results.recovery
+    recovered = None if again is None else again["problem"] if "problem" in again else recovery(again)
+    recovery_ms = recovered.audio.value if isinstance(recovered, Recovery) and recovered.audio else None
     return Report(
         loads=rows,
         memory_kb=memory,
         first_audio=first,
-        recovery=None,
-        targets=targets(rows, memory.get("voicebridge"), first_ms, None),
+        recovery=recovered,
+        targets=targets(rows, memory.get("voicebridge"), first_ms, recovery_ms),
         versions=versions,
         environment=environment,
         command=command,
@@ -124,6 +128,8 @@ def _show(report: Report, as_markdown: bool) -> None:
         print(markdown(report))
         return
     console = Console()
+    if not console.is_terminal:  # a file has no width
+        console = Console(width=_WIDTH)
     console.print(rich_tables(report))
     console.print()
     for line in lines(report):
@@ -132,7 +138,8 @@ def _show(report: Report, as_markdown: bool) -> None:
 
 def _status(report: Report) -> int:
     own = [row for row in report.loads if row.arm == "voicebridge"]
-    if any(row.problem for row in own) or isinstance(report.first_audio.get("voicebridge"), str):
+    apart = (report.first_audio.get("voicebridge"), report.recovery)
+    if any(row.problem for row in own) or any(isinstance(outcome, str) for outcome in apart):
         return FAILED
     disturbed = [row for row in report.loads if row.arm in OWN and row.doubts]
     return UNRELIABLE if disturbed else MEASURED

@@ -27,6 +27,7 @@ class Results:
     first_audio: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By arm: `bare_ms` and `arm_ms`, or `problem`."""
     recovery: dict[str, Any] | None = None
+    """`restarted_ms` and `audio_ms`, or `problem`."""
 
 
 def installed(python: str, arms: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -65,6 +66,9 @@ def run(plan: RealtimePlan, python: str, results: Results, tell: Tell) -> None:
             if ARMS[arm].asks and plan.pairs:
                 tell(f"{arm}, first audio")
                 results.first_audio[arm] = _first_audio(plan, server, arm, python, arm_cpu)
+        if plan.recoveries:
+            tell("voicebridge, recovery from a reset")
+            results.recovery = _recovery(plan, server, arm_cpu)
 
 
 def _cores(pinned: bool) -> tuple[int | None, int | None]:
@@ -114,5 +118,21 @@ def _first_audio(plan: RealtimePlan, server: ServerProcess, arm: str, python: st
     }
     try:
         return run_arm(job, python)
+    except ArmFailed as error:
+        return {"problem": str(error)}
+
+
+def _recovery(plan: RealtimePlan, server: ServerProcess, cpu: int | None) -> dict[str, Any]:
+    server.behave(answers_speech=False, seed=plan.seed)
+    job = {
+        "kind": "recovery",
+        "arm": "voicebridge",
+        "port": server.port,
+        "cpu": cpu,
+        "recoveries": plan.recoveries,
+        "seed": plan.seed,
+    }
+    try:
+        return run_arm(job, sys.executable)
     except ArmFailed as error:
         return {"problem": str(error)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .arms.arm import ARMS
-from .figures import Load, Paired, Range, Target
+from .figures import Load, Paired, Range, Recovery, Target
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +25,7 @@ class Report:
     memory_kb: Mapping[str, float | None]
     first_audio: Mapping[str, Paired | str]
     """A string says why there is none."""
-    recovery: Paired | str | None
+    recovery: Recovery | str | None
     targets: Sequence[Target]
     versions: Mapping[str, Mapping[str, Any]]
     environment: Mapping[str, Any]
@@ -70,8 +70,8 @@ def lines(report: Report) -> list[str]:
     found = [f"Memory of one more session: {_memory(report.memory_kb)}."]
     for arm, outcome in report.first_audio.items():
         found.append(f"First audio, {ARMS[arm].title} minus the bare client: {_difference(outcome)}.")
-    if isinstance(report.recovery, str):
-        found.append(f"Recovery from a reset: {report.recovery}.")
+    if report.recovery is not None:
+        found.append(f"Recovery from a reset in a response, round trip 50 ms: {_recovered(report.recovery)}.")
     for target in report.targets:
         if target.measured is not None:
             verdict = ("reached" if target.met else "MISSED") + (
@@ -101,6 +101,19 @@ def _difference(outcome: Paired | str) -> str:
     return (
         f"{middle.value:+.2f} ms [{middle.low:+.2f} to {middle.high:+.2f}], n {middle.n} "
         f"(medians {outcome.arm.value:.2f} and {outcome.bare.value:.2f} ms)"
+    )
+
+
+def _recovered(outcome: Recovery | str) -> str:
+    if isinstance(outcome, str):
+        return outcome
+    restarted, audio, p90 = outcome.restarted, outcome.audio, outcome.audio_p90
+    if restarted is None or audio is None:
+        return "too few"
+    tail = f"p90 {p90.value:.0f}, " if p90 else ""
+    return (
+        f"told after {restarted.value:.0f} ms, next sound after {audio.value:.0f} ms "
+        f"[{audio.low:.0f} to {audio.high:.0f}], {tail}max {outcome.audio_max:.0f}, n {outcome.n}"
     )
 
 
