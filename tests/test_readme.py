@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -92,16 +94,52 @@ def test_a_command_that_it_names_exists(name: str) -> None:
     assert "Usage" in done.stdout
 
 
-TALK = [line.partition("#")[0].strip() for block in SHELL for line in block.splitlines() if "bin/voicebridge " in line]
+def commands(block: str) -> list[str]:
+    """The lines of a block that run voicebridge, each with its continuation and without its comment."""
+    lines = [line.partition("  #")[0].strip() for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if "bin/voicebridge " in line and not line.startswith("python3 -m venv")]
 
 
-@pytest.mark.parametrize("command", [line for line in TALK if not line.startswith("python3 -m venv")])
-def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
-    """As it stands, but for where the environment is. `talk` says what is missing where there is no sound device."""
-    words = command.replace(".venv/lib/python3*/site-packages", str(Path(moonshine_voice.__file__).parents[1])).split()
-    words[:1] = [sys.executable, "-m", "voicebridge.cli"]
+BLOCKS = [block for block in SHELL if commands(block)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def argv(command: str, port: int) -> list[str]:
+    """As it stands, but for where the environment is and which port is free."""
+    assets = str(Path(moonshine_voice.__file__).parents[1])
+    words = command.replace(".venv/lib/python3*/site-packages", assets).replace("8800", str(port)).split()
+    return [sys.executable, "-m", "voicebridge.cli", *words[1:]]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split()[1])
+def test_the_commands_of_a_block_run_in_order(block: str, tmp_path: Path) -> None:
+    """Servers go on while the others run. `talk` says what is missing where there is no sound device."""
+    port = free_port()
+    servers: list[subprocess.Popen[bytes]] = []
     try:
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+        for command in commands(block):
+            words = argv(command, port)
+            if words[3] == "simulate":
+                servers.append(subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+                assert servers[-1].stdout is not None
+                assert b"listens" in servers[-1].stdout.readline()
+            else:
+                runs(words, tmp_path)
+    finally:
+        for server in servers:
+            server.send_signal(signal.SIGINT)
+            rest, _ = server.communicate(timeout=20)
+            assert b"Traceback" not in rest
+
+
+def runs(words: list[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=110, check=False)
     except subprocess.TimeoutExpired:
         assert words[3] == "talk", "only a conversation goes on"
         return
