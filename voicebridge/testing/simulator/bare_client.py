@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -98,10 +98,14 @@ class BareClient:
 @asynccontextmanager
 async def bare_client(url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[BareClient]:
     """Connect to a URL. Raises what `websockets` raises."""
-    async with connect(
+    socket = await connect(
         url, additional_headers=headers, compression=None, max_size=None, ping_interval=None, close_timeout=1
-    ) as socket:
+    )
+    try:
         yield BareClient(socket)
+    finally:
+        with suppress(AttributeError):  # asyncio aborts a transport that the server has reset already
+            await socket.close()
 
 
 def tone(ms: float, *, rate: int = 24_000, hz: float = 200.0) -> bytes:

@@ -9,10 +9,24 @@ from voicebridge.audio.converter import Converter
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.config import SessionConfig, TurnPolicy
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.stages import Mark, SpeechToText, Transcript, TurnDetector, TurnSignal
 from voicebridge.registry.registry import registry
+from voicebridge.registry.rows import Seat
 
-__all__ = ["Ears", "Recogniser", "installed_stage"]
+__all__ = ["Ears", "Recogniser", "check_stage", "installed_stage"]
+
+
+def check_stage(seat: Seat, name: str) -> None:
+    """See that a stage can be had, before the first client needs it.
+
+    Raises:
+        ConfigError: there is none of that name, or what it needs is not installed.
+    """
+    chosen = installed_stage(seat, name)
+    if chosen is None:
+        raise ConfigError(f"No stage is installed that could be the {seat}. See `voicebridge backends`.")
+    registry().stage(seat, chosen)  # one that was only made holds nothing
 
 
 def installed_stage(seat: str, name: str) -> str | None:

@@ -37,7 +37,8 @@ __all__ = ["SimulatedServer"]
 
 _CLOSE_TIMEOUT_S = 1.0
 """A client that does not answer a close frame is cut off then."""
-_silent = logging.getLogger("voicebridge.simulator")
+_logger = logging.getLogger("voicebridge.simulator")
+_silent = logging.getLogger("voicebridge.simulator.websocket")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
 # A client that leaves in the middle is what these servers are for: no line of log for each of them.
@@ -166,12 +167,27 @@ class _House:
         self._open.add(connection)
         try:
             connection.opened()
-            await self._converse(socket, connection, wire)
+            await self._until_gone(socket, connection, wire)
         finally:
             self._open.discard(connection)
             self._sockets.discard(socket)
             await connection.aclose()
             await wire.aclose()
+
+    async def _until_gone(self, socket: ServerSocket, connection: Connection, wire: Wire) -> None:
+        """Converse, but no longer than the client is there: a fault may hold a frame for ever."""
+        talk = asyncio.ensure_future(self._converse(socket, connection, wire))
+        gone = asyncio.ensure_future(socket.wait_closed())
+        try:
+            await asyncio.wait({talk, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if talk.done() and (error := talk.exception()):
+                _logger.error("The wire of connection %d failed.", connection.number, exc_info=error)
+                await connection.close(1011, "the simulator failed")
+        finally:
+            connection.closed.set()
+            for task in (talk, gone):
+                task.cancel()
+            await asyncio.gather(talk, gone, return_exceptions=True)
 
     async def _converse(self, socket: ServerSocket, connection: Connection, wire: Wire) -> None:
         with suppress(ConnectionClosed):

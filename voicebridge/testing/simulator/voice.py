@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -25,7 +25,7 @@ _WORD_GAP_MS = 30
 class Voice(Protocol):
     """Speaks a text."""
 
-    def speak(self, text: str, target: AudioFormat, speed: float = 1.0) -> AsyncIterator[tuple[bytes, str]]:
+    def speak(self, text: str, target: AudioFormat, speed: float = 1.0) -> AsyncGenerator[tuple[bytes, str], None]:
         """Audio in `target`, piece by piece, each with the text that begins in it. Joined, the texts are `text`."""
 
     async def aclose(self) -> None:
@@ -54,7 +54,9 @@ class ToneVoice:
     def __init__(self, *, ms_per_char: float = 65.0) -> None:
         self._ms_per_char = ms_per_char
 
-    async def speak(self, text: str, target: AudioFormat, speed: float = 1.0) -> AsyncIterator[tuple[bytes, str]]:
+    async def speak(
+        self, text: str, target: AudioFormat, speed: float = 1.0
+    ) -> AsyncGenerator[tuple[bytes, str], None]:
         """See `Voice.speak`. A piece a word."""
         converter = Converter(DOOR_FORMAT, target)
         for word in re.findall(r"\s*\S+|\s+$", text):
@@ -84,7 +86,9 @@ class StageVoice:
         self._stage = cast(TextToSpeech, registry().stage("tts", name))
         self._speed: float | None = None
 
-    async def speak(self, text: str, target: AudioFormat, speed: float = 1.0) -> AsyncIterator[tuple[bytes, str]]:
+    async def speak(
+        self, text: str, target: AudioFormat, speed: float = 1.0
+    ) -> AsyncGenerator[tuple[bytes, str], None]:
         """See `Voice.speak`."""
         if self._speed is None or self._speed != speed:
             self._stage.configure(SessionConfig(speed=speed))

@@ -21,7 +21,9 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
 
     Raises:
         BadOption: an option, the profile or a line of the fault script does not fit.
+        ConfigError: a stage that an option names can't be had.
     """
+    from voicebridge.testing.simulator.ears import check_stage
     from voicebridge.testing.simulator.engine import SimulatedServer
     from voicebridge.testing.simulator.option import read_options
     from voicebridge.testing.simulator.profile import profile_named
@@ -32,6 +34,12 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
 
     options = read_options(WireOptions, settings.options)
     profile = profile_named(settings.profile, PROFILES)
+    if options.voice not in ("tone", "installed"):
+        check_stage("tts", options.voice)
+    if options.detector not in ("energy", "installed"):
+        check_stage("detector", options.detector)
+    if options.recogniser is not None:
+        check_stage("stt", options.recogniser)
     return SimulatedServer(
         settings,
         lambda log: RealtimeVendor(options, profile, settings.seed, log),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pybase64
@@ -66,16 +67,18 @@ class MessageOutput:
         await self._send("response.content_part.done", part=self._part())
 
     async def _speak(self, text: str) -> None:
-        pieces = self._stage.voice.speak(text, self._format, self._run.request.speed)
-        async for pcm, covered in pieces:
-            if self._run.stopped:
-                break
-            if covered:
-                await self._write("response.output_audio_transcript.delta", covered)
-                self._entry.heard += covered
-            self._pcm += pcm
-            while len(self._pcm) >= self._delta_bytes and not self._run.stopped:
-                await self._send_audio(self._delta_bytes)
+        async with aclosing(self._stage.voice.speak(text, self._format, self._run.request.speed)) as pieces:
+            # A voice may take its time: a cancel does not wait for it.
+            while piece := await self._run.unless_stopped(anext(pieces, None)):
+                if self._run.stopped:
+                    break
+                pcm, covered = piece
+                if covered:
+                    await self._write("response.output_audio_transcript.delta", covered)
+                    self._entry.heard += covered
+                self._pcm += pcm
+                while len(self._pcm) >= self._delta_bytes and not self._run.stopped:
+                    await self._send_audio(self._delta_bytes)
         if self._pcm and not self._run.stopped:
             await self._send_audio(len(self._pcm))
 

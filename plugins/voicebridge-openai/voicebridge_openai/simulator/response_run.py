@@ -87,7 +87,7 @@ class ResponseRun:
         try:
             drawn = self._stage.draws.ms("speech_to_speech", self._stage.turns)
             self.record.drawn_ms["speech_to_speech"] = drawn
-            parts = await self._unless_stopped(reply())
+            parts = await self.unless_stopped(reply())
             await self.pause(drawn / 1000)
             for part in parts or ():
                 if self.stopped or self._status:
@@ -116,7 +116,8 @@ class ResponseRun:
         """Note when something happened first."""
         self.record.stamps.setdefault(name, asyncio.get_running_loop().time())
 
-    async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
+    async def unless_stopped(self, work: Awaitable[T]) -> T | None:
+        """What the work gives; None, and the work cancelled, where the response is cancelled first."""
         task = asyncio.ensure_future(work)
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
@@ -125,6 +126,7 @@ class ResponseRun:
         finally:
             for one in (task, stopped):
                 one.cancel()
+            await asyncio.gather(task, stopped, return_exceptions=True)
 
     async def _make(self, part: Part) -> None:
         if isinstance(part, Failure):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .protocol_error import wrong_type
+from .protocol_error import ProtocolError, wrong_type
 from .shape import Check, any_of, array, boolean, constant, free, integer, nullable, number, record, text
 
 __all__ = ["MODALITIES", "VOICES", "check_response", "check_session"]
@@ -131,6 +131,17 @@ _SESSION = record(
     },
     required=("type",),
 )
+
+
+def _metadata(value: Any, param: str) -> None:
+    if not isinstance(value, dict):
+        raise wrong_type(param, "an object", value)
+    if len(value) > 16:
+        raise ProtocolError("invalid_value", f"Invalid '{param}': too many properties. Expected at most 16.", param)
+    for name, one in value.items():
+        text(longest=512)(one, f"{param}.{name}")
+
+
 _RESPONSE = record(
     _SHARED
     | {
@@ -138,7 +149,7 @@ _RESPONSE = record(
         "audio": record({"output": record(_OUTPUT)}),
         "conversation": constant("auto", "none"),
         "input": array(free),
-        "metadata": nullable(free),
+        "metadata": nullable(_metadata),
     }
 )
 
