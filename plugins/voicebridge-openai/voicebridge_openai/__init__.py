@@ -21,15 +21,22 @@ __all__ = ["register_backends", "register_simulators"]
 @hookimpl
 def register_backends(register: RegisterBackend) -> None:
     """A backend for each dialect."""
-    from voicebridge.registry.rows import About
+    from voicebridge.registry.rows import About, ModelAbout
 
     from .dialects import DIALECTS
+    from .models import MODELS
 
     for dialect in DIALECTS.values():
         about = About(
             summary=f"{dialect.maker}, over the OpenAI Realtime wire",
             source=dialect.url or "the server that base_url names",
             requires=("orjson", "pybase64", "websockets"),
+            key=dialect.key_variable,
+            models=tuple(
+                ModelAbout(name=m.name, aliases=m.aliases, shuts_down=m.shuts_down, note=m.note)
+                for m in MODELS
+                if m.vendor == dialect.name
+            ),
         )
         register(dialect.name, _maker(dialect.name), about)
 
