@@ -16,7 +16,7 @@ except ImportError:
 except OSError:  # its library is missing; AG2 does without the module, but not with half of it
     sys.modules["sounddevice"] = None
 
-pytest.importorskip("ag2.live.openai", reason="ag2[openai] is in the dependency group `judges`")
+pytest.importorskip("ag2.live.openai", reason="ag2[openai] is in the extra `judges`")
 
 from ag2.events import (
     ModelMessageChunk,
@@ -81,6 +81,7 @@ async def test_a_spoken_turn(simulator, microphone, until):
     assert reply.message.content == said
     (usage,) = talk.all(UsageEvent)
     assert usage.usage.total_tokens == usage.usage.prompt_tokens + usage.usage.completion_tokens
+    assert [turn["status"] for turn in simulator.turns()] == ["completed"]
 
 
 async def test_an_interruption(simulator, microphone, until):
@@ -93,6 +94,7 @@ async def test_an_interruption(simulator, microphone, until):
         await until(lambda: len(talk.all(ModelResponse)) == 2, "the answer to the second turn")
     answered = sum(len(event.content) for event in talk.all(SynthesizedAudioEvent)) - cut
     assert 0 < cut < answered
+    assert [turn["status"] for turn in simulator.turns()] == ["cancelled", "completed"]
 
 
 async def test_a_tool_call(simulator, microphone, until):
@@ -114,3 +116,4 @@ async def test_a_tool_call(simulator, microphone, until):
     calling, answer = talk.all(ModelResponse)
     assert calling.message is None
     assert answer.message.content
+    assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]

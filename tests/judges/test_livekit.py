@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("livekit.plugins.openai", reason="livekit-plugins-openai is in the dependency group `judges`")
+pytest.importorskip("livekit.plugins.openai", reason="livekit-plugins-openai is in the extra `judges`")
 
 import aiohttp
 from livekit import rtc
@@ -145,6 +145,7 @@ async def test_a_spoken_turn(simulator, microphone, until):
     assert reply.text_content
     assert not reply.interrupted
     assert talk.speaker.seconds > 0.5
+    assert [turn["status"] for turn in simulator.turns()] == ["completed"]
 
 
 async def test_a_reply_that_was_asked_for(simulator):
@@ -174,6 +175,23 @@ async def test_an_interruption(simulator, microphone, until):
     first, second = (frame["response"] for frame in talk.got("response.done"))
     assert (first["status"], first["status_details"]["reason"]) == ("cancelled", "turn_detected")
     assert second["status"] == "completed"
+    assert [turn["status"] for turn in simulator.turns()] == ["cancelled", "completed"]
+
+
+async def test_an_interruption_of_what_still_plays(simulator, microphone, until):
+    async with talking(simulator) as talk, microphone(talk.ear.hear) as user:
+        await user.speak(1000)
+        await until(lambda: talk.got("response.done"), "the end of the reply")
+        received_ms = talk.speaker.seconds * 1000
+        await user.speak(600)
+        await until(lambda: talk.got("conversation.item.truncated"), "the truncation")
+        await until(lambda: len(talk.messages("assistant")) == 2, "the answer to the second turn")
+    cut_off, answer = talk.messages("assistant")
+    assert cut_off.interrupted
+    assert not answer.interrupted
+    (cut,) = talk.got("conversation.item.truncated")
+    assert 0 < cut["audio_end_ms"] < received_ms
+    assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]
 
 
 async def test_a_tool_call(simulator, microphone, until):
@@ -193,3 +211,4 @@ async def test_a_tool_call(simulator, microphone, until):
     assert [call.name for call in executed.function_calls] == ["weather"]
     assert [output.output for output in executed.function_call_outputs] == ["rain"]
     assert talk.speaker.seconds > 0.5
+    assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("agents.realtime", reason="openai-agents is in the dependency group `judges`")
+pytest.importorskip("agents.realtime", reason="openai-agents is in the extra `judges`")
 
 from agents import function_tool, set_tracing_disabled
 from agents.realtime import RealtimeAgent, RealtimeRunner, RealtimeSession
@@ -81,6 +81,7 @@ async def test_a_spoken_turn(simulator, microphone, until):
     assert sum(len(event.audio.data) for event in talk.all("audio")) / 48 > 500
     assert talk.all("audio_end")
     assert not talk.all("audio_interrupted")
+    assert [turn["status"] for turn in simulator.turns()] == ["completed"]
 
 
 async def test_an_interruption(simulator, microphone, until):
@@ -98,6 +99,23 @@ async def test_an_interruption(simulator, microphone, until):
     first, second = (frame["response"] for frame in talk.frames("response.done"))
     assert (first["status"], first["status_details"]["reason"]) == ("cancelled", "turn_detected")
     assert second["status"] == "completed"
+    assert [turn["status"] for turn in simulator.turns()] == ["cancelled", "completed"]
+
+
+async def test_an_interruption_of_what_still_plays(simulator, microphone, until):
+    """The server has sent all of the reply; the client's clock says how much of it was heard."""
+    async with talking(simulator) as talk, microphone(talk.session.send_audio) as user:
+        await user.speak(1000)
+        await until(lambda: talk.all("agent_end"), "the end of the reply")
+        received_ms = sum(len(event.audio.data) for event in talk.all("audio")) / 48
+        await user.speak(600)
+        await until(lambda: talk.frames("conversation.item.truncated"), "the truncation")
+        await until(lambda: len(talk.all("agent_end")) == 2, "the answer to the second turn")
+    (interrupted,) = talk.all("audio_interrupted")
+    (cut,) = talk.frames("conversation.item.truncated")
+    assert interrupted.item_id == cut["item_id"]
+    assert 0 < cut["audio_end_ms"] < received_ms
+    assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]
 
 
 async def test_a_tool_call(simulator, microphone, until):
@@ -119,3 +137,4 @@ async def test_a_tool_call(simulator, microphone, until):
     assert (ended.tool.name, ended.output) == ("weather", "rain")
     (output,) = [f for f in talk.frames("conversation.item.added") if f["item"]["type"] == "function_call_output"]
     assert output["item"]["output"] == "rain"
+    assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]

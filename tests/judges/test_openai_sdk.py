@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("openai", reason="the openai SDK is in the dependency group `judges`")
+pytest.importorskip("openai", reason="the openai SDK is in the extra `judges`")
 
 from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
@@ -92,6 +92,7 @@ async def test_a_spoken_turn(simulator, microphone, until):
     assert done.response.output[0].content[0].transcript == said
     assert done.response.usage.total_tokens == done.response.usage.input_tokens + done.response.usage.output_tokens
     assert not talk.all("error")
+    assert [turn["status"] for turn in simulator.turns()] == ["completed"]
 
 
 async def test_an_interruption(simulator, microphone, until):
@@ -111,6 +112,7 @@ async def test_an_interruption(simulator, microphone, until):
     (cut,) = talk.all("conversation.item.truncated")
     assert (cut.item_id, cut.audio_end_ms) == (item_id, 200)
     assert not talk.all("error")
+    assert [turn["status"] for turn in simulator.turns()] == ["cancelled", "completed"]
 
 
 async def test_a_tool_call(simulator, microphone, until):
@@ -129,3 +131,4 @@ async def test_a_tool_call(simulator, microphone, until):
     assert talk.audio_ms(calling.id) == 0
     assert talk.audio_ms(answer.id) > 500
     assert not talk.all("error")
+    assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]

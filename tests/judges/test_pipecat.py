@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("pipecat.services.openai.realtime.llm", reason="pipecat-ai is in the dependency group `judges`")
+pytest.importorskip("pipecat.services.openai.realtime.llm", reason="pipecat-ai is in the extra `judges`")
 
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
@@ -147,6 +147,7 @@ async def talking(url: Any, until: Any, tools: Sequence[Callable[..., Any]] = ()
         await talk.send(LLMRunFrame())
         await until(lambda: talk.all(BotStoppedSpeakingFrame), "the greeting")
         talk.forget()
+        assert [turn["cause"] for turn in url.turns()] == ["request"]
         yield talk
         talk.forget()
     finally:
@@ -167,6 +168,7 @@ async def test_a_spoken_turn(simulator, microphone, until):
         assert len(talk.all(TTSStoppedFrame)) == 1
         assert talk.said("user")[-1] == heard
         assert talk.said("assistant")[-1] == said.strip()
+    assert [turn["status"] for turn in simulator.turns()[1:]] == ["completed"]
 
 
 async def test_an_interruption(simulator, microphone, until):
@@ -177,10 +179,28 @@ async def test_an_interruption(simulator, microphone, until):
         await user.speak(600)
         await until(talk.truncations, "the truncation")
         received = talk.audio_ms()
-        await until(lambda: len(talk.all(BotStoppedSpeakingFrame)) == 2, "the end of the answer to the second turn")
+        stops = len(talk.all(BotStoppedSpeakingFrame))
+        await until(lambda: len(simulator.turns()) == 3, "the answer to the second turn")
+        await until(lambda: len(talk.all(BotStoppedSpeakingFrame)) > stops, "the end of it")
         assert len(talk.all(InterruptionFrame)) > before
         (cut,) = talk.truncations()
         assert 0 < cut.audio_end_ms <= received
+    assert [turn["status"] for turn in simulator.turns()[1:]] == ["cancelled", "completed"]
+
+
+async def test_an_interruption_of_what_still_plays(simulator, microphone, until):
+    async with talking(simulator, until) as talk, microphone(talk.hear) as user:
+        await user.speak(1000)
+        await until(lambda: len(simulator.turns()) == 2, "the end of the reply")
+        received = talk.audio_ms()
+        await user.speak(600)
+        await until(talk.truncations, "the truncation")
+        stops = len(talk.all(BotStoppedSpeakingFrame))
+        await until(lambda: len(simulator.turns()) == 3, "the answer to the second turn")
+        await until(lambda: len(talk.all(BotStoppedSpeakingFrame)) > stops, "the end of it")
+        (cut,) = talk.truncations()
+        assert 0 < cut.audio_end_ms < received
+    assert [turn["status"] for turn in simulator.turns()[1:]] == ["completed", "completed"]
 
 
 async def test_a_tool_call(simulator, microphone, until):
@@ -202,3 +222,4 @@ async def test_a_tool_call(simulator, microphone, until):
         assert len(asked) == 1
         assert talk.all(FunctionCallResultFrame)[0].function_name == "weather"
         assert talk.audio_ms() > 500
+    assert [turn["status"] for turn in simulator.turns()[1:]] == ["completed", "completed"]
