@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from voicebridge.registry.rows import BackendRow, CommandRow, Listing, PluginRow
 
 __all__ = ["backends"]
 
+_SOON_DAYS = 180
 _SEATS = {
     "stt": "speech to text",
     "detector": "turn detector",
@@ -46,7 +48,12 @@ def backends(*, licences: bool, json: bool) -> int:
     console.print(_licences(rows) if licences else _overview(rows))
     if not rows:
         console.print("Nothing is installed. In a clone of voicebridge: pip install '.[local]'")
-    for line in dict.fromkeys([row["missing"] for row in rows if row["missing"]] + _troubles(listing)):
+    lines = (
+        [row["missing"] for row in rows if row["missing"]]
+        + _troubles(listing)
+        + _shutdowns(found, datetime.now(UTC).date())
+    )
+    for line in dict.fromkeys(lines):
         console.print(f"! {line}", soft_wrap=True)
     return 0
 
@@ -63,6 +70,16 @@ def _described(row: BackendRow | StageRow) -> dict[str, Any]:
         "ready": not lacking,
         "missing": str(lookup_errors.missing(row, lacking)) if lacking else "",
     }
+    if row.about.models:
+        described["models"] = [
+            {
+                "name": model.name,
+                "aliases": list(model.aliases),
+                "shuts_down": model.shuts_down.isoformat() if model.shuts_down else None,
+                "note": model.note,
+            }
+            for model in row.about.models
+        ]
     if isinstance(row, BackendRow) and not lacking:
         described["can"] = _can(row)
     return described
@@ -121,6 +138,19 @@ def _troubles(listing: Listing) -> list[str]:
         f"The {clash.kind} {clash.name!r} comes from {clash.kept}; {clash.dropped} has one of that name, too."
         for clash in listing.clashes
     ]
+
+
+def _shutdowns(rows: Iterable[BackendRow | StageRow], today: date) -> list[str]:
+    """Models that their vendors serve no more, or not for long."""
+    lines = []
+    for row in rows:
+        for model in row.about.models:
+            day = model.shuts_down
+            if day is None or (day - today).days > _SOON_DAYS:
+                continue
+            when = f"shuts down on {day}" if day > today else f"was shut down on {day}"
+            lines.append(f"{row.name}/{model.name} {when}: choose another model of {row.name}.")
+    return lines
 
 
 def _plugin(plugin: PluginRow) -> dict[str, Any]:

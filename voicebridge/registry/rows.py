@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -22,6 +23,7 @@ __all__ = [
     "Clash",
     "CommandRow",
     "Listing",
+    "ModelAbout",
     "PluginRow",
     "RegisterBackend",
     "RegisterCommands",
@@ -35,6 +37,18 @@ __all__ = [
 
 Seat = Literal["stt", "detector", "llm", "tts"]
 SEATS: tuple[Seat, ...] = ("stt", "detector", "llm", "tts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAbout:
+    """A model that a name brings, as far as people must know of it."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    shuts_down: date | None = None
+    """The day from which its vendor serves it no more. None: none is announced."""
+    note: str = ""
+    """Where this is known from, and what of it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +70,9 @@ class About:
     """The extra of voicebridge that brings them. A plugin from elsewhere leaves it empty."""
     key: str = ""
     """The environment variable that holds its key. Empty: it needs none, and using it costs nothing."""
+
+    models: tuple[ModelAbout, ...] = ()
+    """Those that are known by name. Others may work, too."""
 
     def __post_init__(self) -> None:
         # A dotted name can't be looked for without importing its parent, and a lone string is read letter by letter.

@@ -12,6 +12,7 @@ from voicebridge.contract.commands import (
     EndTurn,
     Interrupt,
     ProviderCommand,
+    ReportPlayed,
     Respond,
     SendAudio,
     SendText,
@@ -29,6 +30,7 @@ from .conversation_items import item_of_text, kind_of, wire_item
 from .options import RESPONSE_OPTIONS, unknown_option
 from .output import Response
 from .requests import request_of
+from .sent import as_json
 from .session_settings import Settings, changes
 
 __all__ = ["CommandFrames"]
@@ -70,11 +72,8 @@ class CommandFrames:
 
     def write(self, command: Command) -> list[Outcome]:
         """The frames of a command that `check` lets through, and what is to be told once they are sent."""
-        writer = self._writers.get(type(command))
-        if writer is None:
-            raise Unsupported(f"This backend does not know the command {type(command).__name__}.")
         self._on.open(command.id)
-        return writer(command)
+        return self._writers[type(command)](command)
 
     def audio(self, command: SendAudio) -> list[Outcome]:
         """The user's voice."""
@@ -100,6 +99,10 @@ class CommandFrames:
             raise Unsupported(f"{dialect.name} finds the ends of turns itself.", command_id=command.id)
         elif isinstance(command, ProviderCommand):
             self._check_payload(command)
+        elif not isinstance(command, SendAudio | ReportPlayed) and type(command) not in self._writers:
+            raise Unsupported(
+                f"This backend does not know the command {type(command).__name__}.", command_id=command.id
+            )
 
     def _check_images(self, command: SendText) -> None:
         dialect = self._on.dialect
@@ -131,6 +134,7 @@ class CommandFrames:
                 raise unknown_option(name, RESPONSE_OPTIONS, dialect)
         if not isinstance(command.options.get("metadata", {}), Mapping):
             raise BadOption("The option 'metadata' is an object of strings.", code="bad_option", command_id=command.id)
+        _check_json("options", command.options, command)
 
     def _check_payload(self, command: ProviderCommand) -> None:
         kind = command.payload.get("type")
@@ -142,6 +146,7 @@ class CommandFrames:
             )
         if kind.startswith("input_audio_buffer.append"):
             raise ConfigError("Send audio by SendAudio: its samples are counted.", command_id=command.id)
+        _check_json("payload", command.payload, command)
 
     def _patched(self, command: Configure) -> SessionConfig:
         on = self._on
@@ -240,8 +245,8 @@ class CommandFrames:
                 waits_for.append(f"cancel {response.id}")
         for response_id, ms in command.heard.items():
             cut = self._cut(response_id, ms, command.id)
-            outcomes += cut
-            waits_for += [f"cut {sent_about}" for sent_about in self._cut_items]
+            outcomes += cut.values()
+            waits_for += [f"cut {item_id}" for item_id in cut]
         begun = on.interruptions.begin(command.id, waits_for)
         if begun:
             on.open_commands.discard(command.id)
@@ -255,20 +260,19 @@ class CommandFrames:
         frame = {"type": "response.cancel", "response_id": response.id}
         return [self._on.sent.write("cancel", command_id, frame, response.id)]
 
-    def _cut(self, response_id: str, ms: float, command_id: str) -> list[Outcome]:
-        """Let the conversation keep of a response only what was heard."""
+    def _cut(self, response_id: str, ms: float, command_id: str) -> dict[str, Outcome]:
+        """Let the conversation keep of a response only what was heard. The frames, by the item that each is about."""
         on, audio = self._on, self._on.output.format
-        self._cut_items: list[str] = []
         response = on.output.find(response_id)
         if response is None or not response.told or response.aside or not on.dialect.truncate:
-            return []
+            return {}
         if response.running and response.wanted:
-            return []  # it goes on: this is no more than a report
+            return {}  # it goes on: this is no more than a report
         keep = min(audio.size(min(ms, audio.ms(response.size))), response.size)
         if response.kept is not None and keep >= response.kept:
-            return []
+            return {}
         response.kept = keep
-        frames: list[Outcome] = []
+        frames: dict[str, Outcome] = {}
         heard_ms = audio.ms(keep)
         heard = OutputHeard(
             response_id=response.id, heard_ms=heard_ms, text=response.text_until(heard_ms, audio), basis="estimated"
@@ -286,8 +290,19 @@ class CommandFrames:
                 frame = {"type": "conversation.item.delete", "item_id": cut.item_id}
             else:
                 continue
-            if not self._cut_items:
+            if not frames:
                 on.interruptions.will_hear(cut.item_id, heard)
-            self._cut_items.append(cut.item_id)
-            frames.append(on.sent.write("cut", command_id, frame, cut.item_id))
+            frames[cut.item_id] = on.sent.write("cut", command_id, frame, cut.item_id)
+        response.cut_items.update(frames)
         return frames
+
+
+def _check_json(field: str, value: Mapping[str, Any], command: Command) -> None:
+    try:
+        as_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{type(command).__name__}.{field} holds what JSON has not: {error}",
+            code="bad_command",
+            command_id=command.id,
+        ) from None

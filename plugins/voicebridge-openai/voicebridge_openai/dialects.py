@@ -149,7 +149,6 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 asides=False,
                 truncate=False,
                 noise_reduction=False,
-                aliases={"conversation.created": "session.named"},
                 options=_PLAIN - {"mcp_tools"},
                 prices="models.py",
                 unverified="push-to-talk, G.711 (not offered here), whether metadata is echoed, the length of a "

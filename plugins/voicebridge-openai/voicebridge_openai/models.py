@@ -39,6 +39,12 @@ class Model:
     shuts_down: date | None = None
     unverified: str = ""
 
+    @property
+    def note(self) -> str:
+        """Where this row is from, and what of it is not known."""
+        unknown = f"not known: {self.unverified}" if self.unverified else ""
+        return "; ".join(filter(None, (self.source, unknown)))
+
 
 def _tokens(
     text: tuple[float, float], audio: tuple[float, float], cached: tuple[float, float], image: float | None = None

@@ -29,6 +29,7 @@ class AudioItem:
     content_index: int = 0
     size: int = 0
     text: str = ""
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Response:
     calls: set[str] = field(default_factory=set)
     kept: int | None = None
     """Bytes that an interruption left of it."""
+    cut_items: set[str] = field(default_factory=set)
+    """Items that were shortened or deleted."""
 
     def item(self, item_id: object, content_index: object) -> AudioItem:
         """The item that speaks now. A frame that names none means the same as before."""
@@ -84,9 +87,22 @@ class Response:
         for item in self.audio_items:
             left = int(audio.ms(max(0, keep - item.start)))
             whole = not self.running and item.start + item.size <= keep
-            if item.id and item.size and not whole:
+            if item.id and item.size and not whole and not item.deleted:
                 cuts.append(Cut(item.id, item.content_index, min(left, int(audio.ms(item.size)))))
+                item.deleted = not cuts[-1].keep_ms
+        if not keep:
+            silent = set(self.items) - self.cut_items - {item.id for item in self.audio_items if item.size}
+            cuts += [Cut(item_id) for item_id, calls in self.items.items() if item_id in silent and not calls]
         return cuts
+
+    def unheard(self) -> list[str]:
+        """Items to delete now that it has ended: all, if nobody wanted it; else those that came after it was cut."""
+        if not self.told:
+            return list(self.items)
+        if self.kept is None or self.wanted:
+            return []
+        heard = {item.id for item in self.audio_items if item.size} | self.cut_items
+        return [item_id for item_id, calls in self.items.items() if not calls and item_id not in heard]
 
     def text_until(self, ms: float, audio: AudioFormat) -> str:
         """The words in the first milliseconds, in proportion within each item."""

@@ -38,8 +38,6 @@ _STATUS: dict[object, Literal["completed", "interrupted", "incomplete", "failed"
 }
 _SILENT = frozenset(
     {
-        "conversation.created",
-        "input_audio_buffer.timeout_triggered.ack",
         "output_audio_buffer.cleared",
         "output_audio_buffer.started",
         "output_audio_buffer.stopped",
@@ -50,7 +48,6 @@ _SILENT = frozenset(
         "response.output_audio.done",
         "response.output_audio_transcript.done",
         "response.output_text.done",
-        "session.named",
     }
 )
 """Events that say nothing that another one does not say, too."""
@@ -62,6 +59,7 @@ class Received:
     def __init__(self, conversation: Conversation, capabilities: Callable[[], Capabilities]) -> None:
         self._on, self._capabilities = conversation, capabilities
         self._handlers: dict[str, Callable[[Fields], list[Outcome]]] = {
+            "conversation.created": self._conversation_created,
             "conversation.item.added": self._item_added,
             "conversation.item.created": self._item_added,
             "conversation.item.deleted": self._item_deleted,
@@ -101,6 +99,11 @@ class Received:
         session = _object(frame, "session")
         self._on.session_id = _text(session, "id") or self._on.session_id
         self._on.served_model = _text(session, "model") or self._on.served_model
+        return []
+
+    def _conversation_created(self, frame: Fields) -> list[Outcome]:
+        """The dialect that does not number its sessions numbers its conversations."""
+        self._on.session_id = self._on.session_id or _text(_object(frame, "conversation"), "id")
         return []
 
     def _session_updated(self, frame: Fields) -> list[Outcome]:
@@ -321,11 +324,11 @@ class Received:
             outcomes.append(UsageReported(units=units, model=model, basis="exact", response_id=of))
         if response.told:
             outcomes.append(self._ending(response, body))
-        elif on.dialect.delete and not response.aside:
-            for item_id in response.items:
+        outcomes += on.interruptions.cancelled(response.id)
+        if on.dialect.delete and not response.aside:
+            for item_id in response.unheard():
                 delete = {"type": "conversation.item.delete", "item_id": item_id}
                 outcomes.append(on.sent.write("cut", None, delete, item_id))
-        outcomes += on.interruptions.cancelled(response.id)
         return [*outcomes, *on.requests.ended(response.id, others_run=on.in_the_way(response))]
 
     def _ending(self, response: Response, body: Fields) -> ResponseEnded:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from voicebridge.contract.codec import Frame
 from voicebridge.contract.commands import Respond
 from voicebridge.core.arbiter import Arbiter, Request
+
+from .sent import LONGEST_ID, as_json
 
 __all__ = ["Asked", "Requests", "ResponseRequest"]
 
@@ -147,9 +147,9 @@ class Requests:
         if request is None:
             return []
         self._count += 1
-        event_id = f"{request.answers[0] if request.answers else 'request'}.response{self._count}"
+        event_id = f"{request.answers[0][:LONGEST_ID] if request.answers else 'request'}.response{self._count}"
         self.asked = Asked(request, event_id)
-        return [orjson.dumps(self._frame(request, event_id)).decode()]
+        return [as_json(self._frame(request, event_id))]
 
     def _frame(self, request: Request, event_id: str) -> dict[str, Any]:
         options = dict(getattr(request, "options", {}))

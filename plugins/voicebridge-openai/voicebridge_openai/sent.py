@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
 
-__all__ = ["Sent", "SentFrames", "What"]
+__all__ = ["LONGEST_ID", "Sent", "SentFrames", "What", "as_json"]
 
 What = Literal["cancel", "clear", "commit", "cut", "item", "provider", "update"]
-_LONGEST_ID = 200
+LONGEST_ID = 200
+"""Characters of a command's id that its frames carry: the wire takes 512 of a metadata value."""
 _REMEMBERED = 1000
 """Frames of which a server may never speak again; the oldest are forgotten."""
+
+
+def as_json(frame: Mapping[str, Any]) -> str:
+    """A frame as text. Half a surrogate pair, as in a text that was cut in the middle of a character, becomes a "?"."""
+    try:
+        return orjson.dumps(frame).decode()
+    except TypeError:
+        return json.dumps(frame, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,11 @@ class SentFrames:
     def write(self, what: What, command_id: str | None, frame: Mapping[str, Any], about: Any = None) -> str:
         """The frame, with its id."""
         self._count += 1
-        event_id = f"{(command_id or 'session')[:_LONGEST_ID]}.{what}{self._count}"
+        event_id = f"{(command_id or 'session')[:LONGEST_ID]}.{what}{self._count}"
         self._frames[event_id] = Sent(what, command_id, about)
         if len(self._frames) > _REMEMBERED:
             del self._frames[next(iter(self._frames))]
-        return orjson.dumps({**frame, "event_id": event_id}).decode()
+        return as_json({**frame, "event_id": event_id})
 
     def take(self, event_id: object) -> Sent | None:
         """The frame that an error names. It is answered with that."""
