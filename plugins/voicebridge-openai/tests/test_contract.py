@@ -20,9 +20,9 @@ HOSTILE = ("garbage on rate_limits.updated every", "duplicate on response.output
 
 @asynccontextmanager
 async def served(
-    spec: str = "openai/gpt-realtime-2", *, faults: tuple[str, ...] = (), **prompts: Any
+    *, faults: tuple[str, ...] = (), replies: tuple[Any, ...] = (), **prompts: str
 ) -> AsyncIterator[Subject]:
-    """A backend, and a simulator of its own that answers as told, then echoes."""
+    """The backend, and a simulator of its own that answers as told, then echoes."""
     async with simulator(SimulatorSettings(faults=faults, options={"replies": replies})).serve() as url:
         yield Subject(
             backend=backend_of("openai/gpt-realtime-2"),
