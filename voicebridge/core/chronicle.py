@@ -65,7 +65,8 @@ class Chronicle:
             if event.phase == "committed":
                 self._open_turn(event.turn_id)
             elif event.phase == "discarded":
-                self._history.write_down(event.turn_id, "")
+                self._turns.add(event.turn_id)  # nor does text that still comes count
+                self._history.withdraw(event.turn_id)
         elif isinstance(event, ResponseStarted):
             if not event.aside:
                 self._history.open_response(event.response_id)

@@ -17,6 +17,11 @@ class RecentAudio:
         self._slack = format.size(1_000)
 
     @property
+    def start(self) -> int:
+        """The offset of the oldest byte that is still there."""
+        return self._start
+
+    @property
     def end(self) -> int:
         """Bytes that the stream has had."""
         return self._start + len(self._data)

@@ -11,18 +11,25 @@ class ReplayPoint:
     """Follows a session's turns. Milliseconds count from the first sample sent into it.
 
     What a turn said is safe once its text is final, for then a new backend can be told. Until then its audio is what
-    there is of it. A backend that writes nothing down has heard a turn when it is committed.
+    there is of it. Turns before one that is told as text are not heard again: that would repeat it as well. A backend
+    that writes nothing down has heard a turn when it is committed.
 
     Args:
         transcribes: whether texts of turns will come.
     """
 
     def __init__(self, *, transcribes: bool) -> None:
-        self._transcribes = transcribes
+        self.transcribes = transcribes
+        """May change when the backend says what it does."""
         self._end_ms = 0.0
         """Where the last turn that was committed or discarded ended."""
         self._unwritten: dict[str, float] = {}
         """Committed turns whose text is still to come, and where they began."""
+        self._open: dict[str, None] = {}
+        """Turns that are not over. Some of their text may be known."""
+        self._over: set[str] = set()
+        self._final: set[str] = set()
+        """Turns whose text is final."""
 
     @property
     def ms(self) -> float:
@@ -32,18 +39,41 @@ class ReplayPoint:
     @property
     def unwritten(self) -> tuple[str, ...]:
         """Turns whose audio will be sent again, and whose text must not be told as well."""
-        return tuple(self._unwritten)
+        return (*self._unwritten, *self._open)
 
     def happened(self, event: Event) -> None:
         """Something was told."""
-        if isinstance(event, UserTurn) and event.phase in ("committed", "discarded"):
-            if event.phase == "committed" and self._transcribes:
-                self._unwritten[event.turn_id] = self._end_ms
-            self._end_ms = max(self._end_ms, event.audio_ms)
-        elif isinstance(event, InputTranscript) and event.final and event.fault is None:
-            self._unwritten.pop(event.turn_id, None)
+        if isinstance(event, UserTurn):
+            if event.phase in ("committed", "discarded"):
+                self._end(event)
+            else:
+                self._open[event.turn_id] = None
+        elif isinstance(event, InputTranscript):
+            if event.final and event.fault is None:
+                self._final.add(event.turn_id)
+            if event.turn_id not in self._over:
+                self._open[event.turn_id] = None
+            elif event.turn_id in self._final:
+                self._write(event.turn_id)
+
+    def _end(self, turn: UserTurn) -> None:
+        self._open.pop(turn.turn_id, None)
+        self._over.add(turn.turn_id)
+        if turn.phase == "committed" and self.transcribes:
+            self._unwritten[turn.turn_id] = self._end_ms
+        self._end_ms = max(self._end_ms, turn.audio_ms)
+        if turn.turn_id in self._final:
+            self._write(turn.turn_id)
+
+    def _write(self, turn_id: str) -> None:
+        """The turn is over and its text known: neither it nor what came before it is heard again."""
+        for earlier in list(self._unwritten) if turn_id in self._unwritten else ():
+            del self._unwritten[earlier]
+            if earlier == turn_id:
+                return
 
     def restart(self, at_ms: float) -> None:
         """A new backend hears everything from here on as if for the first time."""
-        self._unwritten.clear()
+        for turns in (self._unwritten, self._open, self._over, self._final):
+            turns.clear()
         self._end_ms = at_ms

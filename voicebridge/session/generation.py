@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from voicebridge.contract.commands import Command, Interrupt, ReportPlayed
-from voicebridge.contract.events import Event, ResponseStarted, UserTurn
+from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, UserTurn
 
 __all__ = ["Generation"]
 
@@ -35,8 +35,9 @@ class Generation:
         for field in ("response_id", "turn_id"):
             if name := getattr(event, field, None):
                 changes[field] = self._prefix + name
-        if isinstance(event, UserTurn):
+        if isinstance(event, UserTurn | InputTranscript):
             self._turns.add(event.turn_id)
+        if isinstance(event, UserTurn):
             changes["audio_ms"] = event.audio_ms + self._base_ms
         elif isinstance(event, ResponseStarted):
             changes["answers"] = tuple(self._prefix + one if one in self._turns else one for one in event.answers)
