@@ -139,7 +139,13 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the handshake or of frames."""
+        """Bytes of the handshake or of frames. On one that speaks something else it hangs up."""
+        try:
+            self._received(data)
+        except (ValueError, KeyError):
+            self._transport.abort()
+
+    def _received(self, data: bytes) -> None:
         if self._reader is None:
             self._request += data
             head, end, data = self._request.partition(b"\r\n\r\n")
