@@ -54,6 +54,7 @@ async def spoken_turn(bench: Bench) -> None:
     bench.need(own and "audio" in can.inputs, "it finds no turns in audio by itself")
     async with bench.open(turns=bench.turns(mode=bench.own_mode())) as talk:
         turn = await talk.take_turn()
+        can = talk.trace.capabilities
         if can.speech_events != "none":
             expect(
                 talk.all(UserTurn, turn_id=turn.turn_id, phase="speech"),

@@ -286,7 +286,7 @@ def _as_declared(trace: Trace) -> Iterator[str]:
     spoken = [text for text in trace.events(OutputText) if text.kind != "thought"]
     seen = {
         "outputs has no 'audio'": "audio" not in can.outputs and trace.events(OutputAudio),
-        "outputs has no 'text'": "text" not in can.outputs and spoken,
+        "outputs has no 'text'": "text" not in can.outputs and trace.events(OutputText, kind="text"),
         "tools is 'none'": can.tools == "none" and trace.events(ToolCall),
         "input_transcript is 'none'": can.input_transcript == "none" and trace.events(InputTranscript),
         "usage is 'none'": can.usage == "none" and trace.events(UsageReported),

@@ -25,6 +25,7 @@ _SIGNS: dict[Kind, str] = {
     "note": "## ",
 }
 _LAST_LINES = 80
+_LONGEST_TEXT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +119,13 @@ def _shown(message: Message) -> str:
             value = f"<{len(value)} bytes>"
         elif isinstance(value, float):
             value = round(value, 3)
+        elif isinstance(value, str):
+            value = _short(value)
         parts.append(f"{field.name}={value}")
     return f"{type(message).__name__}({', '.join(parts)})"
+
+
+def _short(text: str) -> str:
+    """On one line, with what can't be shown as an escape."""
+    shown = text if text.isprintable() else ascii(text)
+    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}... ({len(text)} characters)"
