@@ -93,7 +93,7 @@ class CommandFrames:
             self._check_respond(command)
         elif isinstance(command, Configure):
             self._patched(command)
-        elif isinstance(command, DiscardTurn) and not dialect.clear:
+        elif isinstance(command, DiscardTurn) and not (dialect.clear and "manual" in dialect.turns):
             raise Unsupported(f"{dialect.name} can't forget audio.", command_id=command.id)
         elif isinstance(command, EndTurn) and "manual" not in dialect.turns:
             raise Unsupported(f"{dialect.name} finds the ends of turns itself.", command_id=command.id)
