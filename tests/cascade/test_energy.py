@@ -40,3 +40,11 @@ async def test_sensitivity_moves_the_threshold(sensitivity: float, heard: bool) 
 
 async def test_digital_silence_is_silence() -> None:
     assert await EnergyDetector().push(b"\0\0" * 160_000) == []
+
+
+async def test_places_are_in_milliseconds_at_any_rate() -> None:
+    detector = EnergyDetector(rate=8_000)
+    assert detector.traits.format.rate == 8_000
+    halved = noise(400, -70) + noise(600, -20) + noise(800, -70)
+    signals = await detector.push(np.frombuffer(halved, "<i2")[::2].tobytes())
+    assert [(s.phase, s.audio_ms) for s in signals if s.phase != "eager_end"] == [("speech", 400), ("end", 1000)]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voicebridge.contract.stages import DetectorTraits, TurnSignal
+from voicebridge.contract.audio import AudioFormat
+from voicebridge.contract.stages import PCM_16K, DetectorTraits, TurnSignal
 from voicebridge.core.speech_gate import GateSettings, SpeechGate
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ _LOUDEST_SPEECH_DB = -20.0
 
 
 class EnergyDetector:
-    """A frame is speech when its RMS exceeds a threshold, -40 dB of full scale unless `sensitivity` moves it."""
+    """A frame is speech when its RMS exceeds a threshold, -40 dB of full scale unless `sensitivity` moves it.
 
-    def __init__(self, *, frame_ms: float = 20.0, eager_ms: float = 60.0) -> None:
-        self.traits = DetectorTraits()
+    Args:
+        rate: samples a second of what it is given, mono PCM16. Loudness is the same at any.
+    """
+
+    def __init__(self, *, frame_ms: float = 20.0, eager_ms: float = 60.0, rate: int = PCM_16K.rate) -> None:
+        self.traits = DetectorTraits(format=AudioFormat(rate=rate))
         self._frame_bytes = self.traits.format.size(frame_ms)
         self._held = bytearray()
         self._threshold_db = (_QUIETEST_SPEECH_DB + _LOUDEST_SPEECH_DB) / 2
@@ -46,7 +51,7 @@ class EnergyDetector:
         """Nothing to release."""
 
     async def push(self, pcm: bytes, text: str = "") -> Sequence[TurnSignal]:
-        """Take the next PCM16 at 16 kHz."""
+        """Take the next PCM16 at `rate`."""
         self._held += pcm
         signals = []
         while len(self._held) >= self._frame_bytes:

@@ -158,7 +158,7 @@ def contract(
 
 
 @app.command(
-    epilog="Example: voicebridge simulate openai-realtime --port 8800 --fault 'delay 200ms on response.created'"
+    epilog="Example: voicebridge simulate NAME --port 8800 --profile published --fault 'reset after 12 frames'"
 )
 def simulate(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Without it: list what there is.")] = None,

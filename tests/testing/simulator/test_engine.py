@@ -52,6 +52,8 @@ class CountingVendor:
     def __init__(self, log: TurnLog) -> None:
         self._log = log
 
+    async def warm(self) -> None: ...
+
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
         return HttpAnswer(status=404, body=b"{}") if request.path == "/nowhere" else None
 

@@ -48,8 +48,11 @@ class Ears:
 
     def __init__(self, name: str, source: AudioFormat) -> None:
         chosen = installed_stage("detector", name) or "energy"
+        # Loudness needs no resampling, which costs more than all the rest of a session.
         self._detector: TurnDetector = (
-            EnergyDetector() if chosen == "energy" else cast(TurnDetector, registry().stage("detector", chosen))
+            EnergyDetector(rate=source.rate)
+            if chosen == "energy"
+            else cast(TurnDetector, registry().stage("detector", chosen))
         )
         self._converter = Converter(source, self._detector.traits.format)
         self._ready = False

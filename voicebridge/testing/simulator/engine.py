@@ -83,6 +83,7 @@ class SimulatedServer:
         self.turns = TurnLog(self.settings.log)
         try:
             house = _House(self, self._vendor(self.turns))
+            await house.vendor.warm()
             server = await self._listening(house, host, port)
             try:
                 bound = server.sockets[0].getsockname()[1]

@@ -20,6 +20,8 @@ from .ears import installed_stage
 __all__ = ["StageVoice", "ToneVoice", "Voice", "voice_named"]
 
 _WORD_GAP_MS = 30
+_WORDS = re.compile(r"\s*\S+|\s+$")
+"""Words with the space before them: joined they are the text."""
 
 
 class Voice(Protocol):
@@ -59,7 +61,7 @@ class ToneVoice:
     ) -> AsyncGenerator[tuple[bytes, str], None]:
         """See `Voice.speak`. A piece a word."""
         converter = Converter(DOOR_FORMAT, target)
-        for word in re.findall(r"\s*\S+|\s+$", text):
+        for word in _WORDS.findall(text):
             pcm = _burst(max(round(len(word) * self._ms_per_char / speed), _WORD_GAP_MS * 2), len(word.strip()))
             yield converter.convert(pcm), word
         if rest := converter.flush():
@@ -106,9 +108,23 @@ class StageVoice:
             if isinstance(piece, Speech):
                 covered = text[said : said + len(piece.text)]
                 said += len(covered)
-                yield converter.convert(piece.pcm), covered
+                for part in _by_words(converter.convert(piece.pcm), covered, target.frame_bytes):
+                    yield part
         yield converter.flush(), text[said:]
 
     async def aclose(self) -> None:
         """Release the stage."""
         await self._stage.aclose()
+
+
+def _by_words(pcm: bytes, text: str, frame_bytes: int) -> list[tuple[bytes, str]]:
+    """A piece cut into its words, each with audio by its length: stages speak whole clauses at once."""
+    words = _WORDS.findall(text) or [text]
+    parts, place, letters = [], 0, 0
+    for index, word in enumerate(words):
+        letters += len(word)
+        end = len(pcm) * letters // max(len(text), 1) // frame_bytes * frame_bytes
+        end = len(pcm) if index == len(words) - 1 else end
+        parts.append((pcm[place:end], word))
+        place = end
+    return parts

@@ -73,6 +73,9 @@ class Vendor(Protocol):
     largest_frame: int
     """Bytes. A client that sends more is closed with 1009."""
 
+    async def warm(self) -> None:
+        """Load what sessions need, before the first client comes."""
+
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
         """Why a client may not come in; None: it may."""
 
