@@ -16,6 +16,7 @@ from voicebridge.contract.events import (
     SessionReady,
     ToolCall,
     UsageReported,
+    UserTurn,
 )
 
 from .conversation import Conversation, Outcome
@@ -173,7 +174,7 @@ class Received:
             ended, end_ms = sent.about
             events: list[Outcome] = [*on.turns.committed(frame.get("item_id"), by=ended, end_ms=end_ms)]
             on.heed_the_floor()
-            return [*events, *on.settle(sent.command_id), *on.requests.resume()]
+            return [*events, *on.settle(sent.command_id), *on.turns.told_late(), *on.requests.resume()]
         events = [*on.turns.committed(frame.get("item_id"))]
         on.input.take(on.turns.committed_ms or None)
         on.heed_the_floor()
@@ -181,7 +182,7 @@ class Received:
             return events
         if not on.config.turns.auto_respond:
             return [*events, *on.requests.resume()]
-        on.turns.unanswered += [event.turn_id for event in events[-1:]]  # type: ignore[union-attr]  # a `UserTurn`
+        on.turns.unanswered += [event.turn_id for event in events[-1:] if isinstance(event, UserTurn)]
         return events
 
     def _cleared(self, frame: Fields) -> list[Outcome]:

@@ -71,13 +71,14 @@ def _frame_refused(on: Conversation, sent: Sent, error: Mapping[str, Any]) -> li
         on.configure(sent.about)
     elif sent.what == "item":
         on.requests.unsettled_items.discard(sent.command_id)
-        on.requests.refuse_command(sent.command_id)
+        on.requests.refuse(sent.command_id)
     elif sent.what == "commit" and code_of(error) == COMMIT_EMPTY:
         fault = replace(fault, category="config", code="empty_turn")
     outcomes = on.settle(sent.command_id, fault)
     if sent.what == "commit":
-        on.requests.refuse_command(sent.command_id)
-        outcomes += on.turns.discarded("server")
+        turn = sent.about[0]
+        on.requests.refuse(sent.command_id, turn.id)
+        outcomes += [*on.turns.not_ended(turn), *on.turns.told_late()]
         on.heed_the_floor()
     # What was settled when it was sent has still failed.
     return outcomes or [BackendError(fault=fault)]

@@ -78,9 +78,9 @@ class Requests:
         self.arbiter.busy = True
         return []
 
-    def refuse_command(self, command_id: str) -> None:
-        """A command failed: what only it asked for is not wanted any more."""
-        self._refused.add(command_id)
+    def refuse(self, *ids: str) -> None:
+        """A command failed, or its turn: what only these asked for is not wanted any more."""
+        self._refused.update(ids)
         asked = self.asked
         if asked and asked.request.answers and self._refused.issuperset(asked.request.answers):
             asked.withdrawn = True

@@ -25,6 +25,8 @@ class Turn:
 
     id: str
     phase: Literal["", "speech", "pause", "committed", "discarded"] = ""
+    began_ms: float | None = None
+    """Where the client began it, while that can't be told yet: the turn before has not been committed."""
     text: str = ""
     written: bool = False
     """Whether its final transcript was told."""
@@ -56,6 +58,8 @@ class UserTurns:
         self._unwanted = False
         self._count = 0
         self._open: Turn | None = None
+        self._ending: list[Turn] = []
+        """Ended by the client, and not committed yet."""
         self._turns: dict[str, Turn] = {}
 
     @property
@@ -74,11 +78,29 @@ class UserTurns:
         """Push-to-talk: the first audio of a turn."""
         if self._open is not None:
             return []
-        return self._tell(self._begin(), "speech", self._audio.sent_ms, "client")
+        turn = self._begin()
+        if self._ending:
+            turn.began_ms = self._audio.sent_ms
+            return []
+        return self._tell(turn, "speech", self._audio.sent_ms, "client")
 
     def ended_by_client(self) -> Turn:
         """The turn that an `EndTurn` ends. It is told once the vendor has committed it."""
-        return self._open or self._begin()
+        turn, self._open = self._open or self._begin(), None
+        self._ending.append(turn)
+        return turn
+
+    def not_ended(self, turn: Turn) -> list[Event]:
+        """The vendor refused to commit what an `EndTurn` ended: there is no such turn."""
+        self._ending = [ending for ending in self._ending if ending is not turn]
+        return self._tell(turn, "discarded", self._audio.sent_ms, "server") if turn.phase and not turn.over else []
+
+    def told_late(self) -> list[Event]:
+        """The turn that began while another was being committed."""
+        turn = self._open
+        if self._ending or turn is None or turn.phase or turn.began_ms is None:
+            return []
+        return self._tell(turn, "speech", turn.began_ms, "client")
 
     def discarded(self, source: Source) -> list[Event]:
         """The buffer was cleared."""
@@ -114,6 +136,7 @@ class UserTurns:
             self._remember(item_id, turn)
         if self._open is turn:
             self._open = None
+        self._ending = [ending for ending in self._ending if ending is not turn]
         if turn.over:
             return []
         at = end_ms if end_ms is not None else self.committed_ms if turn.phase == "pause" else self._audio.sent_ms
@@ -191,7 +214,11 @@ class UserTurns:
 
     def _speech_first(self, turn: Turn, at: float) -> list[Event]:
         """No turn ends that did not begin: where the vendor told no beginning, it is inferred."""
-        return [] if turn.phase else self._tell(turn, "speech", at, "inferred")
+        if turn.phase:
+            return []
+        if turn.began_ms is not None:
+            return self._tell(turn, "speech", turn.began_ms, "client")
+        return self._tell(turn, "speech", at, "inferred")
 
     def _tell(
         self, turn: Turn, phase: Literal["speech", "pause", "committed", "discarded"], at: float, source: Source
