@@ -173,6 +173,7 @@ REPLIES = [
 SCENARIOS: dict[str, tuple[Callable[[BareClient], Awaitable[None]], dict[str, Any]]] = {
     "text turn": (text_turn, {}),
     "spoken turn": (spoken_turn, {}),
+    "failed transcription": (spoken_turn, {"transcripts": [None, None]}),
     "interruption": (interrupted_turn, {}),
     "tool round": (tool_round, {}),
     "push to talk": (push_to_talk, {}),

@@ -8,7 +8,8 @@ A line of JSON a turn:
      "audio_ms": {"started": 300, "stopped": 2960}}
 
 Stamps are seconds of the monotonic clock of this machine, taken when the frame of that name was handed to the socket;
-`audio_ms` are places in the user's audio. A stamp that is missing did not happen.
+`requested` is when a client's request for the response had come. `audio_ms` are places in the user's audio:
+`last_speech` is the last sample of speech, before the silence that proved its end. What is missing did not happen.
 """
 
 from __future__ import annotations

@@ -150,3 +150,56 @@ async def test_what_was_understood_comes_from_the_script_then_from_the_clock(sim
             done = (await client.until("response.done"))["response"]
             said.append(done["output"][0]["content"][0]["transcript"])
         assert said == ["You said: First.", "You said: 1.2 seconds of speech"]
+
+
+async def test_a_transcription_that_fails(simulate: Any, update: Any, speak: Any) -> None:
+    async with simulate(transcripts=[None]) as (_, client):
+        await update(client, audio={"input": {"transcription": {"model": "gpt-4o-transcribe"}}})
+        await speak(client)
+        failed = await client.until("conversation.item.input_audio_transcription.failed")
+        assert failed["error"]["code"] == "transcription_failed"
+        done = (await client.until("response.done"))["response"]
+        assert (done["status"], done["output"][0]["content"][0]["transcript"]) == (
+            "completed",
+            "I did not understand that.",
+        )
+
+
+async def test_the_log_tells_what_caused_a_turn_and_when(simulate: Any, update: Any, write: Any, speak: Any) -> None:
+    async with simulate() as (server, client):
+        await speak(client)
+        await client.until("response.done")
+        await write(client, "Hi")
+        await client.until("response.done")
+        await update(client, audio={"input": {"turn_detection": None}})
+        await speak(client)
+        await client.send("input_audio_buffer.commit")
+        await client.send("response.create")
+        await client.until("response.done")
+        await client.quiet()
+        spoken, written, pushed = server.turns.turns
+    assert [record.turn for record in server.turns.turns] == [1, 2, 3]
+    assert (spoken.cause, written.cause, pushed.cause) == ("speech", "request", "request")
+    order = ["speech_started", "speech_stopped", "committed", "response_created", "first_audio", "done"]
+    assert sorted(spoken.stamps, key=lambda name: spoken.stamps[name]) == order
+    assert spoken.audio_ms == {"started": 0, "last_speech": 800.0, "stopped": 1000}
+    assert list(written.stamps) == ["requested", "response_created", "first_audio", "done"]
+    assert list(pushed.stamps) == ["committed", "requested", "response_created", "first_audio", "done"]
+
+
+async def test_a_request_while_the_user_speaks_is_a_turn_of_its_own(
+    simulate: Any, update: Any, write: Any, speak: Any
+) -> None:
+    async with simulate() as (server, client):
+        await update(client, audio=detection(interrupt_response=False))
+        await speak(client, 300, silence_ms=0)
+        await client.until("input_audio_buffer.speech_started")
+        await write(client, "Hi")
+        await client.until("response.done")
+        await speak(client, 0, silence_ms=400)
+        await client.until("response.done")
+        await client.quiet()
+        written, spoken = server.turns.turns
+    assert (written.cause, spoken.cause) == ("request", "speech")
+    assert "speech_started" not in written.stamps
+    assert {"speech_started", "speech_stopped", "committed"} <= spoken.stamps.keys()

@@ -47,7 +47,10 @@ class Hearing:
             VoiceBridgeError: the recogniser failed.
         """
         if self._recogniser is None:
-            return self._script.pop(0) if self._script else f"{utterance.ms / 1000:.1f} seconds of speech"
+            text = self._script.pop(0) if self._script else f"{utterance.ms / 1000:.1f} seconds of speech"
+            if text is None:
+                raise VoiceBridgeError("Input transcription failed.", code="transcription_failed")
+            return text
         async with self._one_at_a_time:
             return await self._recogniser.transcribe(utterance.audio, utterance.format)
 
@@ -64,7 +67,12 @@ class Hearing:
         try:
             text = await asyncio.shield(understood)
         except VoiceBridgeError as error:
-            problem = {"type": "server_error", "code": error.fault.code or None, "message": error.fault.message}
+            problem = {
+                "type": "server_error",
+                "code": error.fault.code or None,
+                "message": error.fault.message,
+                "param": None,
+            }
             await self._outbox.send(f"{_TOLD}.failed", **where, error=problem)
             return
         for delta in re.findall(r"\S+", text):

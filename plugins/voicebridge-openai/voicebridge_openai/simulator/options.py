@@ -21,8 +21,8 @@ class WireOptions:
     replies: tuple[Any, ...] = ()
     """What the model answers, one after the other, then it echoes: a text, {"call": name, "arguments": {...}},
     {"fail": code}, {"say": text, "end": "max_output_tokens"}, or a list of these for several items in one response."""
-    transcripts: tuple[str, ...] = ()
-    """What it understands of each spoken turn, one after the other, where no recogniser listens."""
+    transcripts: tuple[str | None, ...] = ()
+    """What it understands of each spoken turn, one after the other, where no recogniser listens. None: it fails."""
     voice: str = "tone"
     """`tone`, `installed`, or a text-to-speech stage by its name."""
     detector: str = "energy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .usage import Meter, text_tokens
 __all__ = ["ResponseRun", "Stage"]
 
 T = TypeVar("T")
+_logger = logging.getLogger("voicebridge.simulator")
 _CALL_DELTA = 8
 """Characters of arguments in one delta."""
 
@@ -95,6 +97,9 @@ class ResponseRun:
                 await self._make(part)
         except VoiceBridgeError as error:  # of a speech stage
             self._fail(error.fault.code or "server_error", error.fault.message)
+        except Exception as error:  # whatever it is, a response ends: a client must never wait for a bug
+            _logger.exception("The response %s failed.", self.id)
+            self._fail("server_error", f"The simulator failed: {error}")
         await self._end()
 
     async def stop(self, reason: str) -> None:

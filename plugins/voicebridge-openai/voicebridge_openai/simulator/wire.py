@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import orjson
 
+from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.testing.simulator.profile import StageDraws
 from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
 from voicebridge.testing.simulator.voice import voice_named
@@ -32,6 +33,7 @@ from .usage import Meter
 __all__ = ["RealtimeWire"]
 
 Event = dict[str, Any]
+_logger = logging.getLogger("voicebridge.simulator")
 _FIELDS = {
     "session.update": ("session",),
     "input_audio_buffer.append": ("audio",),
@@ -92,11 +94,14 @@ class RealtimeWire:
         )
         self._active: ResponseRun | None = None
         """The response that writes into the conversation, or did last."""
-        self._understood: dict[str, asyncio.Task[str]] = {}
+        self._understanding: dict[str, asyncio.Task[str]] = {}
         """By the item's id: what it says, where that is not known yet."""
         self._turn_id: str | None = None
         """The item of the speech that goes on."""
-        self._record = self._new_record("request")
+        self._speech = self._new_record("speech")
+        """Of the speech that goes on, or went on last."""
+        self._unanswered: TurnRecord | None = None
+        """Of audio that is committed, and that no response answers yet."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._remaining = _TOKENS_A_MINUTE
         self._handlers: dict[str, Callable[[Event], Awaitable[None]]] = {
@@ -173,11 +178,11 @@ class RealtimeWire:
     async def _speech_began(self, found: Found) -> None:
         detection = self._session.turn_detection or {}
         self._turn_id = self._ids.new("item")
-        self._record = self._new_record("speech")
+        self._speech = self._new_record("speech")
         start = self._input.speech_began(found.ms)
-        self._record.audio_ms["started"] = start
+        self._speech.audio_ms["started"] = start
         await self._outbox.send("input_audio_buffer.speech_started", audio_start_ms=start, item_id=self._turn_id)
-        self._stamp("speech_started")
+        _stamp(self._speech, "speech_started")
         if detection.get("interrupt_response") and (active := self._running()):
             await active.stop("turn_detected")
 
@@ -186,50 +191,56 @@ class RealtimeWire:
         if self._turn_id is None or detection is None:
             return  # its audio was committed or cleared by hand
         item_id, self._turn_id = self._turn_id, None
-        self._record.audio_ms["last_speech"] = found.ms
+        self._speech.audio_ms["last_speech"] = found.ms
         end, utterance = self._input.speech_ended(found.ms)
-        self._record.audio_ms["stopped"] = end
+        self._speech.audio_ms["stopped"] = end
         await self._outbox.send("input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=item_id)
-        self._stamp("speech_stopped")
-        entry = await self._add_spoken(item_id, utterance)
+        _stamp(self._speech, "speech_stopped")
+        entry, understanding = await self._add_spoken(item_id, utterance, self._speech)
         answer = None
         if detection["create_response"]:
             if self._running():
                 await self._outbox.error(_already_active())
             else:
                 answer = await self._begin(read_request(None, self._session))
-        self._transcribe(entry, utterance, answer)
+        self._transcribe(entry, utterance, understanding, answer)
 
     async def _commit(self, event: Event) -> None:
         utterance = self._input.commit()
         item_id, self._turn_id = self._turn_id or self._ids.new("item"), None
-        self._record = self._new_record("request")
-        self._transcribe(await self._add_spoken(item_id, utterance), utterance, None)
+        entry, understanding = await self._add_spoken(item_id, utterance, self._new_record("request"))
+        self._transcribe(entry, utterance, understanding, None)
 
     async def _clear(self, event: Event) -> None:
         self._input.clear()
         self._turn_id = None
         await self._outbox.send("input_audio_buffer.cleared")
 
-    async def _add_spoken(self, item_id: str, utterance: Utterance) -> Entry:
+    async def _add_spoken(
+        self, item_id: str, utterance: Utterance, record: TurnRecord
+    ) -> tuple[Entry, asyncio.Task[str]]:
         content = [{"type": "input_audio", "transcript": None}]
         item: Event = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
         entry = Entry(item=item, audio_ms=utterance.ms)
-        self._understood[item_id] = self._in_background(self._understand(entry, utterance))
+        understanding = self._in_background(self._understand(entry, utterance))
+        self._understanding[item_id] = understanding
+        understanding.add_done_callback(lambda _: self._understanding.pop(item_id, None))
         previous = self._conversation.last_id
         await self._outbox.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
-        self._stamp("committed")
+        _stamp(record, "committed")
+        self._unanswered = record
         await self._add(entry)
-        return entry
+        return entry, understanding
 
     async def _understand(self, entry: Entry, utterance: Utterance) -> str:
         entry.heard = await self._hearing.understand(utterance)
         return entry.heard
 
-    def _transcribe(self, entry: Entry, utterance: Utterance, answer: ResponseRun | None) -> None:
+    def _transcribe(
+        self, entry: Entry, utterance: Utterance, understanding: asyncio.Task[str], answer: ResponseRun | None
+    ) -> None:
         if (wanted := self._session.transcription) is not None:
-            understood = self._understood[entry.id]
-            self._in_background(self._hearing.tell(entry, utterance.ms, understood, wanted["model"], answer))
+            self._in_background(self._hearing.tell(entry, utterance.ms, understanding, wanted["model"], answer))
 
     # The conversation
 
@@ -268,9 +279,7 @@ class RealtimeWire:
         request = read_request(event.get("response"), self._session, event.get("event_id"))
         if not request.aside and self._running():
             raise _already_active()
-        if self._record.cause == "speech" and "committed" not in self._record.stamps:
-            self._record = self._new_record("request")
-        await self._begin(request)
+        await self._begin(request, requested=True)
 
     async def _cancel_response(self, event: Event) -> None:
         wanted = event.get("response_id")
@@ -283,12 +292,14 @@ class RealtimeWire:
     def _running(self) -> ResponseRun | None:
         return self._active if self._active is not None and not self._active.over.is_set() else None
 
-    async def _begin(self, request: ResponseRequest) -> ResponseRun:
+    async def _begin(self, request: ResponseRequest, *, requested: bool = False) -> ResponseRun:
         context = list(self._conversation) if request.input is None else self._inputs(request.input)
-        record, self._record = self._record, self._new_record("request")
+        record = (None if request.aside else self._unanswered) or self._new_record("request")
+        if requested:
+            _stamp(record, "requested")
         run = ResponseRun(self._stage, request, context, record)
         if not request.aside:
-            self._active = run
+            self._active, self._unanswered = run, None
         await run.begin()
         self._in_background(self._finish(run, lambda: self._reply(request, context)))
         return run
@@ -303,8 +314,9 @@ class RealtimeWire:
     async def _reply(self, request: ResponseRequest, context: Sequence[Entry]) -> Sequence[Part]:
         if self._script and not request.aside:
             return self._script.pop(0)
-        if context and (understood := self._understood.get(context[-1].id)):
-            await asyncio.shield(understood)
+        if context and (understanding := self._understanding.get(context[-1].id)):
+            # The model hears for itself: it answers also where the transcription failed.
+            await asyncio.wait({understanding})
         return echo(context, request.instructions, request.tools)
 
     def _inputs(self, items: list[Any]) -> list[Entry]:
@@ -337,15 +349,16 @@ class RealtimeWire:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            with contextlib.suppress(Exception):
-                task.result()  # a recogniser's failure is told by whoever waits for it
+        # A recogniser's failure is told by whoever waits for it.
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, VoiceBridgeError):
+            _logger.error("A session failed.", exc_info=error)
 
     def _new_record(self, cause: str) -> TurnRecord:
         return TurnRecord(connection=self._link.number, cause=cause, profile=self._draws.profile.name)
 
-    def _stamp(self, name: str) -> None:
-        self._record.stamps[name] = asyncio.get_running_loop().time()
+
+def _stamp(record: TurnRecord, name: str) -> None:
+    record.stamps[name] = asyncio.get_running_loop().time()
 
 
 def _parsed(frame: str | bytes) -> Event:
