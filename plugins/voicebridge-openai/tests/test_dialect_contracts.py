@@ -71,11 +71,7 @@ class TestXai(OnTheWire):
 
 class TestElevenLabs(OnTheWire):
     dialect = "elevenlabs"
-    plain: ClassVar[dict[str, Any]] = {
-        "header": "Authorization",
-        "header_format": "Bearer {key}",
-        "path": "/v1/realtime",
-    }
+    plain: ClassVar[dict[str, Any]] = {"model_in": "query", "transcribes": "asked"}
 
 
 class TestCompatible(OnTheWire):
