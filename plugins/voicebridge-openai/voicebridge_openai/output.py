@@ -208,10 +208,12 @@ class Output:
         return self._call(response, item.get("call_id"), item.get("name"), item.get("arguments"))
 
     def _call(self, response: Response, call_id: object, name: object, arguments: object) -> list[Event]:
-        if not response.wanted or not response.running or call_id in response.calls:
+        if not response.wanted or not response.running:
             return []
         if not (isinstance(call_id, str) and call_id and isinstance(name, str) and name):
             return []  # it is told by a later frame, whole
+        if call_id in response.calls:
+            return []
         response.calls.add(call_id)
         text = arguments if isinstance(arguments, str) else ""
         return [ToolCall(response_id=response.id, call_id=call_id, name=name, arguments=text)]
