@@ -9,17 +9,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 import websockets.asyncio.client
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+import websockets.uri
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from voicebridge.contract.codec import Closed, Endpoint, Frame
@@ -31,6 +36,13 @@ _SEND_BUFFER_BYTES = 64 * 1024
 """Half a second of 24 kHz PCM16 in base64 would do; Linux doubles the figure for its own needs."""
 _WRITE_LIMIT_BYTES = 16 * 1024
 _GOODBYE_S = 0.5
+_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PARTS = re.compile(r"""[\s.,:;="']+""")
+_SECRET_CHARS = 8
+"""Shorter parts are no secrets."""
+_BODY_BYTES = 16 * 1024
+_BODY_CHARS = 500
 _log = logging.getLogger("voicebridge.wire")
 # At DEBUG the library writes down every header of the handshake, and with it the key.
 _log.setLevel(logging.INFO)
@@ -80,25 +92,30 @@ async def dial(endpoint: Endpoint) -> Wire:
 
     Raises:
         WireClosed: it was refused, or there was no way.
-        ConfigError: the address is none.
+        ConfigError: the address is none, or a key holds what no key does.
     """
+    _check(endpoint)
     try:
-        connection = await websockets.asyncio.client.connect(
+        connection = await _Connect(
             endpoint.url,
             additional_headers=dict(endpoint.headers),
             user_agent_header="voicebridge",
             subprotocols=[Subprotocol(one) for one in endpoint.subprotocols] or None,
-            ssl=_tls() if endpoint.url.startswith("wss:") else None,
+            ssl=_tls() if urlsplit(endpoint.url).scheme == "wss" else None,
             compression=None,
             max_size=endpoint.max_frame_bytes,
             write_limit=_WRITE_LIMIT_BYTES,
             open_timeout=None,
             ping_interval=None,
             close_timeout=_GOODBYE_S,
+            create_connection=_Connection,
             logger=_log,
         )
-    except InvalidURI:
-        raise ConfigError(f"{endpoint.url!r} is no address of a websocket: it starts with ws:// or wss://.") from None
+    except (InvalidProxy, ImportError):
+        raise ConfigError(
+            "The proxy that the environment names can't be used. Check HTTPS_PROXY and ALL_PROXY; one of SOCKS needs "
+            "`pip install python-socks`."
+        ) from None
     except (OSError, InvalidHandshake, EOFError) as error:
         raise WireClosed(_refusal(error, endpoint)) from None
     tcp = connection.transport.get_extra_info("socket")
@@ -109,10 +126,46 @@ async def dial(endpoint: Endpoint) -> Wire:
     return _Websocket(connection, _secrets(endpoint))
 
 
+class _Connection(ClientConnection):
+    """Does not wait for a peer that has closed, or broken the protocol, to hang up as well."""
+
+    _hangs_up = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        over = self.protocol.state in (State.CLOSING, State.CLOSED) or self.protocol.handshake_exc is not None
+        if over and not self._hangs_up:
+            self._hangs_up = True
+            asyncio.get_running_loop().call_later(_GOODBYE_S, self.transport.abort)
+
+
+class _Connect(websockets.asyncio.client.connect):
+    """Follows no redirect: the other address would be sent the key."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
+def _check(endpoint: Endpoint) -> None:
+    """Refuse in words what the library would fail on, or send as it is."""
+    try:
+        websockets.uri.parse_uri(endpoint.url)
+        urlsplit(endpoint.url).netloc.encode("idna")
+    except (InvalidURI, ValueError):
+        raise ConfigError(f"{endpoint.url!r} is no address of a websocket: it starts with ws:// or wss://.") from None
+    for name, value in endpoint.headers.items():
+        if not _HEADER.fullmatch(value):
+            raise ConfigError(
+                f"The header {name} holds what none can, such as a line break. Check that the key was copied alone."
+            )
+    if not all(_TOKEN.fullmatch(one) for one in endpoint.subprotocols):
+        raise ConfigError("The key holds what none can, such as a space. Check that it was copied alone.")
+
+
 class _Websocket:
     """A `Wire` over the `websockets` library."""
 
-    def __init__(self, connection: websockets.asyncio.client.ClientConnection, secrets: tuple[str, ...]) -> None:
+    def __init__(self, connection: ClientConnection, secrets: tuple[str, ...]) -> None:
         self._connection = connection
         self._secrets = secrets
 
@@ -161,12 +214,12 @@ def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
     secrets, host = _secrets(endpoint), urlsplit(endpoint.url).netloc.rpartition("@")[2]
     if isinstance(error, InvalidStatus):
         response = error.response
-        body = bytes(response.body or b"")[:500].decode("utf-8", "replace")
+        body = bytes(response.body or b"")[:_BODY_BYTES].decode("utf-8", "replace")
         return Closed(
             by="peer",
             status=response.status_code,
-            body=_scrubbed(body, secrets),
-            retry_after_s=_retry_after(response.headers.get("Retry-After")),
+            body=_scrubbed(body, secrets)[:_BODY_CHARS],  # in this order: a cut would leave half a key
+            retry_after_s=_retry_after(response.headers.get_all("Retry-After")),
         )
     if isinstance(error, socket.gaierror):
         return Closed(by="nobody", problem="dns" if error.errno == socket.EAI_AGAIN else "no_such_host", reason=host)
@@ -182,27 +235,34 @@ def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
     return Closed(by="nobody", problem="reset", reason=_scrubbed(getattr(error, "strerror", None) or host, secrets))
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from a number or a date."""
-    if value is None:
-        return None
-    try:
+def _retry_after(values: Sequence[str]) -> float | None:
+    """The most seconds that they ask for; None where none of them is a number or a date."""
+    return max((seconds for seconds in map(_seconds, values) if seconds is not None), default=None)
+
+
+def _seconds(value: str) -> float | None:
+    with suppress(ValueError):
         return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
-        return None
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(value)
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time())
+    return None
 
 
 def _secrets(endpoint: Endpoint) -> tuple[str, ...]:
-    """What a server must not be quoted with: header values and their words."""
-    values = [*endpoint.headers.values(), *endpoint.subprotocols]
-    return tuple({word for value in values for word in (value, *value.split()) if len(word) >= 8})
+    """What a server must not be quoted with: header values, subprotocols and their parts, the longest first."""
+    parts = [part for value in endpoint.headers.values() for part in (value, *_PARTS.split(value))]
+    # Of subprotocols most are plain names that messages need.
+    names = [part for value in endpoint.subprotocols for part in (value, *_PARTS.split(value)) if len(part) > 12]
+    return tuple(sorted((part for part in {*parts, *names} if len(part) >= _SECRET_CHARS), key=len, reverse=True))
 
 
 def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
+    for secret in secrets:
         text = text.replace(secret, "[hidden]")
+        # The server may have cut what it quotes.
+        for size in range(len(secret) - 1, _SECRET_CHARS - 1, -1):
+            if text.endswith(secret[:size]):
+                text = f"{text[:-size]}[hidden]"
+                break
     return text
