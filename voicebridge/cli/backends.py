@@ -16,7 +16,7 @@ from voicebridge.registry import lookup_errors
 from voicebridge.registry.registry import registry
 from voicebridge.registry.rows import BackendRow, CommandRow, Listing, PluginRow, StageRow
 
-__all__ = ["backends"]
+__all__ = ["backends", "shutdowns"]
 
 _SOON_DAYS = 180
 _SEATS = {
@@ -51,7 +51,7 @@ def backends(*, licences: bool, json: bool) -> int:
     lines = (
         [row["missing"] for row in rows if row["missing"]]
         + _troubles(listing)
-        + _shutdowns(found, datetime.now(UTC).date())
+        + shutdowns(found, datetime.now(UTC).date())
     )
     for line in dict.fromkeys(lines):
         console.print(f"! {line}", soft_wrap=True)
@@ -140,7 +140,7 @@ def _troubles(listing: Listing) -> list[str]:
     ]
 
 
-def _shutdowns(rows: Iterable[BackendRow | StageRow], today: date) -> list[str]:
+def shutdowns(rows: Iterable[BackendRow | StageRow], today: date) -> list[str]:
     """Models that their vendors serve no more, or not for long."""
     lines = []
     for row in rows:
