@@ -94,9 +94,16 @@ def test_a_client_that_hears_or_says_too_little_falls_behind():
     ],
 )
 def test_what_makes_a_measurement_doubtful(more, words):
-    assert figures.doubts(_run("bare")) == []
-    [doubt] = figures.doubts(_run("bare", **more))
+    good, bad = _run("bare"), _run("bare", number=1, **more)
+    assert figures.doubts([good]) == []
+    [doubt] = figures.doubts([bad])
     assert words in doubt
+    assert figures.doubts([good, bad, bad]) == [f"{doubt} (in 2 of 3 rounds)"]
+
+
+def test_a_doubt_of_several_rounds_is_told_once_at_its_worst():
+    runs = [_run("bare", number=n, others_cores=0.9 + n) for n in range(3)]
+    assert figures.doubts(runs) == ["other processes kept 2.7 cores busy (in 3 of 3 rounds)"]
 
 
 def test_memory_is_the_slope():

@@ -12,7 +12,7 @@ from voicebridge.contract.errors import ConfigError
 from voicebridge_bench.environment import describe
 from voicebridge_bench.text_file import write_text
 
-from .arms.arm import OWN
+from .arms.arm import ARMS, OWN
 from .figures import Paired, Recovery, loads, memory_kb, paired, recovery, targets
 from .plan import PEERS, RealtimePlan, plan_of
 from .processes import ArmFailed
@@ -81,7 +81,8 @@ def _report(
     results: Results, versions: dict[str, Any], environment: dict[str, Any], command: str, interrupted: bool
 ) -> Report:
     rows = loads(results.runs)
-    arms = dict.fromkeys(run.cell.arm for run in results.runs)
+    measured = {run.cell.arm for run in results.runs}
+    arms = [arm for arm in ARMS if arm in measured]
     first: dict[str, Paired | str] = {
         arm: found["problem"] if "problem" in found else paired(found["bare_ms"], found["arm_ms"])
         for arm, found in results.first_audio.items()
@@ -98,7 +99,7 @@ def _report(
         first_audio=first,
         recovery=recovered,
         targets=targets(rows, memory.get("voicebridge"), first_ms, recovery_ms),
-        versions=versions,
+        versions={arm: found for arm, found in versions.items() if arm in measured},
         environment=environment,
         command=command,
         interrupted=interrupted,

@@ -112,7 +112,7 @@ def _load(group: Sequence[Run], bare: Mapping[tuple[int, int], float]) -> Load:
         lag_p99_ms=statistics.median(lags) if lags else None,
         heard=_share(good, lambda run: (run.found or {})["heard"] * FRAME_S / (run.found or {})["seconds"]),
         spoken=_share(good, lambda run: (run.server or {})["audio_bytes"] / 2 / RATE / (run.server or {})["seconds"]),
-        doubts=tuple(dict.fromkeys(doubt for run in good for doubt in doubts(run))),
+        doubts=tuple(doubts(good)),
     )
 
 
@@ -131,23 +131,35 @@ def _cpu_ms(run: Run) -> float:
     return cpu
 
 
-def doubts(run: Run) -> list[str]:
-    """What makes a measurement doubtful."""
+def doubts(runs: Sequence[Run]) -> list[str]:
+    """What makes measurements of the same doubtful: each reason once, at its worst, and in how many of them."""
+    worst: dict[str, tuple[float, int]] = {}
+    for run in runs:
+        for reason, value in _doubts(run).items():
+            most, count = worst.get(reason, (0.0, 0))
+            worst[reason] = (max(most, value), count + 1)
+    several = len(runs) > 1
+    return [
+        reason.format(value) + (f" (in {count} of {len(runs)} rounds)" if several else "")
+        for reason, (value, count) in worst.items()
+    ]
+
+
+def _doubts(run: Run) -> dict[str, float]:
+    """Reasons, each with its number."""
     found, server = run.found or {}, run.server or {}
-    doubtful: list[str] = []
-    late = Histogram.from_json(server.get("lateness_10us", {})).quantile_ms(0.99)
-    if late is not None and late > _LATE_MS:
-        doubtful.append(f"the server sent {late:.1f} ms late (p99)")
-    others = found.get("others_cores")
-    if others is not None and (rest := others - server.get("cores", 0.0)) > _OTHERS_CORES:
-        doubtful.append(f"other processes kept {rest:.1f} cores busy")
-    if (stolen := found.get("stolen")) is not None and stolen > _STOLEN:
-        doubtful.append(f"the host took {stolen:.0%} of the time")
-    if lost := found.get("missing", 0) + found.get("repeated", 0) + found.get("unstamped", 0):
-        doubtful.append(f"{lost} frames were lost, repeated or changed")
-    if broken := found.get("broken"):
-        doubtful.append(f"{broken} calls broke off")
-    return doubtful
+    late = Histogram.from_json(server.get("lateness_10us", {})).quantile_ms(0.99) or 0.0
+    others = (found.get("others_cores") or 0.0) - server.get("cores", 0.0)
+    stolen = found.get("stolen") or 0.0
+    lost = found.get("missing", 0) + found.get("repeated", 0) + found.get("unstamped", 0)
+    rows = (
+        ("the server sent {:.1f} ms late, p99", late, _LATE_MS),
+        ("other processes kept {:.1f} cores busy", others, _OTHERS_CORES),
+        ("the host took {:.0%} of the time", stolen, _STOLEN),
+        ("{:.0f} frames were lost, repeated or changed", lost, 0),
+        ("{:.0f} calls broke off", found.get("broken", 0), 0),
+    )
+    return {reason: value for reason, value, limit in rows if value > limit}
 
 
 def memory_kb(runs: Sequence[Run], arm: str) -> float | None:
