@@ -93,7 +93,7 @@ class StageVoice:
     ) -> AsyncGenerator[tuple[bytes, str], None]:
         """See `Voice.speak`."""
         if self._speed is None or self._speed != speed:
-            self._stage.configure(SessionConfig(speed=speed))
+            self._stage.configure(SessionConfig() if speed == 1 else SessionConfig(speed=speed))
             if self._speed is None:
                 await self._stage.warm()
             self._speed = speed
