@@ -1,7 +1,8 @@
 """Every dialect keeps what sessions promise, over true sockets, against a server that speaks the wire.
 
 The server speaks the wire as OpenAI does. Where a dialect's row says that settings or the model's name stand
-elsewhere, or that the user is written down unasked, that alone is taken back here; all else of the row is as it is.
+elsewhere, that the user is written down unasked, or that usage is not told, that alone is taken back here; all else of
+the row is as it is.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class TestXai(OnTheWire):
 
 class TestElevenLabs(OnTheWire):
     dialect = "elevenlabs"
-    plain: ClassVar[dict[str, Any]] = {"model_in": "query", "transcribes": "asked"}
+    plain: ClassVar[dict[str, Any]] = {"model_in": "query", "transcribes": "asked", "usage": True}
 
 
 class TestCompatible(OnTheWire):

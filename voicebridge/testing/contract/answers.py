@@ -64,10 +64,8 @@ async def spoken_turn(bench: Bench) -> None:
             final = await talk.until(InputTranscript, turn_id=turn.turn_id, final=True)
             expect(final.text or final.fault or bench.subject.speech is None, "the final transcript is empty")
         if can.outputs:
-            started = await talk.until(ResponseStarted)
-            ended = await talk.end_of(started)
-            expect(ended.status == "completed", f"the response ended {ended.status!r}: {ended.fault}")
-            _said_something(talk, started)
+            ended = await talk.until(ResponseEnded, status="completed")
+            _said_something(talk, talk.all(ResponseStarted, response_id=ended.response_id)[0])
         await talk.quiet()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from voicebridge.contract.commands import Command, EndTurn, Interrupt, SendAudio, SendText
 from voicebridge.contract.errors import ConcurrentIteration
-from voicebridge.contract.events import ResponseEnded, UserTurn
+from voicebridge.contract.events import ResponseEnded
 
 from .conversation import Conversation
 from .suite import Bench, check
@@ -79,7 +79,7 @@ async def cancelled_audio(bench: Bench) -> None:
         taken_ms += 1000.0
         await talk.send(end := EndTurn(respond=False))
         await talk.done(end)
-        got_ms = (await talk.until(UserTurn, phase="committed")).audio_ms
+        got_ms = (await talk.turn_over(committed=False)).audio_ms
         extra = (got_ms - taken_ms) / 1000
         expect(
             0 <= round(extra) <= doubtful and abs(extra - round(extra)) < 0.05,

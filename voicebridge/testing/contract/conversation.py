@@ -98,7 +98,7 @@ class Conversation:
             await self.read_for(FRAME_MS / 1000)
 
     async def take_turn(self) -> UserTurn:
-        """Speak, and keep silent until the backend takes the turn for over.
+        """Speak, and keep silent until the backend takes the user's turn for over; of several, the last.
 
         Raises:
             NotTried: it took the loud sound for no speech.
@@ -106,13 +106,31 @@ class Conversation:
         before = len(self.all(UserTurn, phase="committed"))
         await self.speak()
         await self.ready()
-        deadline = self._loop.time() + self.subject.patience_s
-        while len(found := self.all(UserTurn, phase="committed")) <= before:
+        deadline = self.deadline()
+        while len(found := self.all(UserTurn, phase="committed")) <= before or self._turn_is_open():
             if self._loop.time() > deadline:
                 self._no_turn()
             expect(not self.trace.ending, f"the session ended instead of taking the turn: {self._last_words()}")
             await self.pause(FRAME_MS)
-        return found[before]
+        return found[-1]
+
+    def _turn_is_open(self) -> bool:
+        phases = {turn.turn_id: turn.phase for turn in self.all(UserTurn)}
+        return not {"speech", "pause"}.isdisjoint(phases.values())
+
+    async def turn_over(self, *, committed: bool = True) -> UserTurn:
+        """Wait until a turn that was ended by hand is over.
+
+        Raises:
+            Broken: it was discarded, and it had to be committed.
+            NotTried: likewise, but nothing was said, so that it is no wonder.
+        """
+        turn = await self.until(UserTurn, where=lambda turn: turn.phase in ("committed", "discarded"))
+        if committed and turn.phase == "discarded":
+            if self.subject.speech is None:
+                raise NotTried("it understood nothing in a loud sound: give a recording of speech (`speech`, `--wav`)")
+            raise Broken(f"EndTurn came, and the turn was discarded: {turn}")
+        return turn
 
     def _no_turn(self) -> None:
         if self.subject.speech is None and not self.all(UserTurn):

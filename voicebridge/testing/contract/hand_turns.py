@@ -24,7 +24,7 @@ async def end_turn(bench: Bench) -> None:
         await talk.send(end := EndTurn())
         await talk.pause(100)
         await talk.done(end)
-        committed = await talk.until(UserTurn, phase="committed")
+        committed = await talk.turn_over()
         expect(
             committed.audio_ms <= sent_ms + FRAME_MS,
             f"EndTurn came at {sent_ms:.0f} ms, and the turn was committed at {committed.audio_ms:.0f} ms: audio that "
@@ -46,7 +46,7 @@ async def end_turn_without_answer(bench: Bench) -> None:
         await talk.speak()
         await talk.send(end := EndTurn(respond=False))
         await talk.done(end)
-        await talk.until(UserTurn, phase="committed")
+        await talk.turn_over()
         await talk.quiet()
         expect(not talk.all(ResponseStarted), "EndTurn(respond=False) was answered")
 
@@ -66,11 +66,9 @@ async def discard_turn(bench: Bench) -> None:
         closed = {event.turn_id for event in talk.all(UserTurn, phase="discarded")}
         expect(opened <= closed, "a turn that was begun was not told to be discarded")
         await talk.speak()
-        await talk.send(end := EndTurn())
+        await talk.send(end := EndTurn(respond=False))
         await talk.done(end)
-        await talk.until(UserTurn, phase="committed")
-        if bench.can.outputs:
-            await talk.end_of(await talk.response_to(end))
+        await talk.until(UserTurn, where=lambda turn: turn.turn_id not in closed and turn.phase != "speech")
 
 
 @check("Push-to-talk: EndTurn and DiscardTurn with nothing said are settled, and nothing follows.")
@@ -99,7 +97,7 @@ async def odd_pieces(bench: Bench) -> None:
             start = min(start + size, len(pcm))
         await talk.send(end := EndTurn(respond=False))
         await talk.done(end)
-        committed = await talk.until(UserTurn, phase="committed")
+        committed = await talk.turn_over(committed=False)
         sent_ms = talk.trace.sent_ms()
         expect(
             abs(committed.audio_ms - sent_ms) <= FRAME_MS,

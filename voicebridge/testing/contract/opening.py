@@ -8,7 +8,7 @@ from typing import Any
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import EndTurn, SendAudio, SendText
 from voicebridge.contract.errors import BadOption, ConfigError, Unsupported
-from voicebridge.contract.events import SessionReady, UserTurn
+from voicebridge.contract.events import SessionReady
 
 from .conversation import FRAME_MS
 from .suite import Bench, check
@@ -96,7 +96,7 @@ async def _speak_at_once(talk: Any) -> None:
         await talk.send(SendAudio(pcm=pcm[start : start + size]))
     await talk.send(end := EndTurn(respond=False))
     await talk.done(end)
-    committed = await talk.until(UserTurn, phase="committed")
+    committed = await talk.turn_over(committed=False)
     sent_ms = talk.trace.sent_ms()
     expect(
         abs(committed.audio_ms - sent_ms) <= FRAME_MS,

@@ -150,7 +150,7 @@ async def live_update(bench: Bench) -> None:
         "instructions": "Answer in one short sentence.",
         "tools": (bench.subject.tool,) if bench.can.tools != "none" else (),
         "voice": next(iter(bench.subject.voices), None),
-        "turns": bench.turns(silence_ms=700, mode=bench.own_mode()) if bench.subject.asks_by != "speech" else None,
+        "turns": bench.turns(auto_interrupt="auto_off" not in bench.can.interrupt),
     }
     tried = {field: value for field, value in patches.items() if field in bench.can.live_update and value is not None}
     if not tried:
@@ -182,4 +182,4 @@ async def live_turns(bench: Bench) -> None:
         expect(not talk.all(UserTurn, phase="committed"), "turns are ended by hand, and silence committed one")
         await talk.send(end := EndTurn(respond=False))
         await talk.done(end)
-        await talk.until(UserTurn, phase="committed")
+        await talk.turn_over(committed=False)
