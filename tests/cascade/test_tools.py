@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from voicebridge.contract.commands import Interrupt, Respond, SendText, SendToolResult
 from voicebridge.contract.config import Tool
+from voicebridge.contract.errors import Unsupported
 from voicebridge.contract.events import CommandSettled, OutputText, ResponseEnded, ResponseStarted, ToolCall
 from voicebridge.contract.items import MessageItem, ToolCallItem, ToolResultItem
-from voicebridge.contract.stages import Prompt, ToolRequest
+from voicebridge.contract.stages import LanguageModelTraits, Prompt, ToolRequest
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedModel
 from voicebridge.testing.user import scripted_conversation
@@ -118,5 +121,30 @@ def test_a_response_that_was_interrupted_still_takes_its_results() -> None:
             await user.until(ResponseEnded, count=2)
             assert "".join(e.delta for e in user.all(OutputText)) == "ok."
             assert ToolResultItem(call_id="a", output="42") in llm.prompts[1].items
+
+    run_in_virtual_time(main())
+
+
+def test_a_result_for_a_model_without_tools_is_refused() -> None:
+    async def main() -> None:
+        llm = ScriptedModel(["Hi."], traits=LanguageModelTraits())
+        async with scripted_conversation(llm=llm) as user:
+            with pytest.raises(Unsupported, match="calls no tools"):
+                await user.session.send(SendToolResult(call_id="a", output="42"))
+
+    run_in_virtual_time(main())
+
+
+def test_half_a_character_does_not_spoil_the_conversation() -> None:
+    async def main() -> None:
+        llm = Caller(("a", 0))
+        async with scripted_conversation(llm=llm) as user:
+            await user.session.send(SendText(text="half \ud83d, whole \U0001f600"))
+            await user.until(ToolCall)
+            await user.session.send(SendToolResult(call_id="a", output="\udc00"))
+            await user.until(ResponseEnded, count=2)
+            question, _, result = llm.prompts[1].items
+            assert question == MessageItem(role="user", text="half ?, whole \U0001f600")
+            assert result == ToolResultItem(call_id="a", output="?")
 
     run_in_virtual_time(main())

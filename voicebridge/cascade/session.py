@@ -223,6 +223,8 @@ class CascadeSession:
                 raise Unsupported("A cascade takes no images.", command_id=command.id)
             return partial(self._send_text, command)
         if isinstance(command, SendToolResult):
+            if self._capabilities.tools == "none":
+                raise Unsupported("This cascade's language model calls no tools.", command_id=command.id)
             return partial(self._send_tool_result, command)
         if isinstance(command, EndTurn | DiscardTurn):
             return partial(self._hold_up, command)
@@ -236,14 +238,14 @@ class CascadeSession:
         raise Unsupported(f"A cascade does not know the command {type(command).__name__}.", command_id=command.id)
 
     def _send_text(self, command: SendText) -> None:
-        self._responses.append(MessageItem(role=command.role, text=command.text))
+        self._responses.append(MessageItem(role=command.role, text=_whole_text(command.text)))
         if command.respond:
             self._ask(Request(cause="request", answers=(command.id,), settles=(command.id,)))
         else:
             self._settle(command.id)
 
     def _send_tool_result(self, command: SendToolResult) -> None:
-        result = ToolResultItem(call_id=command.call_id, output=command.output, is_error=command.is_error)
+        result = ToolResultItem(call_id=command.call_id, output=_whole_text(command.output), is_error=command.is_error)
         respond = command.respond and command.id not in self._unwanted
         if not self._responses.tool_result(command.id, result, respond=respond):
             message = f"No tool call {command.call_id!r} is waiting for a result."
@@ -401,6 +403,11 @@ class CascadeSession:
 
     def _tell(self, event: Event) -> None:
         self._delivery.put(event)
+
+
+def _whole_text(text: str) -> str:
+    """Half a surrogate pair, which no model can take, becomes a "?": it would spoil every answer from then on."""
+    return text.encode("utf-8", "replace").decode()
 
 
 async def _ended(tasks: Iterable[asyncio.Future[None]], seconds: float) -> None:
