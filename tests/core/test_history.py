@@ -200,3 +200,47 @@ def test_last_heard_is_of_the_last_answer() -> None:
     history.append(CALL)
     history.hear("r1", "One.")
     assert history.last_heard == "Two."
+
+
+# Turns whose words come late, and items that may be taken back
+
+
+def test_a_turn_has_its_place_before_its_words_are_known() -> None:
+    history = History()
+    history.open_turn("t1")
+    history.open_response("r1")
+    history.say("r1", "Hi")
+    assert history.items() == (agent("Hi"),), "nobody is told of an empty turn"
+    history.write_down("t1", "Hel")
+    assert history.items() == (user("Hel"), agent("Hi"))
+    history.write_down("t1", "Hello")
+    assert history.items() == (user("Hello"), agent("Hi"))
+    history.write_down("nobody", "What?")
+    assert history.items() == (user("Hello"), agent("Hi"))
+    history.write_down("t1", "")
+    assert history.items() == (agent("Hi"),)
+
+
+def test_what_was_placed_may_be_taken_back() -> None:
+    history = History([user("before")])
+    history.place("c1", user("one"))
+    history.append(CALL)
+    history.place("c2", RESULT)
+    history.open_turn("t1")
+    history.write_down("t1", "two")
+    assert history.items() == (user("before"), user("one"), CALL, RESULT, user("two"))
+    history.withdraw("nobody")
+    history.withdraw("c2")
+    assert history.items() == (user("before"), user("one"), CALL, working("a"), user("two"))
+    history.withdraw("c1")
+    history.withdraw("t1")
+    history.write_down("t1", "too late")
+    assert history.items() == (user("before"), CALL, working("a"))
+
+
+def test_words_of_a_turn_do_not_overwrite_a_tool_result_of_the_same_name() -> None:
+    history = History()
+    history.append(CALL)
+    history.place("x", RESULT)
+    history.write_down("x", "words")
+    assert history.items() == (CALL, RESULT)

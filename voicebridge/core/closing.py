@@ -2,7 +2,7 @@
 
 seen                                            category       again?
 HTTP 401, 403                                   auth           no
-HTTP 402, or a refusal that speaks of quota     quota          no
+HTTP 402; 403 or 429 that speaks of quota       quota          no
 HTTP 429                                        rate           yes, after Retry-After
 HTTP 408, 425, 5xx (503: busy)                  network        yes
 any other refusal                               config         no

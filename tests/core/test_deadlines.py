@@ -1,0 +1,125 @@
+"""Time limits of responses: what each row of the table is about, and what does not move it."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicebridge.contract.codec import Timeouts
+from voicebridge.contract.events import (
+    CommandSettled,
+    Event,
+    OutputAudio,
+    OutputText,
+    ResponseEnded,
+    ResponseStarted,
+    ToolCall,
+    UsageReported,
+)
+from voicebridge.core.deadlines import ResponseDeadlines
+
+LIMITS = Timeouts(first_output_s=5, between_outputs_s=3, total_s=20)
+STARTED = ResponseStarted(response_id="r1", cause="request")
+ENDED = ResponseEnded(response_id="r1", status="completed")
+AUDIO = OutputAudio(response_id="r1", pcm=b"", offset_ms=0)
+OUTPUTS = [
+    AUDIO,
+    OutputText(response_id="r1", delta="Hi"),
+    OutputText(response_id="r1", delta="Hi", kind="text"),
+    ToolCall(response_id="r1", call_id="1", name="n", arguments="{}"),
+]
+NO_OUTPUTS = [
+    OutputText(response_id="r1", delta="Hm", kind="thought"),
+    UsageReported(units={}, model="m", basis="exact", response_id="r1"),
+    OutputAudio(response_id="r2", pcm=b"", offset_ms=0),
+    CommandSettled(command_id="c9"),
+]
+
+
+def watched(*told: tuple[float, Event | str], limits: Timeouts = LIMITS) -> ResponseDeadlines:
+    """A string is a command that was sent."""
+    deadlines = ResponseDeadlines(limits)
+    for at, what in told:
+        if isinstance(what, str):
+            deadlines.asked(what, at)
+        else:
+            deadlines.happened(what, at)
+    return deadlines
+
+
+def code(deadlines: ResponseDeadlines, now: float) -> str | None:
+    fault = deadlines.expired(now)
+    assert fault is None or (fault.category, fault.retryable) == ("busy", True)
+    return fault.code if fault else None
+
+
+def test_a_request_that_nothing_answers() -> None:
+    deadlines = watched((1, "c1"), (4, "c2"))
+    assert code(deadlines, 6) is None
+    assert code(deadlines, 6.01) == "no_response"
+    deadlines.happened(CommandSettled(command_id="c1"), 6)
+    assert code(deadlines, 9) is None
+    assert code(deadlines, 9.01) == "no_response"
+    deadlines.happened(CommandSettled(command_id="c2"), 9)
+    assert code(deadlines, 999) is None
+
+
+def test_a_request_waits_for_the_response_that_runs() -> None:
+    deadlines = watched((0, STARTED), (1, AUDIO), (1, "c1"), (3.5, AUDIO))
+    assert code(deadlines, 6.4) is None
+    deadlines.happened(ENDED, 6.4)
+    assert code(deadlines, 11.4) is None, "its time begins when that one has ended"
+    assert code(deadlines, 11.5) == "no_response"
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_first_output(output: Event) -> None:
+    assert code(watched((2, STARTED)), 7) is None
+    assert code(watched((2, STARTED)), 7.1) == "no_output"
+    assert code(watched((2, STARTED), (6.9, output)), 9.9) is None
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_between_outputs(output: Event) -> None:
+    told = [(0, STARTED), (1, AUDIO), (3, output)]
+    assert code(watched(*told), 6) is None
+    assert code(watched(*told), 6.1) == "output_stalled"
+
+
+@pytest.mark.parametrize("news", NO_OUTPUTS)
+def test_what_is_no_output(news: Event) -> None:
+    assert code(watched((0, STARTED), (4, news)), 5.1) == "no_output"
+    assert code(watched((0, STARTED), (1, AUDIO), (3, news)), 4.1) == "output_stalled"
+
+
+def test_in_all() -> None:
+    told = [(0.0, STARTED), *[(float(at), AUDIO) for at in range(30)]]
+    assert code(watched(*told[:22]), 20) is None
+    assert code(watched(*told), 20.1) == "response_too_long"
+    assert code(watched(*told, (20, ENDED)), 99) is None
+
+
+def test_each_response_has_its_own_time() -> None:
+    second = ResponseStarted(response_id="r2", cause="request")
+    deadlines = watched((0, STARTED), (1, AUDIO), (3, second), (3.5, AUDIO), (6, AUDIO))
+    assert code(deadlines, 8) is None
+    assert code(deadlines, 8.1) == "no_output"
+    deadlines.happened(ResponseEnded(response_id="r2", status="failed"), 8.1)
+    assert code(deadlines, 9) is None
+    assert code(deadlines, 9.1) == "output_stalled"
+
+
+def test_no_limits() -> None:
+    nothing = Timeouts(first_output_s=None, between_outputs_s=None, total_s=None)
+    assert code(watched((0, "c1"), limits=nothing), 1e9) is None
+    assert code(watched((0, STARTED), (1, AUDIO), limits=nothing), 1e9) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "late"),
+    [([(0, "c1")], 5), ([(0, STARTED)], 5), ([(0, STARTED), (1, AUDIO)], 4)],
+)
+def test_time_in_which_nobody_listened_does_not_count(told: list[tuple[float, Event | str]], late: float) -> None:
+    deadlines = watched(*told)
+    deadlines.shift(100)
+    assert code(deadlines, late + 100) is None
+    assert code(deadlines, late + 100.1) is not None

@@ -1,0 +1,63 @@
+"""When to try again: bounds, a server's own wish, and the deadline above all."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicebridge.contract.fault import Fault
+from voicebridge.core.retry import RetryPolicy, delays, wait_before_retry
+
+SECONDS = st.floats(0, 100)
+POLICIES = st.builds(
+    RetryPolicy, deadline_s=SECONDS, tries=st.integers(0, 8), first_s=st.floats(0, 5), longest_s=st.floats(0, 5)
+)
+
+
+def fault(retryable: bool = True, after_s: float | None = None) -> Fault:
+    return Fault(category="network", message="Lost.", retryable=retryable, retry_after_s=after_s)
+
+
+def test_the_bounds_double_up_to_the_longest() -> None:
+    policy = RetryPolicy(tries=6, first_s=0.1, longest_s=1.5)
+    assert list(delays(policy, lambda: 1.0)) == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.5, 1.5])
+    assert list(delays(policy, lambda: 0.0)) == [0.0] * 6, "full jitter starts at none"
+    assert list(delays(policy, lambda: 0.5)) == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.75, 0.75])
+
+
+@given(POLICIES, st.integers())
+def test_waits_lie_within_their_bounds(policy: RetryPolicy, seed: int) -> None:
+    got = list(delays(policy, random.Random(seed).random))
+    assert len(got) == policy.tries
+    for number, delay in enumerate(got):
+        bound = policy.first_s if number == 0 else min(policy.first_s * 2**number, policy.longest_s)
+        assert 0 <= delay <= bound
+
+
+def test_waits_fill_their_bounds() -> None:
+    chance = random.Random(7).random
+    firsts = [next(delays(RetryPolicy(first_s=1.0), chance)) for _ in range(2_000)]
+    assert min(firsts) < 0.01
+    assert max(firsts) > 0.99
+    assert sum(firsts) / len(firsts) == pytest.approx(0.5, abs=0.03)
+
+
+@given(POLICIES, SECONDS, SECONDS, st.none() | st.floats(-10, 1_000))
+def test_the_decision(policy: RetryPolicy, delay_s: float, elapsed_s: float, after_s: float | None) -> None:
+    wait_s = wait_before_retry(fault(after_s=after_s), delay_s=delay_s, elapsed_s=elapsed_s, policy=policy)
+    asked_s = max(delay_s, after_s or 0)
+    if wait_s is None:
+        assert elapsed_s + asked_s > policy.deadline_s
+    else:
+        assert wait_s == asked_s, "neither undercut nor stretched"
+        assert elapsed_s + wait_s <= policy.deadline_s
+    assert wait_before_retry(fault(retryable=False), delay_s=0, elapsed_s=0, policy=policy) is None
+
+
+@pytest.mark.parametrize("after_s", [float("inf"), float("nan")])
+def test_numbers_that_are_none(after_s: float) -> None:
+    wait_s = wait_before_retry(fault(after_s=after_s), delay_s=0.5, elapsed_s=0, policy=RetryPolicy())
+    assert wait_s in (None, 0.5)
