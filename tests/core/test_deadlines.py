@@ -14,6 +14,7 @@ from voicebridge.contract.events import (
     ResponseStarted,
     ToolCall,
     UsageReported,
+    UserTurn,
 )
 from voicebridge.core.deadlines import ResponseDeadlines
 
@@ -123,3 +124,13 @@ def test_time_in_which_nobody_listened_does_not_count(told: list[tuple[float, Ev
     deadlines.shift(100)
     assert code(deadlines, late + 100) is None
     assert code(deadlines, late + 100.1) is not None
+
+
+def test_a_request_may_wait_for_the_user() -> None:
+    """Nobody answers a text while the user speaks; once there is silence, the time begins."""
+    speech = UserTurn(turn_id="t1", phase="speech", audio_ms=0)
+    pause = UserTurn(turn_id="t1", phase="pause", audio_ms=50_000)
+    assert watched((0, "c1"), (1, speech)).expired(99) is None
+    deadlines = watched((0, "c1"), (1, speech), (50, pause))
+    assert deadlines.expired(55) is None
+    assert deadlines.expired(55.1) is not None

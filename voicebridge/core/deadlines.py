@@ -2,7 +2,8 @@
 
 what waits     since                           too late after       until
 a request      it was sent, and no response    first_output_s       it is settled
-               runs that it could wait for
+               runs and no user speaks that
+               it could wait for
 a response     it started                      first_output_s       its first audio, text or call
 a response     its last output                 between_outputs_s    its next output, or its end
 a response     it started                      total_s              its end
@@ -23,6 +24,7 @@ from voicebridge.contract.events import (
     ResponseEnded,
     ResponseStarted,
     ToolCall,
+    UserTurn,
 )
 from voicebridge.contract.fault import Fault
 
@@ -42,6 +44,7 @@ class ResponseDeadlines:
         self._timeouts = timeouts
         self._asked: dict[str, float] = {}
         self._running: dict[str, _Running] = {}
+        self._user_speaks = False
 
     def asked(self, command_id: str, now: float) -> None:
         """A command that asks for a response, and is settled when that starts, was sent."""
@@ -59,6 +62,9 @@ class ResponseDeadlines:
         elif isinstance(event, ResponseEnded):
             self._running.pop(event.response_id, None)
             self._asked = dict.fromkeys(self._asked, now)  # they waited for that one
+        elif isinstance(event, UserTurn):
+            self._user_speaks = event.phase == "speech"
+            self._asked = dict.fromkeys(self._asked, now)  # they may have waited for the user
 
     def shift(self, by_s: float) -> None:
         """For so many seconds nobody on this side could listen: they don't count."""
@@ -70,7 +76,8 @@ class ResponseDeadlines:
     def expired(self, now: float) -> Fault | None:
         """What took too long, if anything did."""
         limits = self._timeouts
-        if not self._running and self._asked and _late(min(self._asked.values()), limits.first_output_s, now):
+        waits = not self._running and not self._user_speaks
+        if waits and self._asked and _late(min(self._asked.values()), limits.first_output_s, now):
             return _fault("no_response", f"No response started within {limits.first_output_s:g} s of asking for it")
         for running in self._running.values():
             if _late(running.started_at, limits.total_s, now):
