@@ -2,7 +2,8 @@
 
 A row says what was seen or documented; what nobody has verified is said in its `unverified`. Sources: the vendor's own
 SDK types (`openai` 3.54), recorded frames of OpenAI, Azure OpenAI and xAI, client code of `pydantic-ai` 2.68 (xAI,
-ElevenLabs), and the source of `speech-to-speech` 1.1.0. None was tried against a live vendor by this project.
+ElevenLabs), and the source of `speech-to-speech` 1.1.0, which this project has talked to as well. No other was tried
+against a live vendor.
 """
 
 from __future__ import annotations
@@ -89,8 +90,6 @@ class Dialect:
     """What no source seen by us confirms."""
 
 
-_PLAIN = frozenset({"prefix_padding_ms", "input_transcription", "transcription_prompt", "mcp_tools"})
-
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
         row.name: row
@@ -117,18 +116,23 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 key_variable="AZURE_OPENAI_API_KEY",
                 header="api-key",
                 header_format="{key}",
-                options=_PLAIN
-                | {
-                    "eagerness",
-                    "idle_timeout_ms",
-                    "include",
-                    "noise_strength",
-                    "parallel_tool_calls",
-                    "reasoning_effort",
-                    "transcription_delay",
-                    "transcription_languages",
-                    "truncation",
-                },
+                options=frozenset(
+                    {
+                        "eagerness",
+                        "idle_timeout_ms",
+                        "include",
+                        "input_transcription",
+                        "mcp_tools",
+                        "noise_strength",
+                        "parallel_tool_calls",
+                        "prefix_padding_ms",
+                        "reasoning_effort",
+                        "transcription_delay",
+                        "transcription_languages",
+                        "transcription_prompt",
+                        "truncation",
+                    }
+                ),
                 max_session_s=3600.0,
                 prices="azure.microsoft.com; not in models.py",
                 unverified="the session limit, and whether every OpenAI option is taken. The transcription model must "
@@ -149,7 +153,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 asides=False,
                 truncate=False,
                 noise_reduction=False,
-                options=_PLAIN - {"mcp_tools"},
+                options=frozenset({"prefix_padding_ms"}),
                 prices="models.py",
                 unverified="push-to-talk, G.711 (not offered here), whether metadata is echoed, the length of a "
                 "session. Truncation is known to be unreliable, so it is not used",
@@ -201,8 +205,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 transcribes="always",
                 text_output=False,
                 images=False,
-                asides=False,
-                truncate=False,
+                truncate=False,  # taken and ignored: of an interrupted answer, it keeps nothing
                 delete=False,
                 clear=False,
                 noise_reduction=False,
