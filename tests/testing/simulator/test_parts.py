@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import BadOption, ConfigError
 from voicebridge.contract.stages import Flush, Speech, TextToSpeechTraits, Usage
 from voicebridge.registry.hookspecs import hookimpl
-from voicebridge.registry.registry import registry
+from voicebridge.registry.registry import Registry, use_registry
 from voicebridge.registry.rows import About, RegisterStage
 from voicebridge.testing.simulator.bare_client import tone
-from voicebridge.testing.simulator.ears import Ears, check_stage
+from voicebridge.testing.simulator.ears import Ears, check_stage, installed_stage
 from voicebridge.testing.simulator.option import described, read_options
 from voicebridge.testing.simulator.profile import Profile, StageDraws, StageTime, profile_named
 from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
@@ -165,10 +165,20 @@ class Plugin:
         register("tts", "clauses", lambda model: Clauses(), About(summary=""))  # type: ignore[arg-type, return-value]  # a stage
 
 
-@pytest.fixture(scope="module", autouse=True)
-def stages() -> None:
-    if "clauses" not in [row.name for row in registry().rows().stages]:
-        registry().join(Plugin(), "clauses")
+class Local:
+    @hookimpl
+    def register_stages(self, register: RegisterStage) -> None:
+        register("tts", "local/clauses", lambda model: Clauses(), About(summary=""))  # type: ignore[arg-type, return-value]  # a stage
+
+
+@pytest.fixture(autouse=True)
+def stages() -> Iterator[None]:
+    """A voice of these tests is installed."""
+    mine = Registry()
+    mine.join(Plugin(), "clauses")
+    before = use_registry(mine)
+    yield
+    use_registry(before)
 
 
 async def test_a_stage_that_speaks_clauses_is_cut_into_words() -> None:
@@ -184,6 +194,18 @@ async def test_a_stage_that_speaks_clauses_is_cut_into_words() -> None:
 async def test_a_speed_that_a_stage_refuses_is_its_own_error() -> None:
     with pytest.raises(ConfigError, match="too fast"):
         await spoken(voice_named("clauses", ms_per_char=65), "x", speed=1.5)
+
+
+def test_installed_prefers_what_needs_nobody_else() -> None:
+    assert installed_stage("tts", "any/name") == "any/name"
+    empty = Registry(allow=())
+    use_registry(empty)
+    assert installed_stage("tts", "installed") is None
+    assert isinstance(voice_named("installed", ms_per_char=65), ToneVoice)
+    empty.join(Plugin(), "clauses")
+    assert installed_stage("tts", "installed") == "clauses"
+    empty.join(Local(), "here")
+    assert installed_stage("tts", "installed") == "local/clauses"
 
 
 def test_stages_are_looked_up_at_once() -> None:

@@ -16,6 +16,9 @@ from voicebridge.registry.rows import Seat
 
 __all__ = ["Ears", "Recogniser", "check_stage", "installed_stage"]
 
+_HERE = "local/"
+"""How the names of stages begin that need nobody else."""
+
 
 def check_stage(seat: Seat, name: str) -> None:
     """See that a stage can be had, before the first client needs it.
@@ -30,10 +33,12 @@ def check_stage(seat: Seat, name: str) -> None:
 
 
 def installed_stage(seat: str, name: str) -> str | None:
-    """The name itself, or for `installed` the first stage of that seat that can be had; None: there is none."""
+    """The name itself; for `installed` the first stage of that seat that can be had, those of this machine before those
+    that need a key. None: there is none."""
     if name != "installed":
         return name
-    return next((row.name for row in registry().rows().stages if row.seat == seat and not row.about.missing()), None)
+    ready = [row.name for row in registry().rows().stages if row.seat == seat and not row.about.missing()]
+    return min(ready, key=lambda one: not one.startswith(_HERE), default=None)
 
 
 class Ears:
