@@ -19,7 +19,7 @@ from voicebridge.testing.contract import BackendContract, Subject
 from voicebridge_openai.backend import RealtimeBackend
 from voicebridge_openai.dialects import DIALECTS
 
-SERVER = {"transcripts": ("hello there",) * 20, "require_key": False}
+SERVER = {"pace": 20.0, "transcripts": ("hello there",) * 20, "require_key": False}
 GARBAGE = (
     "garbage on rate_limits.updated every",
     "garbage binary on response.output_audio.done every",
@@ -41,6 +41,7 @@ async def against_the_simulator(backend: Backend, faults: tuple[str, ...] = ()) 
             tool_prompt="Please call look_up_weather.",
             hostile=lambda: against_the_simulator(backend, GARBAGE),
             dropping=lambda: against_the_simulator(backend, ("reset on response.output_audio.delta",)),
+            pace=5.0,
             patience_s=5.0,
             quiet_s=0.15,
         )

@@ -241,7 +241,7 @@ def test_rate_limits(vendor: Any) -> None:
         ("openai", "https://me.example/v1/", "wss://me.example/v1/realtime?model=a%20b"),
         ("openai", "wss://me.example/x/realtime?tier=1", "wss://me.example/x/realtime?tier=1&model=a%20b"),
         ("azure", "https://me.openai.azure.com", "wss://me.openai.azure.com/openai/v1/realtime?model=a%20b"),
-        ("elevenlabs", None, "wss://api.elevenlabs.io/v1/convai/realtime"),
+        ("elevenlabs", None, "wss://api.elevenlabs.io/v1/convai/realtime?model=a%20b"),
     ],
 )
 def test_addresses(dialect: str, base_url: str | None, url: str) -> None:

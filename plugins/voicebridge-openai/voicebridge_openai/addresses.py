@@ -48,7 +48,7 @@ def address(dialect: Dialect, model: str, base_url: str | None) -> str:
         path = dialect.path
     elif not path.endswith("/realtime"):
         path += "/realtime"
-    if dialect.model_in == "query" and model and "model" not in dict(query):
+    if model and "model" not in dict(query):
         query.append(("model", model))
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, urlencode(query, quote_via=quote), ""))
 

@@ -57,6 +57,7 @@ class Dialect:
     client_secrets: bool = False
     """Whether `client_secrets` below the address gives ephemeral secrets over HTTP."""
     model_in: Literal["query", "session"] = "query"
+    """Where the server looks for it. The query has it in any case: servers that don't look there pass over it."""
     default_model: str = ""
     turns: frozenset[Turns] = frozenset({"server_vad", "semantic", "manual"})
     default_turns: Turns = "server_vad"
@@ -77,6 +78,7 @@ class Dialect:
     clear: bool = True
     noise_reduction: bool = True
     usage: bool = True
+    """Whether it tells what was used. Where it does not, numbers of another kind are not taken for that."""
     sends_metadata: bool = True
     """Whether `response.create` may carry metadata. Where it is not echoed, first in is first out."""
     keep_alive_s: float | None = None

@@ -318,7 +318,7 @@ class Received:
             outcomes += self._calls([*on.output.item_done(response, item)])
         response.running = False
         on.sent.take_oldest("cancel", response.id)
-        units = response_units(body.get("usage") or frame.get("usage"))
+        units = response_units(body.get("usage") or frame.get("usage")) if on.dialect.usage else {}
         if units:
             of = response.id if response.told else None
             model = f"{on.dialect.name}/{on.served_model}"
