@@ -392,3 +392,15 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+def test_what_a_peer_refuses_to_start_comes_first_again() -> None:
+    arbiter = Arbiter()
+    first = arbiter.ask(Request(cause="request", answers=("a",), say="one"))
+    assert first is not None
+    arbiter.ask(Request(cause="request", answers=("b",), say="two"))
+    arbiter.busy = False
+    arbiter.put_back(first)
+    assert arbiter.busy
+    assert [request.answers for request in arbiter.held] == [("a",), ("b",)]
+    assert arbiter.ended("another") == first

@@ -84,8 +84,15 @@ MODELS: tuple[Model, ...] = (
         priced_on=_PRICED,
         source=_LIST,
     ),
-    Model(vendor="openai", name="gpt-realtime-2.1", reasoning=True, unverified="its limits and prices"),
-    Model(vendor="openai", name="gpt-realtime-2.1-mini", reasoning=True, unverified="its limits and prices"),
+    Model(
+        vendor="openai", name="gpt-realtime-2.1", reasoning=True, unverified="its limits, its prices, that it reasons"
+    ),
+    Model(
+        vendor="openai",
+        name="gpt-realtime-2.1-mini",
+        reasoning=True,
+        unverified="its limits, its prices, that it reasons",
+    ),
     Model(vendor="openai", name="gpt-realtime-1.5", unverified="its limits and prices"),
     Model(
         vendor="openai",
