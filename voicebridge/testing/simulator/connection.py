@@ -13,9 +13,17 @@ from .server_socket import ServerSocket
 
 __all__ = ["Connection"]
 
+_QUEUE = 256
+"""Frames that wait behind a fault."""
+_LAST_WORDS_S = 1.0
+"""How long a close waits for the frames before it."""
+
 
 class Connection:
-    """Is a `Link`. Without faults a frame goes straight to the socket; with faults, one after the other."""
+    """Is a `Link`. Without faults a frame goes straight to the socket.
+
+    With faults it waits in a queue, as on a slow network: the wire reads and works on, until the queue is full.
+    """
 
     def __init__(self, socket: ServerSocket, number: int, faults: FaultRun) -> None:
         self.number = number
@@ -27,6 +35,7 @@ class Connection:
         self._timers: list[asyncio.TimerHandle] = []
         self._held: tuple[str, str | bytes] | None = None
         """A frame that waits for the one behind it."""
+        self._queue: asyncio.Queue[tuple[str, str | bytes]] = asyncio.Queue(_QUEUE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def opened(self) -> None:
@@ -36,6 +45,8 @@ class Connection:
             self._timers.append(loop.call_later(mishap.after_s or 0.0, self._start, mishap))
         for mishap in self._faults.due_by_count():
             self._start(mishap)
+        if not self._faults.idle:
+            self._keep(loop.create_task(self._write_queue()))
 
     async def send(self, kind: str, frame: str | bytes) -> None:
         """See `Link.send`."""
@@ -44,11 +55,15 @@ class Connection:
         if self._faults.idle:
             await self._write(frame)
             return
-        async with self._order:
-            await self._send_with_faults(kind, frame)
+        await self._queue.put((kind, frame))
 
     async def close(self, code: int, reason: str) -> None:
         """See `Link.close`."""
+        with suppress(TimeoutError):  # behind a stall, nothing can be waited for
+            await asyncio.wait_for(self._queue.join(), _LAST_WORDS_S)
+        await self._close(code, reason)
+
+    async def _close(self, code: int, reason: str) -> None:
         self.closed.set()
         if not self._socket.half_open:
             await self._socket.close(code, reason)
@@ -63,7 +78,9 @@ class Connection:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, mishap: Mishap) -> None:
-        task = asyncio.get_running_loop().create_task(self._alone(mishap))
+        self._keep(asyncio.get_running_loop().create_task(self._alone(mishap)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -73,6 +90,13 @@ class Connection:
                 await self._happen(mishap)
         else:
             await self._happen(mishap)
+
+    async def _write_queue(self) -> None:
+        while not self.closed.is_set():
+            kind, frame = await self._queue.get()
+            async with self._order:
+                await self._send_with_faults(kind, frame)
+            self._queue.task_done()
 
     async def _send_with_faults(self, kind: str, frame: str | bytes) -> None:
         times = 1
@@ -113,7 +137,7 @@ class Connection:
                 self.closed.set()
                 self._socket.go_half_open()
             case "close":
-                await self.close(mishap.code, mishap.reason)
+                await self._close(mishap.code, mishap.reason)
 
     async def _counted(self, frame: str | bytes) -> None:
         if self.closed.is_set():

@@ -7,7 +7,8 @@ A line of JSON a turn:
                 "first_audio": 54.7, "done": 55.0}, "status": "completed",
      "audio_ms": {"started": 300, "stopped": 2960}}
 
-Stamps are seconds of the monotonic clock of this machine, taken when the frame of that name was handed to the socket;
+Stamps are seconds of the monotonic clock of this machine, taken when the frame of that name was handed to the socket
+(or to the faults of the script: what they add comes later);
 `requested` is when a client's request for the response had come. `audio_ms` are places in the user's audio:
 `last_speech` is the last sample of speech, before the silence that proved its end. What is missing did not happen.
 """

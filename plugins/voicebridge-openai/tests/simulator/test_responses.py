@@ -209,3 +209,32 @@ async def test_the_same_seed_draws_the_same_times(simulate: Any, write: Any) -> 
             stamps = server.turns.turns[0].stamps
             assert stamps["first_audio"] - stamps["response_created"] >= drawn[-1] / 1000
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+async def test_a_cancel_that_comes_too_early_stops_nothing(simulate: Any, write: Any) -> None:
+    async with simulate(start_ms=100) as (_, client):
+        await write(client, "Hi")
+        await client.send("response.cancel")
+        assert (await client.until("error"))["error"]["code"] == "response_cancel_not_active"
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        await client.send("response.create", event_id="one")
+        await client.send("response.create", event_id="two")
+        error = (await client.until("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("conversation_already_has_active_response", "two")
+
+
+async def test_the_server_reads_on_while_its_frames_are_late(simulate: Any, write: Any) -> None:
+    async with simulate(faults=("delay 300ms on response.created",), pace=1) as (server, client):
+        await write(client, LONG)
+        await client.send("response.cancel")
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "cancelled"
+        stamps = server.turns.turns[0].stamps
+        assert stamps["done"] - stamps["response_created"] < 0.2
+
+
+async def test_a_session_ends_with_its_last_words_though_they_are_late(simulate: Any) -> None:
+    faults = ("delay 200ms on error",)
+    async with simulate(faults=faults, session_s=0.1, session_end="error") as (_, client):
+        assert (await client.ended())[0] == 1001
+        assert client.frames[-1]["error"]["code"] == "session_expired"

@@ -51,6 +51,8 @@ class WireOptions:
     """Seconds until a session ends."""
     session_end: str = "close"
     """How it ends: `close` with 1001 at once, or an `error` session_expired before that."""
+    start_ms: float = 0.0
+    """Milliseconds until a response that was asked for exists: a cancel before that finds nothing to stop."""
     rate_limits: bool = True
     """Tell `rate_limits.updated` after each response."""
     silence_ms: int = 200

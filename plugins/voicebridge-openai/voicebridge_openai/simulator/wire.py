@@ -8,14 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import orjson
-
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.testing.simulator.profile import StageDraws
 from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
 from voicebridge.testing.simulator.voice import voice_named
 from voicebridge.testing.simulator.wire import Link
 
+from .client_event import Event, check_event, parsed
 from .conversation import Conversation, Entry
 from .hearing import Hearing
 from .identifiers import Identifiers
@@ -23,7 +22,7 @@ from .input_buffer import Found, InputBuffer, Utterance
 from .item_rules import checked_item, decoded_audio
 from .options import WireOptions
 from .outbox import Outbox
-from .protocol_error import ProtocolError, missing, unknown_parameter, unsupported_value
+from .protocol_error import ProtocolError, missing
 from .replies import Part, echo, read_reply
 from .response_request import ResponseRequest, read_request
 from .response_run import ResponseRun, Stage
@@ -32,21 +31,7 @@ from .usage import Meter
 
 __all__ = ["RealtimeWire"]
 
-Event = dict[str, Any]
 _logger = logging.getLogger("voicebridge.simulator")
-_FIELDS = {
-    "session.update": ("session",),
-    "input_audio_buffer.append": ("audio",),
-    "input_audio_buffer.commit": (),
-    "input_audio_buffer.clear": (),
-    "conversation.item.create": ("item", "previous_item_id"),
-    "conversation.item.delete": ("item_id",),
-    "conversation.item.retrieve": ("item_id",),
-    "conversation.item.truncate": ("item_id", "content_index", "audio_end_ms"),
-    "response.create": ("response",),
-    "response.cancel": ("response_id",),
-}
-"""The client's events and their fields, beside `type` and `event_id`."""
 _TOKENS_A_MINUTE = 15_000_000
 
 
@@ -132,8 +117,8 @@ class RealtimeWire:
         """See `Wire.received`."""
         event: Any = None
         try:
-            event = _parsed(frame)
-            _check_event(event)
+            event = parsed(frame)
+            check_event(event)
             await self._handlers[event["type"]](event)
         except ProtocolError as error:
             await self._outbox.error(error, event.get("event_id") if isinstance(event, dict) else None)
@@ -277,6 +262,19 @@ class RealtimeWire:
 
     async def _create_response(self, event: Event) -> None:
         request = read_request(event.get("response"), self._session, event.get("event_id"))
+        if self._options.start_ms:
+            self._in_background(self._begin_later(request))
+        else:
+            await self._begin_requested(request)
+
+    async def _begin_later(self, request: ResponseRequest) -> None:
+        await asyncio.sleep(self._options.start_ms / 1000)
+        try:
+            await self._begin_requested(request)
+        except ProtocolError as error:
+            await self._outbox.error(error, request.event_id)
+
+    async def _begin_requested(self, request: ResponseRequest) -> None:
         if not request.aside and self._running():
             raise _already_active()
         await self._begin(request, requested=True)
@@ -359,29 +357,6 @@ class RealtimeWire:
 
 def _stamp(record: TurnRecord, name: str) -> None:
     record.stamps[name] = asyncio.get_running_loop().time()
-
-
-def _parsed(frame: str | bytes) -> Event:
-    if isinstance(frame, bytes):
-        raise ProtocolError("invalid_event", "Binary frames are not supported: send events as JSON text.")
-    try:
-        event = orjson.loads(frame)
-    except orjson.JSONDecodeError as error:
-        raise ProtocolError("invalid_json", f"We could not parse the event as JSON: {error}") from None
-    if not isinstance(event, dict):
-        raise ProtocolError("invalid_event", "An event must be a JSON object.")
-    return event
-
-
-def _check_event(event: Event) -> None:
-    if "type" not in event:
-        raise missing("type")
-    kind = event["type"]
-    if not isinstance(kind, str) or kind not in _FIELDS:
-        raise unsupported_value("type", kind, _FIELDS)
-    for name in event:
-        if name not in ("type", "event_id", *_FIELDS[kind]):
-            raise unknown_parameter(name)
 
 
 def _already_active() -> ProtocolError:
