@@ -213,6 +213,20 @@ def test_a_dialect_without_push_to_talk(vendor: Any) -> None:
         wire.hears(Configure(patch={"turns": {"mode": "manual"}}))
 
 
+def test_what_comes_twice_counts_once(vendor: Any) -> None:
+    wire = vendor(turns={"mode": "manual"})
+    for n in (1, 2):
+        wire.hears(SendAudio(pcm=bytes(9600))).hears(EndTurn(respond=False))
+        if n == 1:
+            wire.says(f"{BUFFER}.committed", item_id="u1")
+    wire.says(f"{BUFFER}.committed", item_id="u1").says(f"{BUFFER}.cleared")
+    assert [(turn, phase) for turn, phase, _, _ in phases(wire)][-1] == ("t2", "speech")
+    wire.says(f"{BUFFER}.committed", item_id="u2")
+    assert [(turn, phase) for turn, phase, _, _ in phases(wire)][-1] == ("t2", "committed")
+    wire.creates().creates().speaks(20).finishes().finishes()
+    assert wire.kinds().count("ResponseStarted") == wire.kinds().count("ResponseEnded") == 1
+
+
 def test_keep_alive(vendor: Any) -> None:
     wire = vendor("elevenlabs")
     assert wire.codec.ticks

@@ -37,6 +37,12 @@ __all__ = ["CommandFrames"]
 
 _MIN_TURN_MS = 100
 """The vendor commits no less."""
+_OWN_COMMANDS = {
+    "input_audio_buffer.append": "SendAudio",
+    "input_audio_buffer.clear": "DiscardTurn",
+    "input_audio_buffer.commit": "EndTurn",
+}
+"""What passes by our count of the user's audio, we could not answer for."""
 _LIVE = frozenset(
     {
         "instructions",
@@ -144,8 +150,8 @@ class CommandFrames:
                 code="bad_command",
                 command_id=command.id,
             )
-        if kind.startswith("input_audio_buffer.append"):
-            raise ConfigError("Send audio by SendAudio: its samples are counted.", command_id=command.id)
+        if (ours := _OWN_COMMANDS.get(kind)) is not None:
+            raise ConfigError(f"{kind} has a command of its own: {ours}.", code="bad_command", command_id=command.id)
         _check_json("payload", command.payload, command)
 
     def _patched(self, command: Configure) -> SessionConfig:

@@ -168,6 +168,8 @@ class Received:
     def _committed(self, frame: Fields) -> list[Outcome]:
         on = self._on
         turn = on.turns.knows(frame.get("item_id")) or on.turns.open
+        if turn is not None and turn.over:
+            return []
         by_vendor = turn is not None and turn.phase == "pause"
         sent = None if by_vendor else on.sent.take_oldest("commit")
         if sent is not None:
@@ -188,9 +190,11 @@ class Received:
     def _cleared(self, frame: Fields) -> list[Outcome]:
         on = self._on
         sent = on.sent.take_oldest("clear")
-        events: list[Outcome] = [*on.turns.discarded("client" if sent else "server")]
+        if sent is None:
+            return []
+        events: list[Outcome] = [*on.turns.discarded("client")]
         on.heed_the_floor()
-        return [*events, *on.settle(sent.command_id if sent else None), *on.requests.resume()]
+        return [*events, *on.settle(sent.command_id), *on.requests.resume()]
 
     def _transcript_grew(self, frame: Fields) -> list[Outcome]:
         return [*self._on.turns.transcript_grew(frame)]
