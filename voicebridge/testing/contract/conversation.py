@@ -95,7 +95,7 @@ class Conversation:
         size = self.trace.input_format.size(FRAME_MS)
         for start in range(0, len(pcm), size):
             await self.send(SendAudio(pcm=pcm[start : start + size]))
-            await self.read_for(FRAME_MS / 1000)
+            await self.read_for(FRAME_MS / 1000 / self.subject.pace)
 
     async def take_turn(self) -> UserTurn:
         """Speak, and keep silent until the backend takes the user's turn for over; of several, the last.

@@ -58,6 +58,9 @@ class Subject:
     """Gives a subject whose server goes away in the middle of its first response."""
     virtual_time: bool = False
     """Waits take no time. For backends that do nothing but wait on the event loop."""
+    pace: float = 1.0
+    """How many times faster than a microphone the user's audio comes. Above 1 only where turns are found by the audio
+    itself, whatever the clock says."""
     patience_s: float = 30.0
     """How long to wait for what must come."""
     quiet_s: float = 0.5
