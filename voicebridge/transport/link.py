@@ -17,7 +17,7 @@ import asyncio
 import itertools
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from voicebridge.contract.capabilities import Capabilities
@@ -129,7 +129,7 @@ class LinkSession:
 
     def start(self) -> None:
         """Begin to dial."""
-        self._spawn(self._read(), "read")
+        self._spawn(self._read, "read")
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return aiter(self._delivery)
@@ -220,7 +220,7 @@ class LinkSession:
 
     def _connected(self) -> None:
         self._outbox.put(self._opening)
-        self._spawn(self._write(), "write")
+        self._spawn(self._write, "write")
         self._pinged_at = self._clock()
         self._schedule_beat(self._pinged_at)
 
@@ -378,15 +378,15 @@ class LinkSession:
         if self._wire is not None:
             await self._wire.close()
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         task = asyncio.create_task(self._guarded(work), name=f"link {self.generation}: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """However the work ends, the session does."""
         try:
-            await work
+            await work()
         except WireClosed as lost:
             self._end(self._meaning(lost.closed))
         except VoiceBridgeError as error:
