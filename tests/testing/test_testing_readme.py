@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -66,4 +65,6 @@ def test_every_module_of_it_is_named() -> None:
     modules = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
     inner = {"scripted_responses", "scripted_turns"}
     assert modules - inner <= told
-    assert importlib.util.find_spec("voicebridge.testing.contract")
+    assert voicebridge.testing.BackendContract.__module__.startswith("voicebridge.testing.contract")
+    with pytest.raises(AttributeError, match="no attribute 'BackendContrcat'"):
+        _ = voicebridge.testing.BackendContrcat
