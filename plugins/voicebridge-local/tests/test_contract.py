@@ -1,4 +1,4 @@
-"""The whole of `local`, its models included, keeps what every session promises."""
+"""The whole of `local`, its models included, keeps what every session promises. Run by `pytest -m slow`."""
 
 from __future__ import annotations
 
