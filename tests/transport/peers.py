@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import websockets
 from websockets.asyncio.server import ServerConnection
@@ -22,11 +23,14 @@ Refusing = Callable[[ServerConnection, Request], Response | None]
 
 @asynccontextmanager
 async def server(
-    handler: Callable[[ServerConnection], Awaitable[None]], refusing: Refusing | None = None
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    refusing: Refusing | None = None,
+    connection: type[ServerConnection] = ServerConnection,
 ) -> AsyncIterator[str]:
     """A websocket server; its address."""
+    quick: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.2, "max_queue": None, "compression": None}
     async with websockets.serve(
-        handler, "127.0.0.1", 0, process_request=refusing, compression=None, ping_interval=None, close_timeout=0.2
+        handler, "127.0.0.1", 0, process_request=refusing, create_connection=connection, **quick
     ) as listening:
         yield f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}/v1"
 
@@ -65,7 +69,7 @@ async def websocket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     return asked
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter | ServerConnection) -> None:
     """Cut the connection without a goodbye, not even of TCP."""
     sock = writer.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
