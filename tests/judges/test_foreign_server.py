@@ -55,6 +55,8 @@ def subject() -> Subject:
         config={"base_url": URL},
         speech=speech,
         speech_format=recording.format,
+        tool_prompt="What is the weather in Paris?",
+        parallel_prompt="What is the weather in Paris, and in Rome?",
     )
 
 

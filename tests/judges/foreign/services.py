@@ -24,7 +24,7 @@ ANSWER = "Paris is the capital of France, and about two million people live ther
 
 
 def answer(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> dict[str, Any]:
-    """The model: reads out what a tool gave, calls a tool whose last word the user says, and else knows one thing."""
+    """The model: reads out what a tool gave, calls a tool whose last word is said, and else knows one thing."""
     last = messages[-1]
     said = str(last.get("content") or "")
     if last["role"] == "tool":
@@ -32,9 +32,14 @@ def answer(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> dict[
     for tool in tools:
         name = tool["function"]["name"]
         if last["role"] == "user" and name.split("_")[-1] in said:
-            function = {"name": name, "arguments": json.dumps({"city": "Paris"})}
-            return {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}
+            cities = [city for city in ("Paris", "Rome") if city in said] or ["Paris"]
+            return {"tool_calls": [call(name, index, city) for index, city in enumerate(cities)]}
     return {"content": ANSWER}
+
+
+def call(name: str, index: int, city: str) -> dict[str, Any]:
+    function = {"name": name, "arguments": json.dumps({"city": city})}
+    return {"index": index, "id": f"call_{index}", "type": "function", "function": function}
 
 
 def chunks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
