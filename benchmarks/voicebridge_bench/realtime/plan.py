@@ -29,6 +29,7 @@ class RealtimePlan:
     peer_rounds: int = 2
     pairs: int = 200
     """Of turns, for the first audio."""
+    peer_pairs: int = 100
     recoveries: int = 30
     peers: tuple[str, ...] = ()
     seed: int = 7
@@ -49,6 +50,7 @@ def plan_of(quick: bool, sessions: Sequence[int] | None, peers: Sequence[str], s
             rounds=1,
             peer_rounds=1,
             pairs=40,
+            peer_pairs=20,
             recoveries=6,
         )
     if sessions is not None:

@@ -113,7 +113,7 @@ def _first_audio(plan: RealtimePlan, server: ServerProcess, arm: str, python: st
         "arm": arm,
         "port": server.port,
         "cpu": cpu,
-        "pairs": plan.pairs,
+        "pairs": plan.pairs if arm in OWN else plan.peer_pairs,
         "seed": plan.seed,
     }
     try:
