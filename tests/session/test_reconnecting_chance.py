@@ -1,0 +1,154 @@
+"""A session that dials again, whatever happens in whatever order: each sample and each command arrives, and once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicebridge.contract.audio import DOOR_FORMAT
+from voicebridge.contract.codec import Timeouts
+from voicebridge.contract.commands import Command, EndTurn, SendAudio, SendText
+from voicebridge.contract.events import CommandSettled, SessionReady, SessionRestarted
+from voicebridge.core.retry import RetryPolicy
+from voicebridge.testing.line_codec import ready_line
+
+from .lines import NETWORK, STREAM, Bench, Line, Refusal, bench, final, settle, turn, virtually
+
+Plan = Literal["ready", "slow", "stuck", "refused"]
+Step = int | Literal["text", "end", "drop", "wait", "ready", "commit", "final"]
+"""A number is of samples that the user says."""
+PATIENT = RetryPolicy(deadline_s=1e6, tries=10_000)
+STEPS = st.lists(
+    st.integers(1, 20_000) | st.sampled_from(["text", "end", "drop", "wait", "ready", "commit", "final", "drop"]),
+    max_size=60,
+)
+PLANS = st.lists(st.sampled_from(["ready", "slow", "stuck", "refused"]), max_size=8)
+
+
+@dataclass
+class Server:
+    """One connection, and which of the user's turns it has told."""
+
+    line: Line
+    ready: bool
+    over: bool = False
+    turns: list[tuple[int, bool]] = field(default_factory=list)
+    """Of each: where in this connection's audio it ended, and whether its text is known."""
+
+    def safe_bytes(self) -> int:
+        return max((end for end, written in self.turns if written), default=0)
+
+
+class World:
+    """Drives a session, and knows what must have arrived."""
+
+    def __init__(self, plans: list[Plan]) -> None:
+        first = Line(ready=False)
+        self.dials: list[Line | Refusal] = [first]
+        for plan in plans:
+            self.dials.append(Refusal(NETWORK, 0.02) if plan == "refused" else Line(ready=plan != "slow"))
+        self.dials += [Line() for _ in range(70)]
+        ready = [True, *[plan == "ready" for plan in plans], *[True] * 70]
+        self.may_fail = "stuck" in plans
+        """What was given to a connection that writes nothing is lost with it, and that is told."""
+        self.servers = [
+            Server(line, is_ready) for line, is_ready in zip(self.dials, ready, strict=True) if isinstance(line, Line)
+        ]
+        for plan, dial in zip(plans, self.dials[1:], strict=False):
+            if plan == "stuck" and isinstance(dial, Line):
+                dial.takes.clear()
+        first.say(ready_line())
+        self.sent = 0
+        self.given: list[tuple[int, Command]] = []
+
+    @property
+    def last(self) -> Server:
+        return [server for server in self.servers if server.line.dialled_at is not None][-1]
+
+    async def step(self, b: Bench, step: Step) -> None:
+        server = self.last
+        if isinstance(step, int):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await b.session.send(SendAudio(pcm=STREAM[self.sent : self.sent + 2 * step]))
+                    self.sent += 2 * step
+        elif step in ("text", "end"):
+            command = SendText(text=f"{len(self.given)}", respond=False) if step == "text" else EndTurn()
+            self.given.append((self.sent, command))
+            await b.session.send(command)
+        elif step == "wait":
+            await settle(1)
+        elif server.over:
+            return
+        elif step == "drop":
+            server.over = True
+            server.line.end()
+        elif step == "ready" and not server.ready:
+            server.ready = True
+            if not server.line.takes.is_set():
+                server.line.takes.set()
+            else:
+                server.line.say(ready_line())
+        elif step == "commit" and server.ready:
+            await settle(0.001)
+            end = len(server.line.audio)
+            server.line.tell(turn(f"t{len(server.turns)}", "committed", DOOR_FORMAT.ms(end)))
+            server.turns.append((end, False))
+        elif step == "final":
+            for number, (end, written) in enumerate(server.turns):
+                if not written:
+                    server.line.tell(final(f"t{number}", "words"))
+                    server.turns[number] = (end, True)
+                    break
+        await settle(0.001)
+
+    def check(self, b: Bench) -> None:
+        start, arrived = 0, list[Command]()
+        for server in self.servers:
+            if server.line.dialled_at is None:
+                continue
+            at = start
+            for heard in server.line.heard:
+                if isinstance(heard, bytes):
+                    assert heard == STREAM[at : at + len(heard)], "not the samples that come next"
+                    at += len(heard)
+                else:
+                    place = next(place for place, command in self.given if command == heard)
+                    assert at == max(place, start), "a command stands elsewhere in the audio"
+                    arrived.append(heard)
+            start += server.safe_bytes()
+        assert at == self.sent, "the last connection has not heard the end"
+        told = [event.command_id for event in b.of(CommandSettled)]
+        assert sorted(told) == sorted(command.id for _, command in self.given), "each command has one fate"
+        failed = {event.command_id for event in b.of(CommandSettled) if event.fault}
+        assert len({command.id for command in arrived}) == len(arrived), "a command arrives once"
+        assert self.may_fail or not failed
+        lost = [command for _, command in self.given if command not in arrived]
+        assert {command.id for command in lost} <= failed, "what did not arrive has failed"
+        order = [command for _, command in self.given if command in arrived]
+        assert arrived == order, "commands arrive in order"
+        assert len(b.of(SessionReady)) == 1
+        assert all(event.lost_audio_ms == 0 for event in b.of(SessionRestarted))
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, PLANS)
+def test_whatever_happens(steps: list[Step], plans: list[Plan]) -> None:
+    @virtually
+    async def test() -> None:
+        world = World(plans)
+        async with bench(*world.dials, policy=PATIENT, timeouts=Timeouts(connect_s=None)) as b:
+            for step in steps:
+                await world.step(b, step)
+            for _ in range(20):
+                await world.step(b, "ready")
+                await settle(3)
+            world.check(b)
+            assert not b.over
+
+    test()
