@@ -20,14 +20,17 @@ from voicebridge.testing.line_codec import ready_line
 from .lines import NETWORK, STREAM, Bench, Line, Refusal, bench, final, settle, turn, virtually
 
 Plan = Literal["ready", "slow", "stuck", "refused"]
-Step = int | Literal["text", "end", "drop", "wait", "ready", "commit", "final"]
+Step = int | Literal["text", "end", "drop", "drop and wait", "wait", "ready", "commit", "final"]
 """A number is of samples that the user says."""
 PATIENT = RetryPolicy(deadline_s=1e6, tries=10_000)
 STEPS = st.lists(
-    st.integers(1, 20_000) | st.sampled_from(["text", "end", "drop", "wait", "ready", "commit", "final", "drop"]),
+    st.integers(1, 20_000)
+    | st.sampled_from(["text", "end", "drop", "drop and wait", "drop and wait", "wait", "ready", "commit", "final"]),
+    min_size=20,
     max_size=60,
 )
-PLANS = st.lists(st.sampled_from(["ready", "slow", "stuck", "refused"]), max_size=8)
+WRITING = st.lists(st.sampled_from(["ready", "slow", "slow", "refused"]), min_size=3, max_size=8)
+PLANS = WRITING | st.lists(st.sampled_from(["ready", "slow", "stuck", "refused"]), max_size=8)
 
 
 @dataclass
@@ -85,9 +88,10 @@ class World:
             await settle(1)
         elif server.over:
             return
-        elif step == "drop":
+        elif step in ("drop", "drop and wait"):
             server.over = True
             server.line.end()
+            await settle(1 if step == "drop and wait" else 0)
         elif step == "ready" and not server.ready:
             server.ready = True
             if not server.line.takes.is_set():
