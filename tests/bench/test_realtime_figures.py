@@ -106,6 +106,10 @@ def test_a_doubt_of_several_rounds_is_told_once_at_its_worst():
     assert figures.doubts(runs) == ["other processes kept 2.7 cores busy (in 3 of 3 rounds)"]
 
 
+def test_a_run_without_measurements_says_nothing_of_the_server():
+    assert figures.server_load([Run(Cell("bare", 1, 0), problem="it is not there")]) is None
+
+
 def test_memory_is_the_slope():
     runs = [_run("voicebridge", sessions=n, own_kb=20_000 + 45 * n) for n in (1, 50, 200)]
     assert memory_kb(runs, "voicebridge") == pytest.approx(45)
@@ -158,6 +162,7 @@ def _report(rows, **more):
                 "memory_kb": {"bare": 40.0, "voicebridge": None},
                 "first_audio": {"voicebridge": paired([1.0] * 10, [1.3] * 10), "livekit": "it hung up"},
                 "recovery": recovery({"restarted_ms": [200.0] * 10, "audio_ms": [270.0] * 10}),
+                "server": figures.server_load([_run("bare", late=[0.5]), _run("bare", late=[2.0])]),
                 "targets": targets(rows, None, 0.3, 270.0),
                 "versions": {"bare": {"python": "3.11.7", "packages": {"websockets": "17.4"}}},
                 "environment": {
@@ -194,6 +199,7 @@ def test_the_report_says_what_was_measured_what_failed_and_what_is_doubtful():
         "+0.30 ms [+0.30 to +0.30], n 10",
         "it hung up",
         "next sound after 270 ms",
+        "at worst 2.0 ms late (p99 of a measurement), 0.20 cores",
         "at most 1.3 x: 1.20, reached, but the server",
         "memory of one more session at most 300 KB: not measured",
         "websockets 17.4",

@@ -13,7 +13,7 @@ from voicebridge_bench.environment import describe
 from voicebridge_bench.text_file import write_text
 
 from .arms.arm import ARMS, OWN
-from .figures import Paired, Recovery, loads, memory_kb, paired, recovery, targets
+from .figures import Paired, Recovery, loads, memory_kb, paired, recovery, server_load, targets
 from .plan import PEERS, RealtimePlan, plan_of
 from .processes import ArmFailed
 from .run import Results, installed, run
@@ -98,6 +98,7 @@ def _report(
         memory_kb=memory,
         first_audio=first,
         recovery=recovered,
+        server=server_load(results.runs),
         targets=targets(rows, memory.get("voicebridge"), first_ms, recovery_ms),
         versions={arm: found for arm, found in versions.items() if arm in measured},
         environment=environment,

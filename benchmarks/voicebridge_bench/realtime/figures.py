@@ -21,12 +21,14 @@ __all__ = [
     "Paired",
     "Range",
     "Recovery",
+    "ServerLoad",
     "Target",
     "doubts",
     "loads",
     "memory_kb",
     "paired",
     "recovery",
+    "server_load",
     "targets",
 ]
 
@@ -162,6 +164,23 @@ def _doubts(run: Run) -> dict[str, float]:
     return {reason: value for reason, value, limit in rows if value > limit}
 
 
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """The server at its worst: whether it could have been the bottleneck."""
+
+    late_p99_ms: float
+    cores: float
+
+
+def server_load(runs: Sequence[Run]) -> ServerLoad | None:
+    """Over all measurements; None of none."""
+    seen = [run.server for run in runs if run.server]
+    late = [Histogram.from_json(server["lateness_10us"]).quantile_ms(0.99) for server in seen]
+    if not seen:
+        return None
+    return ServerLoad(max(value or 0.0 for value in late), max(server["cores"] for server in seen))
+
+
 def memory_kb(runs: Sequence[Run], arm: str) -> float | None:
     """Kilobytes that one more session takes: the slope over all measurements; None of one number of sessions."""
     points = [
@@ -234,10 +253,10 @@ def targets(rows: Sequence[Load], kb: float | None, first_ms: float | None, reco
     for count, limit in ((50, 10.0), (200, 20.0)):
         if row := own.get(count):
             found.append(Target(f"delivery at {count} sessions, p99", limit, "ms", row.p99_ms, row.doubts))
-    ratios = [(count, row) for count, row in own.items() if row.cpu_ratio and count > 1]
-    for count, row in ratios:
-        ratio = row.cpu_ratio.value if row.cpu_ratio else None
-        found.append(Target(f"CPU time at {count} sessions, to the bare client", 1.3, "x", ratio, row.doubts))
+    for count, row in sorted(own.items()):
+        if row.cpu_ratio is not None:
+            name = f"CPU time at {count} sessions, to the bare client"
+            found.append(Target(name, 1.3, "x", row.cpu_ratio.value, row.doubts))
     found.append(Target("memory of one more session", 300.0, "KB", kb))
     found.append(Target("first audio, median difference to the bare client", 1.0, "ms", first_ms))
     found.append(Target("recovery from a reset to the next sound, median", 500.0, "ms", recovery_ms))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .arms.arm import ARMS
-from .figures import Load, Paired, Range, Recovery, Target
+from .figures import Load, Paired, Range, Recovery, ServerLoad, Target
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,6 +26,7 @@ class Report:
     first_audio: Mapping[str, Paired | str]
     """A string says why there is none."""
     recovery: Recovery | str | None
+    server: ServerLoad | None
     targets: Sequence[Target]
     versions: Mapping[str, Mapping[str, Any]]
     environment: Mapping[str, Any]
@@ -72,6 +73,11 @@ def lines(report: Report) -> list[str]:
         found.append(f"First audio, {ARMS[arm].title} minus the bare client: {_difference(outcome)}.")
     if report.recovery is not None:
         found.append(f"Recovery from a reset in a response, round trip 50 ms: {_recovered(report.recovery)}.")
+    if report.server is not None:
+        found.append(
+            f"Server: at worst {report.server.late_p99_ms:.1f} ms late (p99 of a measurement), "
+            f"{report.server.cores:.2f} cores busy."
+        )
     for target in report.targets:
         if target.measured is not None:
             verdict = ("reached" if target.met else "MISSED") + (
