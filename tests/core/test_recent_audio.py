@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicebridge.core.recent_audio import RecentAudio
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.stages import PCM_16K
+from voicebridge.core.recent_audio import RecentAudio
 
 SECOND = PCM_16K.size(1000)
 

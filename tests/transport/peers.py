@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import Any
 
 import websockets
@@ -16,7 +17,7 @@ from websockets.http11 import Request, Response
 from voicebridge.contract.codec import Closed, Endpoint, Frame
 from voicebridge.transport.wire import Wire, WireClosed, dial
 
-__all__ = ["closed", "dialled", "ending", "free_port", "raw_server", "reset", "server", "websocket"]
+__all__ = ["closed", "dialled", "ending", "free_port", "hold", "raw_server", "refusal", "reset", "server", "websocket"]
 
 Refusing = Callable[[ServerConnection, Request], Response | None]
 
@@ -110,3 +111,13 @@ async def ending(wire: Wire) -> tuple[list[Frame], Closed]:
             frames.append(await wire.recv())
         except WireClosed as error:
             return frames, error.closed
+
+
+async def hold(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+def refusal(status: int, headers: list[tuple[str, str]] | None = None, body: str = "no") -> Response:
+    response = Response(status, HTTPStatus(status).phrase, websockets.Headers(headers or []), body.encode())
+    response.headers["Content-Length"] = str(len(response.body or b""))
+    return response
