@@ -24,12 +24,12 @@ FRAME_MS = 20
 FRAME = RATE * FRAME_MS // 1000
 _PATIENCE_S = 20
 QUESTION = "Please tell me, how is the weather in Paris today, and what should I wear there?"
-"""What the simulator takes every spoken turn for. Its echo of it lasts about six seconds; a tool that is called
+"""What the simulator takes every spoken turn for. Its echo of it lasts about four seconds; a tool that is called
 `weather` it calls instead."""
 SIMULATE = (
-    "voicebridge.cli simulate openai-realtime --port 0 -o voice=tone -o detector=energy -o pace=2 -o silence_ms=300"
+    "voicebridge.cli simulate openai-realtime --port 0 -o voice=tone -o detector=energy -o pace=2 -o ms_per_char=45"
 )
-"""Twice as fast as it is spoken, so that an interruption comes before the response has ended."""
+"""Twice as fast as it is spoken: an interruption may come before the response has ended, or while it still plays."""
 
 
 def _voice() -> list[bytes]:
