@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from voicebridge.contract import commands
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Command, SendAudio
@@ -138,7 +139,8 @@ class Recorder:
 
     def _note_command(self, command: Command) -> Command:
         if not isinstance(command, SendAudio):
-            self._note("command", command)
+            if type(command).__name__ in commands.__all__:  # of another kind, nobody could read it again
+                self._note("command", command)
         elif isinstance(command.pcm, bytes | bytearray | memoryview):
             command = replace(command, pcm=bytes(command.pcm))  # its owner may fill it again
             self._writer.audio(command, self._format("input_format", "formats_in"))

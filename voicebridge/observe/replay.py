@@ -20,11 +20,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from voicebridge.contract import commands
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendAudio
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import BadOption, BadRecording, ReplayDiverged, SessionClosed
+from voicebridge.contract.errors import BadOption, BadRecording, ReplayDiverged, SessionClosed, Unsupported
 from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
@@ -148,6 +149,9 @@ class ReplaySession:
         self._news.set()
 
     def _match(self, command: Command) -> None:
+        if type(command).__name__ not in commands.__all__:
+            problem = f"A replay knows no command {type(command).__name__}."
+            raise Unsupported(problem, command_id=command.id)
         script = self._recording.script
         if self._given == len(script) or script[self._given].type != command.type_name():
             raise self._diverged(command)
