@@ -40,6 +40,7 @@ ROWS = {
         *by_peer(1011, 1012, 1014, 1005, 1006),
         *lost("reset", "silent"),
         Closed(by="nobody"),
+        Closed(by="us", code=1011),  # the library's word for a failure of its own
     ],
     "close 1002, 1003, 1007, 1009, 1010, 3000-4999": [
         *by_peer(1002, 1003, 1007, 1009, 1010, 3000, 4000, 4999),
@@ -115,3 +116,7 @@ def test_every_end_has_a_meaning(closed: Closed) -> None:
     assert fault.retryable == (fault.category in ("network", "rate", "busy", "planned_end"))
     if closed.by == "us" and closed.status is None and not closed.problem and closed.code in (None, 1000, 1001):
         assert fault.category == "closed"
+
+
+def test_a_failure_of_our_own_library_is_not_called_the_servers() -> None:
+    assert "server failed" not in fault_of(Closed(by="us", code=1011, reason="internal error")).message

@@ -285,6 +285,21 @@ async def test_a_long_piece_of_audio_is_cut_and_whole() -> None:
 
 
 @virtual
+async def test_audio_is_counted_once_in_however_many_frames_it_goes() -> None:
+    class InThree(LineCodec):
+        def encode(self, command: Any) -> Any:
+            [line] = super().encode(command)
+            return [line, ProviderEvent(kind="note"), line, line]
+
+    async with linked(InThree()) as (session, wire):
+        await session.send(SendAudio(pcm=FRAME))
+        await session.send(SendAudio(pcm=b""))
+        await asyncio.sleep(1)
+        assert session.delivered_ms == 20
+        assert len(wire.written) == 3
+
+
+@virtual
 async def test_after_an_interruption_nothing_of_the_response_is_heard() -> None:
     async with linked() as (session, wire):
         wire.say(STARTED, audio(), audio(offset_ms=20))

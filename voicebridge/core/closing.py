@@ -82,10 +82,10 @@ def _meaning(closed: Closed) -> tuple[Category, str, str]:
     if closed.by == "us" and closed.code in (1000, 1001):
         return "closed", "We closed the connection", "closed"
     named = f"close_{closed.code}"
+    if closed.code in (1005, 1006) or (closed.by == "us" and closed.code == 1011):
+        return "network", _NETWORK, named
     if meaning := _CLOSE.get(closed.code):
         return *meaning, named
-    if closed.code in (1005, 1006):
-        return "network", _NETWORK, named
     who = "We refused what the server sent" if closed.by == "us" else "The server closed the connection"
     return "protocol", f"{who} (code {closed.code})", named
 

@@ -19,6 +19,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.codec import Closed, Codec, Endpoint, Frame, Tick
@@ -91,6 +92,7 @@ class LinkSession:
         # A wire without audio still gets a format, to count by.
         self._format_in = (*capabilities.formats_in, config.input_format)[0]
         self._clock = asyncio.get_running_loop().time
+        self._piece_bytes = self._format_in.size(_PIECE_MS)
         self._delivery = Delivery((*capabilities.formats_out, config.output_format)[0], self._clock)
         self._books = Books()
         self._early = EarlyCommands(self._format_in.size(_EARLY_AUDIO_MS))
@@ -176,12 +178,15 @@ class LinkSession:
 
     def _send_audio(self, command: SendAudio) -> None:
         pcm, limit = command.pcm, self._format_in.size(_PIECE_MS)
-        if len(pcm) <= limit:
-            self._outbox.put(self._encoded(command), audio_bytes=len(pcm))
-            return
         for start in range(0, len(pcm), limit):
-            piece = SendAudio(id=command.id, pcm=pcm[start : start + limit])
-            self._outbox.put(self._encoded(piece), audio_bytes=len(piece.pcm))
+            piece = command if len(pcm) <= limit else replace(command, pcm=pcm[start : start + limit])
+            outgoing = self._encoded(piece)
+            frames = sum(not isinstance(one, Event) for one in outgoing)
+            left = len(piece.pcm)
+            for one in outgoing:
+                share = 0 if isinstance(one, Event) else -(-left // frames)
+                left, frames = left - share, frames - (share > 0)
+                self._outbox.put((one,), audio_bytes=share)
 
     def _encoded(self, command: Command) -> Sequence[Outgoing]:
         try:
