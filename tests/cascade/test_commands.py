@@ -299,3 +299,20 @@ def test_odd_bytes_are_carried() -> None:
             assert stt.heard_bytes[0] == len(pcm)
 
     run_in_virtual_time(main())
+
+
+def test_half_a_character_in_instructions_and_words_to_say_spoils_nothing() -> None:
+    async def main() -> None:
+        llm, tts = ScriptedModel(["Hi."]), ScriptedVoice()
+        async with scripted_conversation(llm=llm, tts=tts) as user:
+            await user.session.send(Configure(patch={"instructions": "Be brief \ud83d."}))
+            await user.session.send(Respond(instructions="In French \udc00."))
+            await user.until(ResponseEnded)
+            await user.session.send(Respond(say="Half \ud83d, whole \U0001f600."))
+            ended = await user.until(ResponseEnded, count=2)
+            assert llm.prompts[0].instructions == "Be brief ?.\nIn French ?."
+            assert ended.status == "completed"
+            said = "".join(event.delta for event in user.all(OutputText, response_id=ended.response_id))
+            assert said == "Half ?, whole \U0001f600."
+
+    run_in_virtual_time(main())

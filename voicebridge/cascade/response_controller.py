@@ -37,6 +37,7 @@ from .playback_tracker import PlaybackTracker
 from .reply import Output, Reply, StageError
 from .seats import Seats
 from .stage_fault import fault_of
+from .whole_text import whole_text
 
 __all__ = ["WITHDRAWN", "ResponseController", "SpeculationCount"]
 
@@ -298,7 +299,7 @@ class ResponseController:
         with_tools = self._seats.llm.traits.tools and not (request and request.aside)
         return Prompt(
             items=(*self.history.items(), *items),
-            instructions="\n".join(filter(None, (self._config.instructions, extra))),
+            instructions=whole_text("\n".join(filter(None, (self._config.instructions, extra)))),
             tools=self._config.tools if with_tools else (),
             speculative=speculative,
             heard=self.history.last_heard,

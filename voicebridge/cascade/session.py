@@ -57,6 +57,7 @@ from .options import CascadeOptions
 from .response_controller import WITHDRAWN, ResponseController, SpeculationCount
 from .seats import SEAT_NAMES, Seats
 from .stage_fault import fault_of, own_cancellation
+from .whole_text import whole_text
 
 __all__ = ["CascadeSession"]
 
@@ -238,14 +239,14 @@ class CascadeSession:
         raise Unsupported(f"A cascade does not know the command {type(command).__name__}.", command_id=command.id)
 
     def _send_text(self, command: SendText) -> None:
-        self._responses.append(MessageItem(role=command.role, text=_whole_text(command.text)))
+        self._responses.append(MessageItem(role=command.role, text=whole_text(command.text)))
         if command.respond:
             self._ask(Request(cause="request", answers=(command.id,), settles=(command.id,)))
         else:
             self._settle(command.id)
 
     def _send_tool_result(self, command: SendToolResult) -> None:
-        result = ToolResultItem(call_id=command.call_id, output=_whole_text(command.output), is_error=command.is_error)
+        result = ToolResultItem(call_id=command.call_id, output=whole_text(command.output), is_error=command.is_error)
         respond = command.respond and command.id not in self._unwanted
         if not self._responses.tool_result(command.id, result, respond=respond):
             message = f"No tool call {command.call_id!r} is waiting for a result."
@@ -276,7 +277,7 @@ class CascadeSession:
                 answers=(command.id,),
                 settles=(command.id,),
                 instructions=command.instructions,
-                say=command.say,
+                say=None if command.say is None else whole_text(command.say),
                 aside=command.aside,
                 modality=command.modality,
                 waits=False,
@@ -403,11 +404,6 @@ class CascadeSession:
 
     def _tell(self, event: Event) -> None:
         self._delivery.put(event)
-
-
-def _whole_text(text: str) -> str:
-    """Half a surrogate pair, which no model can take, becomes a "?": it would spoil every answer from then on."""
-    return text.encode("utf-8", "replace").decode()
 
 
 async def _ended(tasks: Iterable[asyncio.Future[None]], seconds: float) -> None:

@@ -25,7 +25,8 @@ class Capabilities(Message):
     """What `Respond` may carry; empty: responses can't be asked for."""
     inputs: frozenset[Literal["audio", "text", "image"]] = frozenset()
     outputs: frozenset[Literal["audio", "text"]] = frozenset()
-    """Empty: the backend only transcribes."""
+    """What answers can be. `audio`: spoken; the words come along as `OutputText` of kind `speech`, and need no `text`
+    here. `text`: in writing alone, where `SessionConfig.outputs` says so. Empty: the backend only transcribes."""
     context: Literal["item", "instructions", "none"] = "none"
     """What a note that nobody answers becomes."""
     tools: Literal["none", "blocking", "async"] = "none"
