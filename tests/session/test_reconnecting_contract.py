@@ -1,0 +1,62 @@
+"""A session that dials again keeps every promise of a session, over backends that need nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from voicebridge.contract.capabilities import Capabilities
+from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.fault import Fault
+from voicebridge.contract.items import Item
+from voicebridge.contract.session import Backend, VoiceSession
+from voicebridge.session.reconnecting import reconnecting
+from voicebridge.testing.contract import BackendContract, Subject
+from voicebridge.testing.script import Reply
+from voicebridge.testing.scripted_session import ScriptedBackend
+
+from ..testing.contract import test_cascade, test_scripted_session
+
+
+class Reconnecting:
+    """A backend with sessions that dial again. Is a `Backend`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._backend.capabilities
+
+    @asynccontextmanager
+    async def connect(
+        self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
+    ) -> AsyncIterator[VoiceSession]:
+        async with reconnecting(self._backend, config, history) as session:
+            yield session
+
+
+class TestReconnectingScript(BackendContract):
+    virtual_time = True
+    test_hostile_server = None  # a script has no wire; over one, the realtime backend's tests have it
+
+    def subject(self) -> Subject:
+        subject = test_scripted_session.TestScriptedSession().subject()
+
+        @asynccontextmanager
+        async def dropping() -> AsyncIterator[Subject]:
+            over = Fault(category="quota", message="There is no money left.")  # dialling again would not help
+            backend = ScriptedBackend(Reply("one two three", word_s=1), moments=[(2.5, over)])
+            yield replace(subject, backend=Reconnecting(backend))
+
+        return replace(subject, backend=Reconnecting(subject.backend), dropping=dropping)
+
+
+class TestReconnectingCascade(BackendContract):
+    virtual_time = True
+    test_hostile_server = test_lost_connection = None  # it has no wire
+
+    def subject(self) -> Subject:
+        subject = test_cascade.scripted_subject()
+        return replace(subject, backend=Reconnecting(subject.backend))
