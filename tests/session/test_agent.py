@@ -33,87 +33,18 @@ from voicebridge import (
     UserTurn,
     VoiceAgent,
 )
-from voicebridge.audio.playout import PlayoutQueue
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.stages import PCM_16K
 from voicebridge.session.agent import _Talk
 from voicebridge.session.captions import Captions
 from voicebridge.testing.clock import run_in_virtual_time
+from voicebridge.testing.sound import FRAME_MS, ScriptedMicrophone, ScriptedSpeaker
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
 
-FRAME_MS = 20
 IN_FLIGHT_MS = 10
 """What the speaker's device has taken is still heard when the rest is cleared."""
 LONG = "a rather long answer that takes a while to say, "
-
-
-class FakeMicrophone:
-    """Hears 20 ms frames at the pace of real time: silence, but where the user speaks."""
-
-    format = PCM_16K
-
-    def __init__(self, script: Callable[[FakeMicrophone], Coroutine[Any, Any, None]]) -> None:
-        self._script = script
-        self._loud_until = 0.0
-        self.now: Callable[[], float] = lambda: 0.0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.now = asyncio.get_running_loop().time
-        user = asyncio.create_task(self._script(self))
-        try:
-            while not user.done():
-                await asyncio.sleep(FRAME_MS / 1000)
-                loud = self.now() <= self._loud_until + 1e-9
-                yield (b"\x00\x20" if loud else b"\0\0") * (PCM_16K.size(FRAME_MS) // 2)
-            user.result()
-        finally:
-            user.cancel()
-
-    async def say(self, seconds: float) -> None:
-        """Speak."""
-        self._loud_until = self.now() + seconds
-        await asyncio.sleep(seconds)
-
-
-class FakeSpeaker:
-    """Takes 10 ms of audio every 10 ms, as a sound card does."""
-
-    def __init__(self, format: AudioFormat = DOOR_FORMAT) -> None:
-        self.format = format
-        self._queue = PlayoutQueue(format, limit_ms=600_000)
-        self._reported: dict[str, float] = {}
-        self.given = 0
-        self.heard = bytearray()
-        self._now = 0.0
-
-    def play(self, pcm: bytes, response_id: str = "") -> None:
-        self.given += len(pcm)
-        self._queue.add(response_id, pcm)
-
-    def end(self) -> None:
-        self._queue.end()
-
-    def clear(self) -> float:
-        return self._queue.clear()
-
-    def played_ms(self, response_id: str = "") -> float:
-        return self._queue.played(self._now).get(response_id, 0.0)
-
-    def progress(self) -> dict[str, float]:
-        played = self._queue.played(self._now)
-        changed = {key: ms for key, ms in played.items() if ms != self._reported.get(key)}
-        self._reported = played
-        return changed
-
-    async def run(self) -> None:
-        out = bytearray(self.format.size(10))
-        now = asyncio.get_running_loop().time
-        while True:
-            self._now = now()
-            self._queue.fill(memoryview(out), now=self._now, starts_at=self._now)
-            self.heard += out
-            await asyncio.sleep(0.01)
 
 
 class Room:
@@ -129,14 +60,14 @@ class Room:
         settings.setdefault("turns", {"silence_ms": 200})
         self.agent = VoiceAgent(backend=self.backend, **settings)
         self.events: list[Event] = []
-        self.speaker = FakeSpeaker()
+        self.speaker = ScriptedSpeaker()
         self._test: asyncio.Task[Any] | None = None
 
-    async def talk(self, script: Callable[[FakeMicrophone], Coroutine[Any, Any, None]]) -> None:
+    async def talk(self, script: Callable[[ScriptedMicrophone], Coroutine[Any, Any, None]]) -> None:
         """Until the user's script has ended."""
         playing = asyncio.create_task(self.speaker.run())
         try:
-            await self.agent.run(FakeMicrophone(script), self.speaker, on_event=self.events.append)
+            await self.agent.run(ScriptedMicrophone(script), self.speaker, on_event=self.events.append)
         finally:
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
@@ -161,7 +92,7 @@ class Room:
         return "".join(event.delta for event in self.all(OutputText))
 
 
-async def one_question(user: FakeMicrophone) -> None:
+async def one_question(user: ScriptedMicrophone) -> None:
     await user.say(1.0)
     await asyncio.sleep(5.0)
 
@@ -190,7 +121,7 @@ def interrupted(speak_s: float = 0.5, **settings: Any) -> tuple[Room, list[float
     room = Room(llm=ScriptedModel([LONG] * 5), **settings)
     queued: list[float] = []
 
-    async def script(user: FakeMicrophone) -> None:
+    async def script(user: ScriptedMicrophone) -> None:
         await user.say(1.0)
         await room.until(lambda: room.speaker.played_ms("r1") >= 1000)
         queued.append(room.speaker._queue.queued_ms)
@@ -219,7 +150,7 @@ def test_the_next_answer_knows_only_what_was_heard() -> None:
     llm = ScriptedModel(lambda prompt: [LONG] * 5)
     room = Room(llm=llm, stt=ScriptedRecogniser(["first", "second"]))
 
-    async def script(user: FakeMicrophone) -> None:
+    async def script(user: ScriptedMicrophone) -> None:
         await user.say(1.0)
         await room.until(lambda: room.speaker.played_ms("r1") >= 1000)
         await user.say(0.5)
@@ -236,7 +167,7 @@ def test_the_next_answer_knows_only_what_was_heard() -> None:
 def test_an_answer_that_still_comes_is_stopped() -> None:
     room = Room(llm=ScriptedModel([LONG] * 50, piece_s=1.0), tts=ScriptedVoice(character_ms=20))
 
-    async def script(user: FakeMicrophone) -> None:
+    async def script(user: ScriptedMicrophone) -> None:
         await user.say(1.0)
         await room.until(lambda: room.speaker.played_ms("r1") >= 1500)
         await user.say(0.3)
@@ -313,7 +244,7 @@ def test_a_session_that_fails_says_why() -> None:
 
 
 def test_a_microphone_that_fails_ends_the_conversation() -> None:
-    async def script(user: FakeMicrophone) -> None:
+    async def script(user: ScriptedMicrophone) -> None:
         raise voicebridge.NoSoundDevice("unplugged")
 
     with pytest.raises(voicebridge.NoSoundDevice, match="unplugged"):
@@ -373,13 +304,13 @@ class Puppet:
 AUDIO = voicebridge.OutputAudio(response_id="r1", pcm=b"\x00\x20" * 24_000 * 5, offset_ms=0)
 
 
-def meet(puppet: Puppet) -> FakeSpeaker:
+def meet(puppet: Puppet) -> ScriptedSpeaker:
     """Three seconds with a puppet."""
-    speaker = FakeSpeaker()
+    speaker = ScriptedSpeaker()
 
     async def main() -> None:
         playing = asyncio.create_task(speaker.run())
-        await VoiceAgent(backend=puppet).run(FakeMicrophone(lambda user: asyncio.sleep(3.0)), speaker)
+        await VoiceAgent(backend=puppet).run(ScriptedMicrophone(lambda user: asyncio.sleep(3.0)), speaker)
         playing.cancel()
 
     run_in_virtual_time(main())
@@ -418,11 +349,11 @@ def test_what_all_was_heard_is_not_cut() -> None:
         *[ProviderEvent(kind="noise")] * 7,
         OutputHeard(response_id="r1", heard_ms=4990, text="", basis="estimated"),
     )
-    speaker = FakeSpeaker()
+    speaker = ScriptedSpeaker()
 
     async def main() -> None:
         playing = asyncio.create_task(speaker.run())
-        await VoiceAgent(backend=puppet).run(FakeMicrophone(lambda user: asyncio.sleep(7.0)), speaker)
+        await VoiceAgent(backend=puppet).run(ScriptedMicrophone(lambda user: asyncio.sleep(7.0)), speaker)
         playing.cancel()
 
     run_in_virtual_time(main())
