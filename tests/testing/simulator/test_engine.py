@@ -100,6 +100,7 @@ async def test_without_faults_all_comes_in_order(counting: Serve) -> None:
         ("reorder on n1", ["hello", "n2", "n1", "n3"]),
         ("garbage on n2", ["hello", "n1", "garbage", "n3"]),
         ("garbage truncated on n2", ["hello", "n1", "garbage", "n3"]),
+        ("unknown on n2", ["hello", "n1", "unheard_of.event", "n2", "n3"]),
         ("drop on n?", ["hello", "n2", "n3"]),
         ("drop on n? every", ["hello"]),
         ("stall on n2", ["hello", "n1"]),

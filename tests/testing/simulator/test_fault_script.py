@@ -21,6 +21,7 @@ from voicebridge.testing.simulator.fault_script import read_script
         ("reorder on a connection 2", {"action": "reorder", "connection": 2}),
         ("garbage truncated on a", {"action": "garbage", "garbage": "truncated"}),
         ("garbage on a", {"action": "garbage", "garbage": "text"}),
+        ("unknown on response.* every", {"action": "unknown", "event": "response.*", "every": True}),
         ("stall 1.5s on a", {"action": "stall", "seconds": 1.5}),
         ("stall after 3 frames", {"action": "stall", "seconds": None, "after_frames": 3}),
         ("reset at byte 5000", {"action": "reset", "at_byte": 5000}),

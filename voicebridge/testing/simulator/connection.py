@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
@@ -110,6 +111,8 @@ class Connection:
             elif mishap.action == "garbage":
                 await self._write_garbage(mishap.garbage, frame)
                 times = 0
+            elif mishap.action == "unknown":
+                await self._counted(_unheard_of(frame))
             else:
                 await self._happen(mishap)
         for _ in range(times):
@@ -170,6 +173,16 @@ class Connection:
                 self._socket.write_broken_text()
             else:
                 await self._socket.send("}{ this is no JSON")
+
+
+def _unheard_of(frame: str | bytes) -> str:
+    """A message as this one, of a type that nobody knows; on wires whose messages have no type, one of nothing else."""
+    try:
+        fields = json.loads(frame)
+    except ValueError:
+        fields = None
+    typed = fields if isinstance(fields, dict) and "type" in fields else {}
+    return json.dumps({**typed, "type": "unheard_of.event", "unheard_of": {"since": 2099, "why": None}})
 
 
 def _wire_size(frame: str | bytes) -> int:

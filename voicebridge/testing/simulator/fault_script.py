@@ -5,6 +5,7 @@
     duplicate on response.*delta every          it comes twice
     reorder on response.output_item.added       it comes after the frame behind it
     garbage on response.done                    in its place: text that is no JSON (also: truncated, binary, utf8)
+    unknown on response.* every                 before it, an event that no client has heard of
     stall 5s on response.created                nothing comes for 5 s; without a time: never again
     reset after 12 frames                       the connection is reset (RST)
     reset at byte 5000                          the same in the middle of a frame
@@ -32,9 +33,11 @@ from voicebridge.contract.errors import BadOption
 
 __all__ = ["Action", "Mishap", "read_script"]
 
-Action = Literal["delay", "drop", "duplicate", "reorder", "garbage", "stall", "reset", "cut", "half-open", "close"]
+Action = Literal[
+    "delay", "drop", "duplicate", "reorder", "garbage", "unknown", "stall", "reset", "cut", "half-open", "close"
+]
 _GARBAGE = ("text", "truncated", "binary", "utf8")
-_OF_A_FRAME = ("delay", "drop", "duplicate", "reorder", "garbage")
+_OF_A_FRAME = ("delay", "drop", "duplicate", "reorder", "garbage", "unknown")
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 
 
