@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from voicebridge_openai.simulator.dialects import DIALECTS
 from voicebridge_openai.simulator.protocol_error import ProtocolError
 from voicebridge_openai.simulator.session_state import SessionState
 
 
 @pytest.fixture
 def session() -> SessionState:
-    return SessionState("sess_1", "gpt-realtime-2", 100, 200)
+    return SessionState("sess_1", "gpt-realtime-2", 100, 200, DIALECTS["openai"])
 
 
 def test_what_is_not_named_stays(session: SessionState) -> None:

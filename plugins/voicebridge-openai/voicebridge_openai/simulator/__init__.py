@@ -28,11 +28,13 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
     from voicebridge.testing.simulator.option import read_options
     from voicebridge.testing.simulator.profile import profile_named
 
+    from .dialects import DIALECTS
     from .options import WireOptions
     from .profiles import PROFILES
     from .vendor import RealtimeVendor
 
     options = read_options(WireOptions, settings.options)
+    dialect = DIALECTS[options.dialect]
     profile = profile_named(settings.profile, PROFILES)
     if options.voice not in ("tone", "installed"):
         check_stage("tts", options.voice)
@@ -40,13 +42,13 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         check_stage("detector", options.detector)
     if options.recogniser is not None:
         check_stage("stt", options.recogniser)
+    hints = [f"voicebridge talk -b {dialect.spec} -O base_url={{url}} -O api_key=any"]
+    if "authorization" in dialect.key_headers:
+        hints.append('openai SDK: AsyncOpenAI(api_key="any", base_url="{http}", websocket_base_url="{url}")')
     return SimulatedServer(
         settings,
         lambda log: RealtimeVendor(options, profile, settings.seed, log),
         options=options,
-        base_path="/v1",
-        hints=(
-            "voicebridge talk -b openai/gpt-realtime-2 -O base_url={url} -O api_key=any",
-            'openai SDK: AsyncOpenAI(api_key="any", base_url="{http}", websocket_base_url="{url}")',
-        ),
+        base_path=dialect.base_path,
+        hints=tuple(hints),
     )

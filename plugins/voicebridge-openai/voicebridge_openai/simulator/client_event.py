@@ -43,8 +43,11 @@ def parsed(frame: str | bytes) -> Event:
     return event
 
 
-def check_event(event: Event) -> None:
+def check_event(event: Event, lacking: frozenset[str] = frozenset()) -> None:
     """See that the event exists, and has no fields but its own.
+
+    Args:
+        lacking: events that this server does not know.
 
     Raises:
         ProtocolError: it does not, or has.
@@ -54,6 +57,8 @@ def check_event(event: Event) -> None:
     kind = event["type"]
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise unsupported_value("type", kind, _FIELDS)
+    if kind in lacking:
+        raise ProtocolError("unknown_or_invalid_event", f"Unknown event: '{kind}'.", "type")
     for name in event:
         if name not in ("type", "event_id", *_FIELDS[kind]):
             raise unknown_parameter(name)

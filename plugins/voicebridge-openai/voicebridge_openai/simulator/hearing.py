@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.testing.simulator.ears import Recogniser
@@ -62,7 +62,7 @@ class Hearing:
         drawn = self._draws.ms("transcription", self._utterances)
         if answer is not None:
             answer.record.drawn_ms["transcription"] = drawn
-        where = {"item_id": entry.id, "content_index": 0}
+        where: dict[str, Any] = {"item_id": entry.id, "content_index": 0}
         await asyncio.sleep(drawn / 1000)
         try:
             text = await asyncio.shield(understood)
@@ -75,15 +75,26 @@ class Hearing:
             }
             await self._outbox.send(f"{_TOLD}.failed", **where, error=problem)
             return
-        for delta in re.findall(r"\S+", text):
-            padding = self._outbox.identifiers.obfuscation(f" {delta}")
-            await self._outbox.send(f"{_TOLD}.delta", **where, delta=f" {delta}", obfuscation=padding)
-            await asyncio.sleep(0)
+        await self._tell_growing(where, text)
         if answer is not None:
             await answer.begun.wait()
         entry.item["content"][0]["transcript"] = text
-        usage = transcription_usage(model, ms, text)
-        await self._outbox.send(f"{_TOLD}.completed", **where, transcript=text, usage=usage)
+        usage = {"usage": transcription_usage(model, ms, text)} if self._outbox.dialect.usage else {}
+        status = {"status": "completed"} if self._outbox.dialect.cumulative_transcripts else {}
+        await self._outbox.send(f"{_TOLD}.completed", **where, transcript=text, **status, **usage)
+
+    async def _tell_growing(self, where: dict[str, Any], text: str) -> None:
+        """Word by word what is new, or all of it so far."""
+        for word in re.finditer(r"\S+", text):
+            if self._outbox.dialect.cumulative_transcripts:
+                so_far = text[: word.end()]
+                await self._outbox.send(f"{_TOLD}.updated", **where, transcript=so_far)
+                await self._outbox.send(f"{_TOLD}.completed", **where, transcript=so_far, status="in_progress")
+            else:
+                delta = f" {word[0]}"
+                padding = self._outbox.identifiers.obfuscation(delta)
+                await self._outbox.send(f"{_TOLD}.delta", **where, delta=delta, obfuscation=padding)
+            await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """Release the recogniser."""

@@ -92,7 +92,8 @@ class MessageOutput:
         ms = self._format.ms(size)
         self._sent_ms += ms
         self._entry.audio_ms += ms
-        await self._send("response.output_audio.delta", delta=pybase64.b64encode(pcm).decode())
+        length = {"audio_duration_ms": round(ms)} if self._stage.outbox.dialect.audio_duration else {}
+        await self._send("response.output_audio.delta", delta=pybase64.b64encode(pcm).decode(), **length)
         self._run.stamp("first_audio")
         self._run.begun.set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .dialects import DIALECTS
 from .replies import read_reply
 
 __all__ = ["WireOptions"]
@@ -18,6 +19,8 @@ class WireOptions:
         ValueError: a value does not fit.
     """
 
+    dialect: str = "openai"
+    """Whose way to speak the wire: `openai`, `azure`, `xai`, `elevenlabs` or `speech-to-speech`."""
     replies: tuple[Any, ...] = ()
     """What the model answers, one after the other, then it echoes: a text, {"call": name, "arguments": {...}},
     {"fail": code}, {"say": text, "end": "max_output_tokens"}, or a list of these for several items in one response."""
@@ -36,7 +39,7 @@ class WireOptions:
     ms_per_char: float = 65.0
     """Milliseconds that a tone takes for a character of the text."""
     require_key: bool = True
-    """Refuse a handshake without a key (401)."""
+    """Refuse a handshake without a key (401), where the dialect has keys."""
     keys: tuple[str, ...] = ()
     """The keys that are let in. Empty: any."""
     forbidden_keys: tuple[str, ...] = ()
@@ -47,8 +50,8 @@ class WireOptions:
     """At once; one more is refused with 429 and `retry_after_s`. 0: any number."""
     retry_after_s: int = 1
     """What a refusal with 429 says in Retry-After. Seconds."""
-    session_s: float = 3600.0
-    """Seconds until a session ends."""
+    session_s: float | None = None
+    """Seconds until a session ends. None: as the dialect does, an hour for most."""
     session_end: str = "close"
     """How it ends: `close` with 1001 at once, or an `error` session_expired before that."""
     start_ms: float = 0.0
@@ -59,6 +62,8 @@ class WireOptions:
     """`silence_duration_ms` of a session that does not say it: 200 as recorded; the documents say 500."""
 
     def __post_init__(self) -> None:
+        if self.dialect not in DIALECTS:
+            raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {self.dialect!r}.")
         for reply in self.replies:
             read_reply(reply)
         if self.pace < 0 or self.ms_per_char <= 0 or not 10 <= self.delta_ms <= 10_000:

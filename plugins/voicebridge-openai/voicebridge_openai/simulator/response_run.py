@@ -211,7 +211,8 @@ class ResponseRun:
         if self.stopped and self._status is None:
             self._status = {"type": "cancelled", "reason": self._reason}
         status = self._status["type"] if self._status else "completed"
-        usage = self._stage.meter.usage(self._context, self.request.given, self._output)
+        counted = self._stage.meter.usage(self._context, self.request.given, self._output)
+        usage = counted if self._stage.outbox.dialect.usage else None
         self.record.status = status
         # Over before it is told: whoever reads the last event may ask for the next response at once.
         self.over.set()

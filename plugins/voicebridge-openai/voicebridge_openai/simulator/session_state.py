@@ -7,7 +7,8 @@ from typing import Any
 
 from voicebridge.contract.audio import AudioFormat
 
-from .protocol_error import ProtocolError
+from .dialects import ServerDialect
+from .protocol_error import ProtocolError, unknown_parameter, unsupported_value
 from .session_rules import check_session
 
 __all__ = ["SessionState", "wire_format"]
@@ -19,6 +20,10 @@ _FORMATS = {
 }
 _SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
 """The vendor weighs what was said; a simulator only waits longer or shorter."""
+_SIDES = {"voice": "output", "turn_detection": "input"}
+"""Of the `audio` object: where OpenAI has what other dialects keep at the top."""
+_UNASKED = {"model": "whisper-1"}
+"""Of a dialect that always writes down the user."""
 _INSTRUCTIONS = "You are a simulated assistant: what you say is scripted, or an echo of what you understood."
 
 
@@ -28,10 +33,13 @@ def wire_format(described: dict[str, Any]) -> AudioFormat:
 
 
 class SessionState:
-    """The whole session object; `data` is what the client is shown."""
+    """The whole session object. `data` has OpenAI's shape; `shown` is what the client of a dialect is told."""
 
-    def __init__(self, session_id: str, model: str, expires_at: int, silence_ms: int) -> None:
+    def __init__(
+        self, session_id: str, model: str, expires_at: int | None, silence_ms: int, dialect: ServerDialect
+    ) -> None:
         self._silence_ms = silence_ms
+        self._dialect = dialect
         self.spoken = False
         """Audio was produced: the voice can't change any more."""
         pcm = {"type": "audio/pcm", "rate": 24000}
@@ -54,7 +62,7 @@ class SessionState:
                     "format": dict(pcm),
                     "transcription": None,
                     "noise_reduction": None,
-                    "turn_detection": self._turn_detection({"type": "server_vad"}, None),
+                    "turn_detection": self._turn_detection({"type": dialect.detections[0]}, None),
                 },
                 "output": {"format": dict(pcm), "voice": "alloy", "speed": 1.0},
             },
@@ -67,11 +75,14 @@ class SessionState:
         Raises:
             ProtocolError: one of them does not fit.
         """
-        check_session(patch)
+        patch = self._in_plain_shape(patch)
+        check_session(self._without_own_voice(patch))
         changed = copy.deepcopy(self.data)
         audio = patch.get("audio", {})
         # The model of a session stays what the handshake named: clients repeat it in each update.
-        kept = ("type", "model", "audio", "parallel_tool_calls")
+        kept = {"type", "audio", "parallel_tool_calls", *self._dialect.ignored_settings}
+        if self._dialect.model_in != "session":
+            kept.add("model")
         changed |= {name: value for name, value in patch.items() if name not in kept}
         for tool in changed["tools"]:
             if tool["type"] == "function":
@@ -80,8 +91,50 @@ class SessionState:
         self._update_output(changed["audio"]["output"], audio.get("output", {}))
         self.data = changed
 
+    def shown(self) -> dict[str, Any]:
+        """The session as the client is told of it."""
+        data = copy.deepcopy(self.data)
+        if not self._dialect.numbers_sessions:
+            del data["id"]
+        for name in self._dialect.top_level:
+            data[name] = data["audio"][_SIDES[name]].pop(name)
+        return data
+
+    def _in_plain_shape(self, patch: Any) -> Any:
+        """A patch of a dialect with each setting where OpenAI has it. What is no object is left to the check.
+
+        Raises:
+            ProtocolError: a setting that belongs to the top stands below.
+        """
+        if not isinstance(patch, dict) or not isinstance(patch.get("audio", {}), dict):
+            return patch
+        plain = copy.deepcopy(patch)
+        for name in self._dialect.top_level:
+            part = plain.setdefault("audio", {}).setdefault(_SIDES[name], {})
+            if not isinstance(part, dict):
+                continue
+            if name in part:
+                raise unknown_parameter(f"session.audio.{_SIDES[name]}.{name}")
+            if name in plain:
+                part[name] = plain.pop(name)
+        return plain
+
+    def _without_own_voice(self, patch: Any) -> Any:
+        """The patch without the name of a voice that only its server knows."""
+        audio = patch.get("audio") if isinstance(patch, dict) and self._dialect.own_voices else None
+        output = audio.get("output") if isinstance(audio, dict) else None
+        if not isinstance(output, dict) or not isinstance(output.get("voice"), str):
+            return patch
+        bare = {name: value for name, value in output.items() if name != "voice"}
+        return patch | {"audio": patch["audio"] | {"output": bare}}
+
     def _update_input(self, before: dict[str, Any], patch: dict[str, Any]) -> None:
+        if self._dialect.always_detects and patch.get("turn_detection", before) is None:
+            patch = {name: value for name, value in patch.items() if name != "turn_detection"}
         if detection := patch.get("turn_detection"):
+            if detection["type"] not in self._dialect.detections:
+                param = "session.audio.input.turn_detection.type"
+                raise unsupported_value(param, detection["type"], self._dialect.detections)
             patch = patch | {"turn_detection": self._turn_detection(detection, before["turn_detection"])}
         if transcription := patch.get("transcription"):
             known = before["transcription"] or {"model": "whisper-1", "language": None, "prompt": None}
@@ -143,7 +196,7 @@ class SessionState:
     def transcription(self) -> dict[str, Any] | None:
         """Null: what the user says is not written down."""
         found: dict[str, Any] | None = self.data["audio"]["input"]["transcription"]
-        return found
+        return found or (_UNASKED if self._dialect.always_transcribes else None)
 
     @property
     def input_format(self) -> AudioFormat:

@@ -15,10 +15,10 @@ from voicebridge.testing.simulator.turn_log import TurnLog
 from voicebridge.testing.simulator.voice import voice_named
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Wire
 
+from .dialects import DIALECTS
 from .identifiers import Identifiers
 from .options import WireOptions
 from .protocol_error import ProtocolError
-from .session_rules import check_session
 from .session_state import SessionState
 from .wire import RealtimeWire
 
@@ -39,6 +39,8 @@ class RealtimeVendor:
 
     def __init__(self, options: WireOptions, profile: Profile, seed: int, log: TurnLog) -> None:
         self._options = options
+        self._dialect = DIALECTS[options.dialect]
+        self._path = f"{self._dialect.base_path}/realtime"
         self._profile = profile
         self._seed = seed
         self._log = log
@@ -67,13 +69,14 @@ class RealtimeVendor:
 
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
         """See `Vendor.refusal`."""
-        if not request.path.endswith("/realtime"):
+        if not request.path.endswith(self._path):
             return _refused(404, "invalid_request_error", None, f"Invalid URL (GET {request.path})")
-        key = _key(request)
+        key = self._key(request)
         if problem := self._problem_of_key(key):
             return problem
         model = request.query.get("model")
-        if not model and key not in self._secrets and "call_id" not in request.query:
+        named = model or key in self._secrets or "call_id" in request.query
+        if self._dialect.model_in == "query" and not named:
             return _refused(400, "invalid_request_error", "missing_model", "You must provide a model parameter.")
         if model and self._options.models and model not in self._options.models:
             message = f"The model `{model}` does not exist or you do not have access to it."
@@ -86,9 +89,9 @@ class RealtimeVendor:
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         """See `Vendor.answer`."""
-        if request.method != "POST" or not request.path.endswith("/realtime/client_secrets"):
+        if request.method != "POST" or not request.path.endswith(f"{self._path}/client_secrets"):
             return _refused(404, "invalid_request_error", None, f"Invalid URL ({request.method} {request.path})")
-        if problem := self._problem_of_key(_key(request)):
+        if problem := self._problem_of_key(self._key(request)):
             return problem
         try:
             return self._client_secret(orjson.loads(request.body or b"{}"))
@@ -99,7 +102,7 @@ class RealtimeVendor:
 
     def wire(self, link: Link, request: HttpRequest) -> Wire:
         """See `Vendor.wire`."""
-        _, settings = self._secrets.get(_key(request), (0.0, {}))
+        _, settings = self._secrets.get(self._key(request), (0.0, {}))
         model = request.query.get("model") or settings.get("model") or _DEFAULT_MODEL
         self._open += 1
         return RealtimeWire(
@@ -117,9 +120,23 @@ class RealtimeVendor:
     def _left(self) -> None:
         self._open -= 1
 
+    def _key(self, request: HttpRequest) -> str:
+        """The key that a client shows, in a header or in a browser's subprotocol; else nothing."""
+        for header, wanted in self._dialect.key_headers.items():
+            key = request.headers.get(header, "").strip()
+            if wanted:
+                scheme, _, key = key.partition(" ")
+                key = key.strip() if scheme.lower() == wanted else ""
+            if key:
+                return key
+        for name in request.headers.get("sec-websocket-protocol", "").split(","):
+            if self._dialect.key_in_subprotocol and name.strip().startswith(_KEY_IN_SUBPROTOCOL):
+                return name.strip().removeprefix(_KEY_IN_SUBPROTOCOL)
+        return ""
+
     def _problem_of_key(self, key: str) -> HttpAnswer | None:
         options = self._options
-        if not options.require_key and not key:
+        if not (options.require_key and self._dialect.asks_key) and not key:
             return None
         if key in options.forbidden_keys:
             return _refused(403, "invalid_request_error", None, "You have insufficient permissions for this operation.")
@@ -135,33 +152,25 @@ class RealtimeVendor:
         if not isinstance(asked, dict):
             raise ProtocolError(None, "The body must be a JSON object.")
         settings = asked.get("session") or {"type": "realtime"}
-        check_session(settings)
         seconds = (asked.get("expires_after") or {}).get("seconds", 600)
         if not isinstance(seconds, int) or not 10 <= seconds <= 7200:
             message = "Invalid 'expires_after.seconds': expected an integer between 10 and 7200."
             raise ProtocolError("invalid_value", message, "expires_after.seconds")
         until = int(time.time()) + seconds
         session = SessionState(
-            self._identifiers.new("sess"), settings.get("model", _DEFAULT_MODEL), until, self._options.silence_ms
+            self._identifiers.new("sess"),
+            settings.get("model", _DEFAULT_MODEL) if isinstance(settings, dict) else _DEFAULT_MODEL,
+            until,
+            self._options.silence_ms,
+            self._dialect,
         )
         session.update(settings)
         value = self._identifiers.new("ek", 32)
         self._secrets[value] = (until, settings)
         while len(self._secrets) > _MOST_SECRETS:
             del self._secrets[next(iter(self._secrets))]
-        answer = {"value": value, "expires_at": until, "session": session.data}
+        answer = {"value": value, "expires_at": until, "session": session.shown()}
         return HttpAnswer(status=200, body=orjson.dumps(answer))
-
-
-def _key(request: HttpRequest) -> str:
-    """The key that a client shows: as a bearer, in Azure's header, or in a browser's subprotocol; else nothing."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
-    for name in request.headers.get("sec-websocket-protocol", "").split(","):
-        if name.strip().startswith(_KEY_IN_SUBPROTOCOL):
-            return name.strip().removeprefix(_KEY_IN_SUBPROTOCOL)
-    return request.headers.get("api-key", "").strip()
 
 
 def _refused(status: int, kind: str, code: str | None, message: str, param: str | None = None) -> HttpAnswer:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from voicebridge.contract.errors import VoiceBridgeError
@@ -16,6 +17,7 @@ from voicebridge.testing.simulator.wire import Link
 
 from .client_event import Event, check_event, parsed
 from .conversation import Conversation, Entry
+from .dialects import DIALECTS
 from .hearing import Hearing
 from .identifiers import Identifiers
 from .input_buffer import Found, InputBuffer, Utterance
@@ -57,9 +59,11 @@ class RealtimeWire:
         self._beta = beta
         self._closed = closed
         self._draws = draws
-        self._outbox = Outbox(link, identifiers)
-        expires = int(time.time() + options.session_s)
-        self._session = SessionState(identifiers.new("sess"), model, expires, options.silence_ms)
+        self._dialect = DIALECTS[options.dialect]
+        self._outbox = Outbox(link, identifiers, self._dialect)
+        self._session_s = self._dialect.session_s if options.session_s is None else options.session_s
+        expires = None if self._session_s is None else int(time.time() + self._session_s)
+        self._session = SessionState(identifiers.new("sess"), model, expires, options.silence_ms, self._dialect)
         if settings:
             self._session.update(settings)
         self._hearing = Hearing(options, self._outbox, draws)
@@ -77,6 +81,8 @@ class RealtimeWire:
             draws=draws,
             log=log,
         )
+        self._heard = asyncio.Event()
+        """The client has sent something."""
         self._active: ResponseRun | None = None
         """The response that writes into the conversation, or did last."""
         self._understanding: dict[str, asyncio.Task[str]] = {}
@@ -110,16 +116,27 @@ class RealtimeWire:
             await self._link.close(4000, "beta_api_shape_disabled")
             return
         await self._input.configure()
-        await self._outbox.send("session.created", session=self._session.data)
-        self._in_background(self._expire())
+        await self._outbox.send("session.created", session=self._session.shown())
+        if not self._dialect.numbers_sessions:
+            conversation = {"id": self._stage.conversation_id, "object": "realtime.conversation"}
+            await self._outbox.send("conversation.created", conversation=conversation)
+        for seconds, work in (
+            (self._session_s, self._expire),
+            (self._dialect.ping_s, self._ping),
+            (self._dialect.idle_s, self._end_when_idle),
+        ):
+            if seconds is not None:
+                self._in_background(work(seconds))
 
     async def received(self, frame: str | bytes) -> None:
         """See `Wire.received`."""
         event: Any = None
+        self._heard.set()
         try:
             event = parsed(frame)
-            check_event(event)
-            await self._handlers[event["type"]](event)
+            check_event(event, self._dialect.lacks)
+            if event["type"] not in self._dialect.ignores:
+                await self._handlers[event["type"]](event)
         except ProtocolError as error:
             await self._outbox.error(error, event.get("event_id") if isinstance(event, dict) else None)
 
@@ -142,15 +159,27 @@ class RealtimeWire:
         await self._input.configure()
         if self._session.turn_detection is None:
             self._turn_id = None
-        await self._outbox.send("session.updated", session=self._session.data)
+        await self._outbox.send("session.updated", session=self._session.shown())
 
-    async def _expire(self) -> None:
-        await asyncio.sleep(self._options.session_s)
-        minutes = self._options.session_s / 60
+    async def _expire(self, session_s: float) -> None:
+        await asyncio.sleep(session_s)
+        minutes = session_s / 60
         reason = f"Your session hit the maximum duration of {minutes:g} minutes."
         if self._options.session_end == "error":
             await self._outbox.error(ProtocolError("session_expired", reason))
         await self._link.close(1001, reason)
+
+    async def _ping(self, seconds: float) -> None:
+        while True:
+            await self._outbox.send("ping")
+            await asyncio.sleep(seconds)
+
+    async def _end_when_idle(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            while True:
+                self._heard.clear()
+                await asyncio.wait_for(self._heard.wait(), seconds)
+        await self._link.close(1000, f"No message for {seconds:g} seconds.")
 
     # The user's audio
 
@@ -166,10 +195,13 @@ class RealtimeWire:
         self._speech = self._new_record("speech")
         start = self._input.speech_began(found.ms)
         self._speech.audio_ms["started"] = start
+        interrupted = self._running() if detection.get("interrupt_response") else None
+        if interrupted and self._dialect.stops_first:
+            await interrupted.stop("turn_detected")
         await self._outbox.send("input_audio_buffer.speech_started", audio_start_ms=start, item_id=self._turn_id)
         _stamp(self._speech, "speech_started")
-        if detection.get("interrupt_response") and (active := self._running()):
-            await active.stop("turn_detected")
+        if interrupted:
+            await interrupted.stop("turn_detected")
 
     async def _speech_ended(self, found: Found) -> None:
         detection = self._session.turn_detection
@@ -283,6 +315,8 @@ class RealtimeWire:
         wanted = event.get("response_id")
         active = self._running()
         if active is None or wanted not in (None, active.id):
+            if self._dialect.silent_cancel:
+                return
             message = "Cancellation failed: no active response found"
             raise ProtocolError("response_cancel_not_active", message)
         await active.stop("client_cancelled")
