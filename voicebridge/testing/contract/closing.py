@@ -25,6 +25,7 @@ from .verdict import Broken, expect
 
 _STEPS = 6
 _GRACE_S = 2.0
+_STEADY_S = 0.5
 
 
 @check("After the close, send raises SessionClosed, the iteration has ended, and closing again does nothing.")
@@ -176,16 +177,20 @@ async def nothing_left(bench: Bench) -> None:
 
 
 async def _held(first: dict[str, int] | None) -> dict[str, int]:
-    """What the process holds, once it has had the time to let go."""
+    """What the process holds, once it has had the time to let go: no more than first, or the same for a while."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _GRACE_S
+    since, before = loop.time(), None
     while True:
         held = {
             "threads": threading.active_count(),
             "sockets": len(open_sockets()),
             "files": len(open_files()),
         }
-        over = first is not None and all(held[kind] <= first[kind] for kind in held)
+        if held != before:
+            since, before = loop.time(), held
+        steady = first is None and loop.time() - since >= _STEADY_S
+        over = steady or (first is not None and all(held[kind] <= first[kind] for kind in held))
         if over or loop.time() >= deadline:
             return held
         await asyncio.sleep(0.05)
