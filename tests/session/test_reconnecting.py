@@ -75,7 +75,7 @@ async def test_a_reset_in_the_middle_of_a_response() -> None:
         assert restarted.gap_ms == pytest.approx(50), "half of the longest first wait"
         assert restarted.ready.session_id == "line"
         assert b.backend.histories == [(), (user("Tell me a story."), agent("Once upon a time"))]
-        assert first.audio == voice(0, 1000)
+        assert first.audio.startswith(voice(0, 1000)), "and perhaps more, before the loss was noticed"
         assert second.heard == [voice(600, 1500)], "from the end of the turn that is told as text"
         assert first.closed_by_client
 

@@ -234,7 +234,7 @@ async def test_only_a_pong_says_that_audio_has_arrived() -> None:
     async with linked() as (session, wire):
         wire.answers_pings = False
         await session.send(SendAudio(pcm=FRAME))
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)
         await session.send(SendAudio(pcm=FRAME))
         await settle()
         assert (session.delivered_ms, session.unconfirmed_ms) == (0, 40)
@@ -248,7 +248,7 @@ async def test_the_last_audio_is_confirmed_without_more_of_it() -> None:
     async with linked() as (session, _):
         await session.send(SendAudio(pcm=FRAME))
         await session.send(SendAudio(pcm=FRAME))
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)
         assert session.unconfirmed_ms == 0
 
 
@@ -294,7 +294,7 @@ async def test_audio_is_counted_once_in_however_many_frames_it_goes() -> None:
     async with linked(InThree()) as (session, wire):
         await session.send(SendAudio(pcm=FRAME))
         await session.send(SendAudio(pcm=b""))
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)
         assert session.delivered_ms == 20
         assert len(wire.written) == 3
 

@@ -48,7 +48,7 @@ class Liveness:
     """Seconds between pings while nothing is sent. While audio is sent, pings also measure what has arrived."""
     dead_after_s: float = 20.0
     """Seconds after a ping without any frame, pongs included. Vendors answer pings late when they are busy."""
-    barrier_interval_s: float = 0.5
+    barrier_interval_s: float = 1.0
     """The fewest seconds between two pings that measure what has arrived."""
     unconfirmed_s: float | None = 2.0
     """Seconds of audio that may be on their way, unconfirmed by a pong, before `send` waits. None: no limit, for a

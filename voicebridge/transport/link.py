@@ -101,7 +101,7 @@ class LinkSession:
         self._deadlines = ResponseDeadlines(endpoint.timeouts)
         window_s = endpoint.liveness.unconfirmed_s
         self._window_bytes = None if window_s is None else self._format_in.size(window_s * 1000)
-        self._ready = self._closed = self._ping_wanted = False
+        self._ready = self._closed = self._ping_wanted = self._writer_waits = False
         self._undecodable = self._undecodable_in_a_row = 0
         self._idle_s = self._pinged_at = 0.0
         self._wire: Wire | None = None
@@ -167,14 +167,13 @@ class LinkSession:
             self._send_audio(command)
             return
         outgoing = self._encoded(command)
+        if isinstance(command, Respond) or (isinstance(command, SendText) and command.respond):
+            self._deadlines.asked(command.id, self._clock())
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
             self._books.silence(command.response_id)
-            self._outbox.put_urgent(outgoing)
-        else:
-            self._outbox.put(outgoing)
-        if isinstance(command, Respond) or (isinstance(command, SendText) and command.respond):
-            self._deadlines.asked(command.id, self._clock())
+        for one in outgoing:
+            self._put(one, urgent=isinstance(command, Interrupt))
 
     def _send_audio(self, command: SendAudio) -> None:
         pcm, limit = command.pcm, self._format_in.size(_PIECE_MS)
@@ -186,7 +185,7 @@ class LinkSession:
             for one in outgoing:
                 share = 0 if isinstance(one, Event) else -(-left // frames)
                 left, frames = left - share, frames - (share > 0)
-                self._outbox.put((one,), audio_bytes=share)
+                self._put(one, audio_bytes=share)
 
     def _encoded(self, command: Command) -> Sequence[Outgoing]:
         try:
@@ -245,7 +244,7 @@ class LinkSession:
                 if isinstance(outcome, Event):
                     self._tell(outcome)
                 else:
-                    self._outbox.put_urgent((outcome,))
+                    self._put(outcome, urgent=True)
             self._undecodable_in_a_row = 0
         except Exception as error:
             self._drop_undecodable(error)
@@ -279,7 +278,29 @@ class LinkSession:
             self._ready = True
             self._release_early()
 
+    # Writing
+
+    def _put(self, item: Outgoing, audio_bytes: int = 0, *, urgent: bool = False) -> None:
+        """Write at once where nothing is before it and nothing has to wait; else leave it to the writing task."""
+        if self._writer_waits and not self._outbox and self._write_now(item, audio_bytes):
+            return
+        if urgent:
+            self._outbox.put_urgent((item,))
+        else:
+            self._outbox.put((item,), audio_bytes)
+
+    def _write_now(self, item: Outgoing, audio_bytes: int) -> bool:
+        if isinstance(item, Event):
+            self._tell(item)
+            return True
+        assert self._wire is not None
+        if (audio_bytes and self._window_is_full(audio_bytes)) or not self._wire.send_now(item):
+            return False
+        self._written(audio_bytes)
+        return True
+
     async def _write(self) -> None:
+        """Write what had to wait: for what is before it, for the socket, or for audio to arrive."""
         wire = self._wire
         assert wire is not None
         while True:
@@ -288,19 +309,26 @@ class LinkSession:
             if (full or self._ping_wanted) and not self._watermark.barrier_is_out:
                 await self._ping(wire)
             elif head is None or full:
+                self._writer_waits = True
                 await self._outbox.changed()
+                self._writer_waits = False
             else:
                 self._outbox.take()
-                await self._write_one(wire, *head)
+                item, audio_bytes = head
+                if isinstance(item, Event):
+                    self._tell(item)
+                else:
+                    await wire.send(item)
+                    self._written(audio_bytes)
 
-    async def _write_one(self, wire: Wire, item: Outgoing, audio_bytes: int) -> None:
-        if isinstance(item, Event):
-            self._tell(item)
-            return
-        await wire.send(item)
+    def _written(self, audio_bytes: int) -> None:
+        """Count audio that was written, and ask now and then whether it has arrived."""
         if audio_bytes:
             self._watermark.sent(audio_bytes)
-            self._ping_wanted |= self._clock() - self._pinged_at >= self._endpoint.liveness.barrier_interval_s
+            due = self._clock() - self._pinged_at >= self._endpoint.liveness.barrier_interval_s
+            if due and not self._watermark.barrier_is_out:
+                self._ping_wanted = True
+                self._outbox.wake()
 
     def _window_is_full(self, audio_bytes: int) -> bool:
         unconfirmed = self._watermark.unconfirmed_bytes

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import websockets.asyncio.client
 import websockets.uri
 from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import broadcast
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 from websockets.protocol import State
 from websockets.typing import Subprotocol
@@ -72,6 +73,9 @@ class Wire(Protocol):
         Raises:
             WireClosed: the connection is over.
         """
+
+    def send_now(self, frame: Frame) -> bool:
+        """Write a frame if that takes no waiting: whether it was written. What has to wait goes by `send`."""
 
     async def ping(self) -> Awaitable[object]:
         """Write a ping. What it gives is done once the pong has come; it may be cancelled or fail when none will.
@@ -180,6 +184,13 @@ class _Websocket:
             await self._connection.send(frame)
         except ConnectionClosed as error:
             raise WireClosed(_ending(error, self._secrets)) from None
+
+    def send_now(self, frame: Frame) -> bool:
+        connection = self._connection
+        if connection.protocol.state is not State.OPEN or connection.transport.get_write_buffer_size():
+            return False
+        broadcast((connection,), frame)  # the library's way to write without waiting, to one or to many
+        return True
 
     async def ping(self) -> Awaitable[object]:
         try:
