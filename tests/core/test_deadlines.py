@@ -5,18 +5,30 @@ from __future__ import annotations
 import pytest
 
 from voicebridge.contract.codec import Timeouts
+from voicebridge.contract.commands import (
+    Command,
+    Configure,
+    EndTurn,
+    Interrupt,
+    Respond,
+    SendAudio,
+    SendText,
+    SendToolResult,
+)
 from voicebridge.contract.events import (
     CommandSettled,
     Event,
     OutputAudio,
     OutputText,
+    ProviderEvent,
     ResponseEnded,
     ResponseStarted,
     ToolCall,
     UsageReported,
     UserTurn,
 )
-from voicebridge.core.deadlines import ResponseDeadlines
+from voicebridge.contract.fault import Fault
+from voicebridge.core.deadlines import Deadlines
 
 LIMITS = Timeouts(first_output_s=5, between_outputs_s=3, total_s=20)
 STARTED = ResponseStarted(response_id="r1", cause="request")
@@ -36,18 +48,18 @@ NO_OUTPUTS = [
 ]
 
 
-def watched(*told: tuple[float, Event | str], limits: Timeouts = LIMITS) -> ResponseDeadlines:
+def watched(*told: tuple[float, Event | str], limits: Timeouts = LIMITS) -> Deadlines:
     """A string is a command that was sent."""
-    deadlines = ResponseDeadlines(limits)
+    deadlines = Deadlines(limits)
     for at, what in told:
         if isinstance(what, str):
-            deadlines.asked(what, at)
+            deadlines.sent(Respond(id=what), at)
         else:
             deadlines.happened(what, at)
     return deadlines
 
 
-def code(deadlines: ResponseDeadlines, now: float) -> str | None:
+def code(deadlines: Deadlines, now: float) -> str | None:
     fault = deadlines.expired(now)
     assert fault is None or (fault.category, fault.retryable) == ("busy", True)
     return fault.code if fault else None
@@ -130,7 +142,100 @@ def test_a_request_may_wait_for_the_user() -> None:
     """Nobody answers a text while the user speaks; once there is silence, the time begins."""
     speech = UserTurn(turn_id="t1", phase="speech", audio_ms=0)
     pause = UserTurn(turn_id="t1", phase="pause", audio_ms=50_000)
-    assert watched((0, "c1"), (1, speech)).expired(99) is None
+    assert watched((0, "c1"), (1, speech)).expired(60) is None
     deadlines = watched((0, "c1"), (1, speech), (50, pause))
     assert deadlines.expired(55) is None
     assert deadlines.expired(55.1) is not None
+
+
+def committed(source: str = "server") -> UserTurn:
+    return UserTurn(turn_id="t1", phase="committed", audio_ms=0, source=source)  # type: ignore[arg-type]  # one of its words
+
+
+def test_a_user_of_whom_no_end_is_told_does_not_speak_for_ever() -> None:
+    deadlines = watched((0, "c1"), (1, UserTurn(turn_id="t1", phase="speech", audio_ms=0)))
+    assert code(deadlines, 61.5) == "no_response"
+
+
+def test_an_ended_turn_must_be_answered() -> None:
+    deadlines = Deadlines(LIMITS)
+    deadlines.sent(EndTurn(id="c1"), 0)
+    deadlines.happened(CommandSettled(command_id="c1"), 1)
+    assert code(deadlines, 5) is None
+    assert code(deadlines, 6.1) == "no_response"
+    deadlines.happened(STARTED, 6)
+    deadlines.happened(ENDED, 7)
+    assert code(deadlines, 99) is None
+
+
+@pytest.mark.parametrize(
+    "spared",
+    [
+        EndTurn(id="c1", respond=False),
+        SendText(id="c1", text="note", respond=False),
+        SendToolResult(id="c1", call_id="1", output="x", respond=False),
+        SendAudio(id="c1", pcm=b""),
+        Configure(id="c1", patch={}),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_what_wants_no_answer_waits_for_none(spared: Command) -> None:
+    deadlines = Deadlines(LIMITS)
+    deadlines.sent(spared, 0)
+    assert code(deadlines, 99) is None
+
+
+def test_a_turn_that_was_none_needs_no_answer() -> None:
+    deadlines = Deadlines(LIMITS)
+    deadlines.sent(EndTurn(id="c1"), 0)
+    deadlines.happened(CommandSettled(command_id="c1", fault=Fault(category="config", message="Empty.")), 1)
+    assert code(deadlines, 99) is None
+
+
+def test_the_last_of_several_results_must_be_answered() -> None:
+    calls = [ToolCall(response_id="r1", call_id=one, name="n", arguments="{}") for one in "12"]
+    deadlines = watched((0, STARTED), (1, calls[0]), (1, calls[1]), (2, ENDED))
+    deadlines.sent(SendToolResult(id="c1", call_id="1", output="x"), 3)
+    assert code(deadlines, 50) is None
+    deadlines.sent(SendToolResult(id="c2", call_id="2", output="x"), 50)
+    assert code(deadlines, 55.1) == "no_response"
+
+
+def test_an_interruption_takes_back_what_was_wanted() -> None:
+    deadlines = Deadlines(LIMITS)
+    deadlines.sent(EndTurn(id="c1"), 0)
+    deadlines.happened(committed(), 0)
+    deadlines.sent(Interrupt(id="c2"), 1)
+    assert code(deadlines, 99) is None
+    assert deadlines.unanswered(99) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "auto", "told"), [("server", True, True), ("server", False, False), ("client", True, False)]
+)
+def test_a_turn_that_the_backend_found_and_left_unanswered_is_told_once(source: str, auto: bool, told: bool) -> None:
+    deadlines = Deadlines(LIMITS)
+    deadlines.auto_respond = auto
+    deadlines.happened(committed(source), 1)
+    assert code(deadlines, 99) is None, "the session goes on"
+    assert deadlines.unanswered(5.9) is None
+    assert bool(deadlines.unanswered(6.1)) is told
+    assert deadlines.unanswered(99) is None
+
+
+def test_commands_that_nothing_confirms_are_named_once() -> None:
+    deadlines = Deadlines(Timeouts(acknowledge_s=4))
+    for number in (1, 2, 3):
+        deadlines.sent(Configure(id=f"c{number}", patch={}), number)
+    deadlines.happened(CommandSettled(command_id="c2"), 3)
+    assert deadlines.unacknowledged(5)[0] == []
+    late, fault = deadlines.unacknowledged(7.5)
+    assert (late, fault.code) == (["c1", "c3"], "unacknowledged")
+    assert deadlines.unacknowledged(99)[0] == []
+
+
+def test_news_of_a_response_in_the_vendors_words_keep_it_alive() -> None:
+    news = ProviderEvent(kind="vendor.tool", payload={"response_id": "r1"})
+    other = ProviderEvent(kind="vendor.ping", payload={})
+    assert code(watched((0, STARTED), (4, news)), 6) is None
+    assert code(watched((0, STARTED), (4, other)), 6) == "no_output"

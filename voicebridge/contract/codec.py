@@ -33,9 +33,13 @@ class Timeouts:
     connect_s: float | None = 10.0
     """Seconds from the dial to `SessionReady`."""
     first_output_s: float | None = 20.0
-    """Seconds from the request for a response to its first audio, text or call."""
+    """Seconds from the request for a response (or the end of a turn, or the last tool result) to its start, and from
+    there to its first audio, text or call."""
+    acknowledge_s: float | None = 30.0
+    """Seconds from any other command to its settlement."""
     between_outputs_s: float | None = 20.0
-    """Seconds between two pieces of a running response. Keep-alives and news of other things don't count."""
+    """Seconds between two pieces of a running response. Keep-alives and news of other things don't count; a
+    `ProviderEvent` whose payload names the `response_id` does."""
     total_s: float | None = 600.0
     """Seconds from a response's start to its end."""
 
@@ -145,7 +149,11 @@ class Codec(Protocol):
     def decode(self, received: Frame | Tick) -> Iterable[Event | Frame]:
         """The events of a frame, and frames to send in return: pongs, held requests, the cancelling of orphans.
 
-        Whatever it raises becomes a `BackendError` of category `protocol`; what it yielded before that counts.
+        They go out in order, behind what was sent before. `SessionReady` comes once. An `Interrupt` also stops what was
+        asked for and has not started: the link lets nobody hear it; to cancel it when it starts is the codec's work.
+
+        Whatever it raises (also: a frame that is none of this wire's) becomes a `BackendError` of category `protocol`;
+        what it yielded before that counts. After 25 such frames in a row the session ends.
         """
 
     def classify(self, closed: Closed) -> Fault:

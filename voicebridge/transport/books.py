@@ -18,11 +18,15 @@ class Books:
         """Commands that wait to be settled, in order."""
         self.responses: dict[str, bool] = {}
         """Responses that have not ended; False: nobody wants to hear it any more."""
+        self._unwanted: set[str] = set()
+        """Commands that were open at an interruption: what answers them alone is not heard."""
         self.dropped: Counter[str] = Counter()
         """What was not let through: `late_audio`, `settled_twice`, `started_twice`, `ended_twice`."""
 
     def silence(self, response_id: str | None) -> None:
-        """Let no more audio of that response through, or of any that runs."""
+        """Let no more audio of that response through, or of any that runs or was asked for."""
+        if response_id is None:
+            self._unwanted.update(self.commands)
         for running in self.responses:
             if response_id in (None, running):
                 self.responses[running] = False
@@ -44,7 +48,9 @@ class Books:
         elif isinstance(event, ResponseStarted):
             if event.response_id in self.responses:
                 return "started_twice"
-            self.responses[event.response_id] = True
+            wanted = [one for one in event.answers if one in self.commands and one not in self._unwanted]
+            self.responses[event.response_id] = bool(wanted) or self._unwanted.isdisjoint(event.answers)
+            self._unwanted.difference_update(event.answers)
         elif isinstance(event, ResponseEnded) and self.responses.pop(event.response_id, None) is None:
             return "ended_twice"
         return ""

@@ -38,6 +38,10 @@ class Delivery:
         self._ended = False
         self._failure: Fault | None = None
 
+    def measure_by(self, format: AudioFormat) -> None:
+        """From here on audio is in that format."""
+        self._format, self._limit = format, format.size(_MAX_UNDELIVERED_MS)
+
     @property
     def dropped_ms(self) -> float:
         """Milliseconds of audio that were never delivered: purged by an interruption, or too late for the end."""

@@ -32,6 +32,11 @@ class EarlyCommands:
             if self._audio_bytes >= self._max_audio_bytes:
                 self._room.clear()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for audio."""
+        return self._room.is_set()
+
     async def room(self) -> None:
         """Wait until there is room for audio."""
         await self._room.wait()

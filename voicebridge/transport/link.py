@@ -6,7 +6,7 @@ codec raises or a network does ends as an event.
 
 what it owns             from                 until
 the reading task         `start`              the connection or the session ends; `aclose` cancels it
-the writing task         the dial succeeded   likewise
+the writing task         the dial succeeded   likewise (see writer.py)
 the socket               the dial succeeded   closed by `aclose`, within a second
 the beat (a timer)       the dial succeeded   `aclose` cancels it
 """
@@ -20,10 +20,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.codec import Closed, Codec, Endpoint, Frame, Tick
-from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, Respond, SendAudio, SendText
+from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed, SendAudio
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
 from voicebridge.contract.events import (
@@ -36,20 +37,20 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
-from voicebridge.core.deadlines import ResponseDeadlines
+from voicebridge.core.deadlines import Deadlines
 
 from .books import Books
 from .delivery import Delivery
 from .early import EarlyCommands
-from .outbox import Outbox, Outgoing
-from .watermark import Watermark
+from .outbox import Outgoing
+from .secrets import Secrets
 from .wire import Dial, Wire, WireClosed, dial
+from .writer import Writer
 
 __all__ = ["LinkSession", "open_link"]
 
 _TICK_S = 0.05
 _BEAT_S = 0.25
-_QUEUED_AUDIO_MS = 1_000
 _EARLY_AUDIO_MS = 30_000
 _PIECE_MS = 200
 """A longer piece of audio is cut, so that the window of unconfirmed audio holds for it as well."""
@@ -91,19 +92,20 @@ class LinkSession:
         capabilities = codec.capabilities
         # A wire without audio still gets a format, to count by.
         self._format_in = (*capabilities.formats_in, config.input_format)[0]
-        self._clock = asyncio.get_running_loop().time
         self._piece_bytes = self._format_in.size(_PIECE_MS)
+        self._clock = asyncio.get_running_loop().time
         self._delivery = Delivery((*capabilities.formats_out, config.output_format)[0], self._clock)
         self._books = Books()
+        self._secrets = Secrets.of(endpoint)
         self._early = EarlyCommands(self._format_in.size(_EARLY_AUDIO_MS))
-        self._outbox = Outbox(self._format_in.size(_QUEUED_AUDIO_MS))
-        self._watermark = Watermark()
-        self._deadlines = ResponseDeadlines(endpoint.timeouts)
-        window_s = endpoint.liveness.unconfirmed_s
-        self._window_bytes = None if window_s is None else self._format_in.size(window_s * 1000)
-        self._ready = self._closed = self._ping_wanted = self._writer_waits = False
+        self._line = asyncio.Lock()
+        """Held by the one who waits for room: who comes later waits behind."""
+        self._writer = Writer(self._format_in, endpoint.liveness, self._clock, self._tell, self._heard)
+        self._deadlines = Deadlines(endpoint.timeouts)
+        self._deadlines.auto_respond = config.turns.auto_respond and config.turns.mode != "manual"
+        self._ready = self._closed = False
         self._undecodable = self._undecodable_in_a_row = 0
-        self._idle_s = self._pinged_at = 0.0
+        self._idle_s = 0.0
         self._wire: Wire | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,12 +124,12 @@ class LinkSession:
     @property
     def delivered_ms(self) -> float:
         """Milliseconds of the audio sent that the peer has certainly received."""
-        return self._format_in.ms(self._watermark.confirmed_bytes)
+        return self._writer.delivered_ms
 
     @property
     def unconfirmed_ms(self) -> float:
         """Milliseconds of the audio sent of which nobody knows yet whether it arrived."""
-        return self._format_in.ms(self._watermark.unconfirmed_bytes)
+        return self._writer.unconfirmed_ms
 
     def start(self) -> None:
         """Begin to dial."""
@@ -142,10 +144,29 @@ class LinkSession:
         """Give a command. See `VoiceSession.send`."""
         self._refuse_if_closed(command)
         self._codec.check(command)
-        if isinstance(command, SendAudio):
-            await (self._outbox.room() if self._ready else self._early.room())
+        if isinstance(command, Interrupt | ReportPlayed) or (self._has_room(command) and not self._line.locked()):
+            self._take(command)
+            return
+        async with self._line:
+            while not self._has_room(command):
+                await self._room(command)
             self._refuse_if_closed(command)
-        # From here on nothing waits, so that a cancelled `send` has sent all or nothing.
+            self._take(command)
+
+    def _has_room(self, command: Command) -> bool:
+        audio = isinstance(command, SendAudio)
+        return self._closed or (
+            self._writer.has_room(audio=audio) if self._ready else not audio or self._early.has_room
+        )
+
+    async def _room(self, command: Command) -> None:
+        if self._ready:
+            await self._writer.room(audio=isinstance(command, SendAudio))
+        else:
+            await self._early.room()
+
+    def _take(self, command: Command) -> None:
+        """Nothing waits here, so that a `send` which is cancelled has sent all or nothing."""
         if not isinstance(command, SendAudio | ReportPlayed):
             self._books.commands[command.id] = None
         if not self._ready:
@@ -167,16 +188,18 @@ class LinkSession:
             self._send_audio(command)
             return
         outgoing = self._encoded(command)
-        if isinstance(command, Respond) or (isinstance(command, SendText) and command.respond):
-            self._deadlines.asked(command.id, self._clock())
+        self._deadlines.sent(command, self._clock())
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
             self._books.silence(command.response_id)
+        elif isinstance(command, Configure) and "turns" in command.patch:
+            turns = self._config.patched(command.patch).turns
+            self._deadlines.auto_respond = turns.auto_respond and turns.mode != "manual"
         for one in outgoing:
-            self._put(one, urgent=isinstance(command, Interrupt))
+            self._writer.put(one, urgent=isinstance(command, Interrupt))
 
     def _send_audio(self, command: SendAudio) -> None:
-        pcm, limit = command.pcm, self._format_in.size(_PIECE_MS)
+        pcm, limit = command.pcm, self._piece_bytes
         for start in range(0, len(pcm), limit):
             piece = command if len(pcm) <= limit else replace(command, pcm=pcm[start : start + limit])
             outgoing = self._encoded(piece)
@@ -185,7 +208,7 @@ class LinkSession:
             for one in outgoing:
                 share = 0 if isinstance(one, Event) else -(-left // frames)
                 left, frames = left - share, frames - (share > 0)
-                self._put(one, audio_bytes=share)
+                self._writer.put(one, audio_bytes=share)
 
     def _encoded(self, command: Command) -> Sequence[Outgoing]:
         try:
@@ -204,7 +227,10 @@ class LinkSession:
             try:
                 self._carry_out(command)
             except VoiceBridgeError as error:
-                self._tell(CommandSettled(command_id=command.id, fault=error.fault))
+                if isinstance(command, SendAudio):
+                    self._tell(BackendError(fault=error.fault))
+                else:
+                    self._tell(CommandSettled(command_id=command.id, fault=error.fault))
 
     # The connection
 
@@ -223,10 +249,11 @@ class LinkSession:
             self._received(await wire.recv())
 
     def _connected(self) -> None:
-        self._outbox.put(self._opening)
-        self._spawn(self._write, "write")
-        self._pinged_at = self._clock()
-        self._schedule_beat(self._pinged_at)
+        assert self._wire is not None
+        for frame in self._opening:
+            self._writer.put(frame)
+        self._spawn(partial(self._writer.run, self._wire), "write")
+        self._schedule_beat(self._clock())
 
     def _meaning(self, closed: Closed) -> Fault:
         try:
@@ -238,16 +265,21 @@ class LinkSession:
     def _received(self, received: Frame | Tick) -> None:
         """Let the codec say what it means, and do it."""
         if not isinstance(received, Tick):
-            self._idle_s = 0.0
+            self._heard()
         try:
             for outcome in self._codec.decode(received):
                 if isinstance(outcome, Event):
                     self._tell(outcome)
                 else:
-                    self._put(outcome, urgent=True)
-            self._undecodable_in_a_row = 0
+                    self._writer.put(outcome)
+            if not isinstance(received, Tick):
+                self._undecodable_in_a_row = 0
         except Exception as error:
             self._drop_undecodable(error)
+
+    def _heard(self) -> None:
+        """The peer lives."""
+        self._idle_s = 0.0
 
     def _drop_undecodable(self, error: Exception) -> None:
         """Dropped alone. A server of which nothing can be understood any more is given up."""
@@ -265,89 +297,30 @@ class LinkSession:
         """Pass an event on, if it may come now."""
         if self._closed or not self._books.admit(event):
             return
+        event = self._secrets.hidden(event)
         if isinstance(event, ResponseEnded) and event.status != "completed":
             self._delivery.purge(event.response_id)
-        elif isinstance(event, ProviderEvent) and not self._config.provider_events:
-            return
         elif isinstance(event, BackendError) and event.fatal:
             self._end(event.fault)
             return
         self._deadlines.happened(event, self._clock())
+        if isinstance(event, ProviderEvent) and not self._config.provider_events:
+            return
+        if isinstance(event, SessionReady):
+            if self._ready:
+                return  # comes once; what follows it is told by other events
+            self._measure_by(event)
         self._delivery.put(event)
-        if isinstance(event, SessionReady) and not self._ready:
+        if isinstance(event, SessionReady):
             self._ready = True
             self._release_early()
 
-    # Writing
-
-    def _put(self, item: Outgoing, audio_bytes: int = 0, *, urgent: bool = False) -> None:
-        """Write at once where nothing is before it and nothing has to wait; else leave it to the writing task."""
-        if self._writer_waits and not self._outbox and self._write_now(item, audio_bytes):
-            return
-        if urgent:
-            self._outbox.put_urgent((item,))
-        else:
-            self._outbox.put((item,), audio_bytes)
-
-    def _write_now(self, item: Outgoing, audio_bytes: int) -> bool:
-        if isinstance(item, Event):
-            self._tell(item)
-            return True
-        assert self._wire is not None
-        if (audio_bytes and self._window_is_full(audio_bytes)) or not self._wire.send_now(item):
-            return False
-        self._written(audio_bytes)
-        return True
-
-    async def _write(self) -> None:
-        """Write what had to wait: for what is before it, for the socket, or for audio to arrive."""
-        wire = self._wire
-        assert wire is not None
-        while True:
-            head = self._outbox.peek()
-            full = head is not None and head[1] > 0 and self._window_is_full(head[1])
-            if (full or self._ping_wanted) and not self._watermark.barrier_is_out:
-                await self._ping(wire)
-            elif head is None or full:
-                self._writer_waits = True
-                await self._outbox.changed()
-                self._writer_waits = False
-            else:
-                self._outbox.take()
-                item, audio_bytes = head
-                if isinstance(item, Event):
-                    self._tell(item)
-                else:
-                    await wire.send(item)
-                    self._written(audio_bytes)
-
-    def _written(self, audio_bytes: int) -> None:
-        """Count audio that was written, and ask now and then whether it has arrived."""
-        if audio_bytes:
-            self._watermark.sent(audio_bytes)
-            due = self._clock() - self._pinged_at >= self._endpoint.liveness.barrier_interval_s
-            if due and not self._watermark.barrier_is_out:
-                self._ping_wanted = True
-                self._outbox.wake()
-
-    def _window_is_full(self, audio_bytes: int) -> bool:
-        unconfirmed = self._watermark.unconfirmed_bytes
-        return self._window_bytes is not None and 0 < unconfirmed > self._window_bytes - audio_bytes
-
-    async def _ping(self, wire: Wire) -> None:
-        """Ask whether all that was written has arrived. One such question is under way at a time."""
-        self._ping_wanted = False
-        self._pinged_at = self._clock()
-        self._watermark.barrier()
-        pong = asyncio.ensure_future(await wire.ping())
-        pong.add_done_callback(self._on_pong)
-
-    def _on_pong(self, pong: asyncio.Future[object]) -> None:
-        if pong.cancelled() or pong.exception() is not None:
-            return  # the connection ended
-        self._idle_s = 0.0
-        self._watermark.passed()
-        self._outbox.wake()
+    def _measure_by(self, ready: SessionReady) -> None:
+        """From here on audio is what was negotiated, which may not be what was asked for."""
+        self._format_in = ready.input_format
+        self._piece_bytes = ready.input_format.size(_PIECE_MS)
+        self._writer.measure_by(ready.input_format)
+        self._delivery.measure_by(ready.output_format)
 
     # The beat
 
@@ -363,21 +336,27 @@ class LinkSession:
         deaf_s = max(0.0, now - before - (2 * period if self._delivery.has_room else 0.0))
         if deaf_s:
             self._deadlines.shift(deaf_s)
+            self._writer.shift(deaf_s)
         self._idle_s += now - before - deaf_s
         if self._codec.ticks:
             self._received(Tick(at=now))
-        if self._idle_s > self._endpoint.liveness.dead_after_s:
+        self._mind_deadlines(now)
+        if not self._closed:
+            self._writer.beat(now)
+            self._schedule_beat(now)
+
+    def _mind_deadlines(self, now: float) -> None:
+        if max(self._idle_s, self._writer.stalled_s(now)) > self._endpoint.liveness.dead_after_s:
             self._end(self._meaning(Closed(by="nobody", problem="silent")))
-        elif fault := self._deadlines.expired(now):
-            self._end(fault)
-        if self._closed:
             return
-        liveness = self._endpoint.liveness
-        patience_s = liveness.barrier_interval_s if self._watermark.unconfirmed_bytes else liveness.ping_interval_s
-        if now - self._pinged_at >= patience_s:
-            self._ping_wanted = True
-            self._outbox.wake()
-        self._schedule_beat(now)
+        if fault := self._deadlines.expired(now):
+            self._end(fault)
+            return
+        if fault := self._deadlines.unanswered(now):
+            self._tell(BackendError(fault=fault))
+        late, fault = self._deadlines.unacknowledged(now)
+        for command_id in late:
+            self._tell(CommandSettled(command_id=command_id, fault=fault))
 
     # The end
 
@@ -397,7 +376,7 @@ class LinkSession:
             self._tell(CommandSettled(command_id=command_id, fault=_CLOSED))
         self._closed = True
         self._early.release()
-        self._outbox.clear()
+        self._writer.clear()
         self._delivery.end(fault)
         if self._beat is not None:
             self._beat.cancel()

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from time import time
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ from websockets.typing import Subprotocol
 from voicebridge.contract.codec import Closed, Endpoint, Frame
 from voicebridge.contract.errors import ConfigError
 
+from .secrets import Secrets
+
 __all__ = ["Dial", "Wire", "WireClosed", "dial"]
 
 _SEND_BUFFER_BYTES = 64 * 1024
@@ -39,14 +42,12 @@ _WRITE_LIMIT_BYTES = 16 * 1024
 _GOODBYE_S = 0.5
 _HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PARTS = re.compile(r"""[\s.,:;="']+""")
-_SECRET_CHARS = 8
-"""Shorter parts are no secrets."""
 _BODY_BYTES = 16 * 1024
 _BODY_CHARS = 500
 _log = logging.getLogger("voicebridge.wire")
-# At DEBUG the library writes down every header of the handshake, and with it the key.
-_log.setLevel(logging.INFO)
+# At DEBUG the library writes down every header of the handshake, and with it the key. A level could be lowered by
+# whoever sets up logging; a filter stays.
+_log.addFilter(lambda record: record.levelno >= logging.INFO)
 
 
 class WireClosed(Exception):
@@ -106,6 +107,8 @@ async def dial(endpoint: Endpoint) -> Wire:
             user_agent_header="voicebridge",
             subprotocols=[Subprotocol(one) for one in endpoint.subprotocols] or None,
             ssl=_tls() if urlsplit(endpoint.url).scheme == "wss" else None,
+            # A proxy would be shown the key in the clear on a way that never leaves this machine.
+            proxy=None if _is_this_machine(endpoint.url) else True,
             compression=None,
             max_size=endpoint.max_frame_bytes,
             write_limit=_WRITE_LIMIT_BYTES,
@@ -127,7 +130,14 @@ async def dial(endpoint: Endpoint) -> Wire:
         with suppress(OSError):  # what is no TCP socket has no such buffers
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-    return _Websocket(connection, _secrets(endpoint))
+    return _Websocket(connection, Secrets.of(endpoint))
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
 
 
 class _Connection(ClientConnection):
@@ -169,7 +179,7 @@ def _check(endpoint: Endpoint) -> None:
 class _Websocket:
     """A `Wire` over the `websockets` library."""
 
-    def __init__(self, connection: ClientConnection, secrets: tuple[str, ...]) -> None:
+    def __init__(self, connection: ClientConnection, secrets: Secrets) -> None:
         self._connection = connection
         self._secrets = secrets
 
@@ -212,24 +222,24 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _ending(error: ConnectionClosed, secrets: tuple[str, ...]) -> Closed:
+def _ending(error: ConnectionClosed, secrets: Secrets) -> Closed:
     """Who closed, and how. The class of the exception says neither: a session cap comes as a `ConnectionClosedOK`."""
     first = error.rcvd if error.rcvd and (error.rcvd_then_sent or not error.sent) else error.sent
     if first is None:
         return Closed(by="nobody", problem="reset")
     by: Literal["peer", "us"] = "peer" if first is error.rcvd else "us"
-    return Closed(by=by, code=first.code, reason=_scrubbed(first.reason, secrets))
+    return Closed(by=by, code=first.code, reason=secrets.scrubbed(first.reason))
 
 
 def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
-    secrets, host = _secrets(endpoint), urlsplit(endpoint.url).netloc.rpartition("@")[2]
+    secrets, host = Secrets.of(endpoint), urlsplit(endpoint.url).netloc.rpartition("@")[2]
     if isinstance(error, InvalidStatus):
         response = error.response
         body = bytes(response.body or b"")[:_BODY_BYTES].decode("utf-8", "replace")
         return Closed(
             by="peer",
             status=response.status_code,
-            body=_scrubbed(body, secrets)[:_BODY_CHARS],  # in this order: a cut would leave half a key
+            body=secrets.scrubbed(body)[:_BODY_CHARS],  # in this order: a cut would leave half a key
             retry_after_s=_retry_after(response.headers.get_all("Retry-After")),
         )
     if isinstance(error, socket.gaierror):
@@ -243,7 +253,7 @@ def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
     if isinstance(error, InvalidHandshake):
         cut_off = isinstance(error.__cause__, EOFError | ConnectionError)
         return Closed(by="nobody", problem="reset" if cut_off else "garbage", reason=host)
-    return Closed(by="nobody", problem="reset", reason=_scrubbed(getattr(error, "strerror", None) or host, secrets))
+    return Closed(by="nobody", problem="reset", reason=secrets.scrubbed(getattr(error, "strerror", None) or host))
 
 
 def _retry_after(values: Sequence[str]) -> float | None:
@@ -258,22 +268,3 @@ def _seconds(value: str) -> float | None:
         date = parsedate_to_datetime(value)
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time())
     return None
-
-
-def _secrets(endpoint: Endpoint) -> tuple[str, ...]:
-    """What a server must not be quoted with: header values, subprotocols and their parts, the longest first."""
-    parts = [part for value in endpoint.headers.values() for part in (value, *_PARTS.split(value))]
-    # Of subprotocols most are plain names that messages need.
-    names = [part for value in endpoint.subprotocols for part in (value, *_PARTS.split(value)) if len(part) > 12]
-    return tuple(sorted((part for part in {*parts, *names} if len(part) >= _SECRET_CHARS), key=len, reverse=True))
-
-
-def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "[hidden]")
-        # The server may have cut what it quotes.
-        for size in range(len(secret) - 1, _SECRET_CHARS - 1, -1):
-            if text.endswith(secret[:size]):
-                text = f"{text[:-size]}[hidden]"
-                break
-    return text
