@@ -148,3 +148,17 @@ def test_half_a_character_does_not_spoil_the_conversation() -> None:
             assert result == ToolResultItem(call_id="a", output="?")
 
     run_in_virtual_time(main())
+
+
+def test_a_call_of_the_history_may_still_be_answered() -> None:
+    async def main() -> None:
+        said = (MessageItem(role="user", text="q"), ToolCallItem(call_id="a", name="f", arguments="{}"))
+        llm = ScriptedModel(["Sunny."])
+        async with scripted_conversation(llm=llm, history=said) as user:
+            await user.session.send(result := SendToolResult(call_id="a", output="42"))
+            started = await user.until(ResponseStarted)
+            assert (started.cause, started.answers) == ("tool", (result.id,))
+            assert [e.fault for e in user.all(CommandSettled)] == [None]
+            assert llm.prompts[0].items == (*said, ToolResultItem(call_id="a", output="42"))
+
+    run_in_virtual_time(main())

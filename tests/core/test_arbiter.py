@@ -404,3 +404,11 @@ def test_what_a_peer_refuses_to_start_comes_first_again() -> None:
     assert arbiter.busy
     assert [request.answers for request in arbiter.held] == [("a",), ("b",)]
     assert arbiter.ended("another") == first
+
+
+def test_results_of_calls_of_an_earlier_conversation_are_answered_after_the_last() -> None:
+    arbiter = Arbiter()
+    arbiter.open_earlier_calls(["a", "b"])
+    assert arbiter.knows_call("a")
+    assert arbiter.answer_call("a", "c1", respond=True) is None
+    assert arbiter.answer_call("b", "c2", respond=True) == Request(cause="tool", answers=("c1", "c2"))

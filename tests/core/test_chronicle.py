@@ -14,6 +14,7 @@ from voicebridge.contract.events import (
     ResponseEnded,
     ResponseStarted,
     ToolCall,
+    ToolCallCancelled,
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
@@ -100,10 +101,14 @@ def test_texts_and_tool_results_count_when_they_are_sent_and_not_when_they_faile
     good = [CommandSettled(command_id=one.id) for one in (text, result)]
     assert after(text, STARTED, CALL, result, *good) == (look, call, answered)
     bad = [CommandSettled(command_id=one.id, fault=FAULT) for one in (text, result)]
-    told = after(text, STARTED, CALL, result, *bad)
-    assert told[0] == call
-    assert isinstance(told[1], ToolResultItem)
-    assert "still working" in told[1].output, "a call has a result, always"
+    assert after(text, STARTED, CALL, result, *bad) == (call,), "it is open again"
+
+
+def test_a_call_that_need_not_be_answered_any_more_is_not_told() -> None:
+    assert after(STARTED, CALL, ToolCallCancelled(call_id="k1")) == ()
+    other = ToolCall(response_id="r1", call_id="k2", name="weather", arguments="{}")
+    open_call = ToolCallItem(call_id="k2", name="weather", arguments="{}")
+    assert after(STARTED, CALL, other, ToolCallCancelled(call_id="k1")) == (open_call,)
 
 
 def test_other_commands_are_none_of_it() -> None:

@@ -43,7 +43,8 @@ def test_a_result_stands_behind_its_call_whenever_it_came() -> None:
     history = History([user("one")])
     history.append(CALL)
     history.append(user("two"))
-    assert history.items() == (user("one"), CALL, working("a"), user("two")), "a model refuses a call without a result"
+    assert history.items() == (user("one"), CALL, user("two")), "to one that is told this, the call is open"
+    assert history.items(placeholders=True) == (user("one"), CALL, working("a"), user("two"))
     history.append(user("three"))
     history.append(RESULT)
     assert history.items() == (user("one"), CALL, RESULT, user("two"), user("three"))
@@ -54,7 +55,8 @@ def test_calls_of_one_answer_stay_together_before_their_results() -> None:
     history.append(CALL)
     history.append(OTHER_CALL)
     history.append(OTHER_RESULT)
-    assert history.items() == (CALL, OTHER_CALL, working("a"), OTHER_RESULT)
+    assert history.items() == (CALL, OTHER_CALL, OTHER_RESULT)
+    assert history.items(placeholders=True) == (CALL, OTHER_CALL, working("a"), OTHER_RESULT)
     history.append(RESULT)
     history.append(user("x"))
     assert history.items() == (CALL, OTHER_CALL, RESULT, OTHER_RESULT, user("x"))
@@ -65,7 +67,16 @@ def test_a_result_between_two_calls() -> None:
     history.append(CALL)
     history.append(RESULT)
     history.append(OTHER_CALL)
-    assert history.items() == (CALL, RESULT, OTHER_CALL, working("b"))
+    assert history.items(placeholders=True) == (CALL, RESULT, OTHER_CALL, working("b"))
+
+
+def test_the_calls_that_are_open() -> None:
+    history = History([CALL, OTHER_CALL])
+    assert history.open_calls() == ("a", "b")
+    history.append(RESULT)
+    assert history.open_calls() == ("b",)
+    history.append(OTHER_RESULT)
+    assert history.open_calls() == ()
 
 
 def test_what_an_answer_says_between_its_calls_comes_where_it_began() -> None:
@@ -231,7 +242,7 @@ def test_what_was_placed_may_be_taken_back() -> None:
     assert history.items() == (user("before"), user("one"), CALL, RESULT, user("two"))
     history.withdraw("nobody")
     history.withdraw("c2")
-    assert history.items() == (user("before"), user("one"), CALL, working("a"), user("two"))
+    assert history.items() == (user("before"), user("one"), CALL, user("two"))
     history.withdraw("c1")
     history.withdraw("t1")
     history.write_down("t1", "too late")

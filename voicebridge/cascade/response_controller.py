@@ -105,6 +105,7 @@ class ResponseController:
         self._seats, self._config, self._timeout_s = seats, config, timeout_s
         self._delivery, self._settle = delivery, settle
         self._arbiter = Arbiter()
+        self._arbiter.open_earlier_calls(self.history.open_calls())
         self._current: _Response | None = None
         self._guess: _Response | None = None
         self.open_tasks: set[asyncio.Task[None]] = set()
@@ -298,7 +299,7 @@ class ResponseController:
         extra = request.instructions if request else None
         with_tools = self._seats.llm.traits.tools and not (request and request.aside)
         return Prompt(
-            items=(*self.history.items(), *items),
+            items=(*self.history.items(placeholders=True), *items),
             instructions=whole_text("\n".join(filter(None, (self._config.instructions, extra)))),
             tools=self._config.tools if with_tools else (),
             speculative=speculative,

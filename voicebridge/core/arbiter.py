@@ -20,10 +20,14 @@ any        withdraw                 same       held requests are given back, to 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["Arbiter", "Request"]
+
+_EARLIER = "earlier"
+"""What stands for the responses of another session, all of which have ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +126,10 @@ class Arbiter:
         """The running response called a tool."""
         self._open_calls[call_id] = response_id
         self._running_calls.add(response_id)
+
+    def open_earlier_calls(self, call_ids: Iterable[str]) -> None:
+        """Calls of a conversation that goes on here, whose results may still come."""
+        self._open_calls |= dict.fromkeys(call_ids, _EARLIER)
 
     def answer_call(self, call_id: str, command_id: str, *, respond: bool) -> Request | None:
         """A result came. The request for a response, if it was the last one missing and any of them wanted it.

@@ -13,6 +13,7 @@ from voicebridge.contract.events import (
     OutputText,
     ResponseStarted,
     ToolCall,
+    ToolCallCancelled,
     UserTurn,
 )
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
@@ -31,6 +32,7 @@ class Chronicle:
     text is spoken or written  to it; thoughts are not
     it was heard so far        only that of it
     a text or tool result      when it is sent; taken back if the command fails
+    a tool is called           at once, with or without a result; taken back if the call is
     """
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
@@ -38,7 +40,7 @@ class Chronicle:
         self._turns: set[str] = set()
 
     def items(self) -> tuple[Item, ...]:
-        """What a new backend should know."""
+        """What a new backend should know. A call whose result is still to come has none."""
         return self._history.items()
 
     def withdraw(self, key: str) -> None:
@@ -74,7 +76,9 @@ class Chronicle:
             self._history.hear(event.response_id, event.text)
         elif isinstance(event, ToolCall):
             call = ToolCallItem(call_id=event.call_id, name=event.name, arguments=event.arguments)
-            self._history.append(call)
+            self._history.place(_key(event.call_id), call)
+        elif isinstance(event, ToolCallCancelled):
+            self._history.withdraw(_key(event.call_id))
         elif isinstance(event, CommandSettled) and event.fault is not None:
             self._history.withdraw(event.command_id)
 
@@ -82,3 +86,8 @@ class Chronicle:
         if turn_id not in self._turns:
             self._turns.add(turn_id)
             self._history.open_turn(turn_id)
+
+
+def _key(call_id: str) -> str:
+    """Vendors name calls, the application commands: one may sound like the other."""
+    return f"call {call_id}"

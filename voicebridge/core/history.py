@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
@@ -81,8 +81,13 @@ class History:
         if (entry := self._of(response_id)) and entry.heard:
             self.hear(response_id, entry.said)
 
-    def items(self) -> tuple[Item, ...]:
-        """What a model should know. Each call is followed by its result; a tool that still works says so."""
+    def items(self, *, placeholders: bool = False) -> tuple[Item, ...]:
+        """What was said, each call followed by its result, if that is known.
+
+        Args:
+            placeholders: give a result to calls that have none yet. For prompts: models refuse a call without a
+                result. A backend that is seeded must not have them: to it the call would be answered.
+        """
         results = {e.item.call_id: e.item for e in self._entries if isinstance(e.item, ToolResultItem)}
         told: list[Item] = []
         calls: list[ToolCallItem] = []
@@ -92,16 +97,28 @@ class History:
                 calls.append(item)
                 told.append(item)
                 continue
-            told += [results.get(call.call_id) or _working(call) for call in calls]
+            told += _results(calls, results, placeholders)
             calls.clear()
             if isinstance(item, MessageItem) and (item.text or item.images):
                 told.append(item)
-        return (*told, *(results.get(call.call_id) or _working(call) for call in calls))
+        return (*told, *_results(calls, results, placeholders))
+
+    def open_calls(self) -> tuple[str, ...]:
+        """The ids of calls without a result."""
+        items = self.items()
+        answered = {item.call_id for item in items if isinstance(item, ToolResultItem)}
+        return tuple(i.call_id for i in items if isinstance(i, ToolCallItem) and i.call_id not in answered)
 
     def _of(self, response_id: str) -> _Entry | None:
         return next((entry for entry in reversed(self._entries) if entry.response_id == response_id), None)
 
 
+def _results(
+    calls: Iterable[ToolCallItem], known: Mapping[str, ToolResultItem], placeholders: bool
+) -> list[ToolResultItem]:
+    results = [known.get(call.call_id) or (_working(call) if placeholders else None) for call in calls]
+    return [result for result in results if result is not None]
+
+
 def _working(call: ToolCallItem) -> ToolResultItem:
-    """Models refuse a call without a result, and the conversation can't always wait for one."""
     return ToolResultItem(call_id=call.call_id, output="The tool is still working; its result will follow.")

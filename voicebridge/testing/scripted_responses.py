@@ -63,6 +63,7 @@ class ScriptedResponses:
         self._script, self._delivery, self._settle, self._spawn = script, delivery, settle, spawn
         self._output = script.capabilities.formats_out[0]
         self._arbiter = Arbiter()
+        self._arbiter.open_earlier_calls(self.history.open_calls())
         self._running: _Running | None = None
         self._replies = iter(()) if callable(script.replies) else again(script.replies)
         self._spontaneous: deque[Reply] = deque()
@@ -139,7 +140,7 @@ class ScriptedResponses:
         if request.cause == "spontaneous" and self._spontaneous:
             return self._spontaneous.popleft()
         replies = self._script.replies
-        reply = replies(self.history.items()) if callable(replies) else next(self._replies)
+        reply = replies(self.history.items(placeholders=True)) if callable(replies) else next(self._replies)
         return Reply(reply) if isinstance(reply, str) else reply
 
     async def _give(self, response_id: str, request: Request, reply: Reply) -> None:
