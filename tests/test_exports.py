@@ -17,10 +17,14 @@ import voicebridge.contract
 
 CONTRACT = [f"contract.{module.name}" for module in pkgutil.iter_modules(voicebridge.contract.__path__)]
 BESIDE = {
+    "core.closing": ["fault_of"],
     "registry.hookspecs": ["hookimpl"],
+    "registry.registry": ["simulator"],
     "registry.rows": ["About"],
     "session.agent": ["VoiceAgent"],
     "session.door": ["connect"],
+    "transport.delivery": ["Delivery"],
+    "transport.link": ["open_link"],
 }
 """What the door gives that the contract does not have."""
 HEAVY = ["httpx", "numpy", "onnxruntime", "pluggy", "pydantic", "rich", "soundfile", "soxr", "typer", "websockets"]

@@ -98,10 +98,14 @@ if TYPE_CHECKING:
         Usage,
         Word,
     )
+    from .core.closing import fault_of
     from .registry.hookspecs import hookimpl
+    from .registry.registry import simulator
     from .registry.rows import About
     from .session.agent import VoiceAgent
     from .session.door import connect
+    from .transport.delivery import Delivery
+    from .transport.link import open_link
 
     __version__: str
 
@@ -125,6 +129,7 @@ __all__ = [
     "ConcurrentIteration",
     "ConfigError",
     "Configure",
+    "Delivery",
     "DetectorTraits",
     "DiscardTurn",
     "EndTurn",
@@ -198,9 +203,12 @@ __all__ = [
     "__version__",
     "connect",
     "dump",
+    "fault_of",
     "hookimpl",
     "load",
+    "open_link",
     "restart_command_ids",
+    "simulator",
 ]
 
 _HOMES = {
@@ -232,10 +240,14 @@ _HOMES = {
         "SpeechToTextTraits Stage TextToSpeech TextToSpeechTraits ToolRequest Transcript TurnDetector TurnSignal "
         "Usage Word"
     ),
+    "core.closing": "fault_of",
     "registry.hookspecs": "hookimpl",
+    "registry.registry": "simulator",
     "registry.rows": "About",
     "session.agent": "VoiceAgent",
     "session.door": "connect",
+    "transport.delivery": "Delivery",
+    "transport.link": "open_link",
 }
 """Where each name lives. A test holds this, the imports above and `__all__` together."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -68,6 +69,8 @@ def _described(row: BackendRow | StageRow) -> dict[str, Any]:
         "source": row.about.source,
         "plugin": row.plugin,
         "ready": not lacking,
+        "key": row.about.key,
+        "has_key": not row.about.key or bool(os.environ.get(row.about.key)),
         "missing": str(lookup_errors.missing(row, lacking)) if lacking else "",
     }
     if row.about.models:
@@ -108,8 +111,14 @@ def _overview(rows: Iterable[dict[str, Any]]) -> Table:
     table = _table("", "name", "what it is", "state")
     for row in rows:
         about = "; ".join(filter(None, [row["summary"], ", ".join(row.get("can", []))]))
-        table.add_row(_SEATS[row["kind"]], row["name"], about, "ready" if row["ready"] else "not installed")
+        table.add_row(_SEATS[row["kind"]], row["name"], about, _state(row))
     return table
+
+
+def _state(row: dict[str, Any]) -> str:
+    if not row["ready"]:
+        return "not installed"
+    return "ready" if row["has_key"] else f"needs {row['key']}"
 
 
 def _licences(rows: Iterable[dict[str, Any]]) -> Table:

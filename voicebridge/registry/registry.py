@@ -20,7 +20,7 @@ from .rows import SEATS, BackendRow, CommandRow, Listing, Row, Seat, SimulatorRo
 if TYPE_CHECKING:
     import typer
 
-__all__ = ["METHODS", "Registry", "registry", "use_registry"]
+__all__ = ["METHODS", "Registry", "registry", "simulator", "use_registry"]
 
 ALLOW_VARIABLE = "VOICEBRIDGE_PLUGINS"
 BLOCK_VARIABLE = "VOICEBRIDGE_BLOCK_PLUGINS"
@@ -224,6 +224,15 @@ def registry() -> Registry:
         if _default is None:
             _default = Registry()
         return _default
+
+
+def simulator(name: str, settings: SimulatorSettings | None = None) -> Simulator:
+    """A server on this machine that speaks a vendor's wire: `async with simulator("...").serve() as base_url:`.
+
+    Raises:
+        ConfigError: see `Registry.simulator`.
+    """
+    return registry().simulator(name, settings)
 
 
 def use_registry(replacement: Registry | None) -> Registry | None:
