@@ -249,6 +249,7 @@ class Target:
 def targets(rows: Sequence[Load], kb: float | None, first_ms: float | None, recovery_ms: float | None) -> list[Target]:
     """What voicebridge promises of itself, and what was measured."""
     own = {row.sessions: row for row in rows if row.arm == "voicebridge" and row.problem is None}
+    tuned = {row.sessions: row.cpu_ratio.value for row in rows if row.arm == "bare-tuned" and row.cpu_ratio}
     found: list[Target] = []
     for count, limit in ((50, 10.0), (200, 20.0)):
         if row := own.get(count):
@@ -257,6 +258,8 @@ def targets(rows: Sequence[Load], kb: float | None, first_ms: float | None, reco
         if row.cpu_ratio is not None:
             name = f"CPU time at {count} sessions, to the bare client"
             found.append(Target(name, 1.3, "x", row.cpu_ratio.value, row.doubts))
+            if floor := tuned.get(count):
+                found.append(Target(f"{name} with our codecs", 1.3, "x", row.cpu_ratio.value / floor, row.doubts))
     found.append(Target("memory of one more session", 300.0, "KB", kb))
     found.append(Target("first audio, median difference to the bare client", 1.0, "ms", first_ms))
     found.append(Target("recovery from a reset to the next sound, median", 500.0, "ms", recovery_ms))

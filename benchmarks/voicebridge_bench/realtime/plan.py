@@ -20,7 +20,7 @@ class RealtimePlan:
 
     sessions: tuple[int, ...] = (1, 10, 50, 100, 200)
     peer_sessions: tuple[int, ...] = (1, 50)
-    tuned_sessions: tuple[int, ...] = (50,)
+    tuned_sessions: tuple[int, ...] = (50, 200)
     """Of the bare client with the faster codecs, which is there to tell what of a ratio is the codecs'."""
     seconds: float = 6.0
     """Of each measurement under steady load, after `warm_s`."""
@@ -44,7 +44,7 @@ def plan_of(quick: bool, sessions: Sequence[int] | None, peers: Sequence[str], s
             plan,
             sessions=(1, 50),
             peer_sessions=(50,),
-            tuned_sessions=(),
+            tuned_sessions=(50,),
             seconds=2.0,
             warm_s=0.5,
             rounds=1,
@@ -55,7 +55,12 @@ def plan_of(quick: bool, sessions: Sequence[int] | None, peers: Sequence[str], s
         )
     if sessions is not None:
         counts = tuple(sorted(set(sessions)))
-        plan = replace(plan, sessions=counts, peer_sessions=tuple(n for n in counts if n <= 50) or counts[:1])
+        plan = replace(
+            plan,
+            sessions=counts,
+            tuned_sessions=counts,
+            peer_sessions=tuple(n for n in counts if n <= 50) or counts[:1],
+        )
     return plan
 
 

@@ -105,43 +105,16 @@ def run_arm(
     Raises:
         ArmFailed: the client failed, or was not done after `limit_s` seconds.
     """
-    own = python == sys.executable or job.get("arm") in OWN
-    command = (
-        [sys.executable, "-m", "voicebridge_bench.realtime.arm_process"]
-        if own
-        else [python, "-c", _BOOTSTRAP, _PACKAGE]
-    )
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ArmFailed(f"{python} can't be started: {error.strerror}.") from None
+    process = _started(job, python)
     words: list[str] = []
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
     reader = threading.Thread(target=_keep_tail, args=(process.stderr, words), name="bench arm words")
     watchdog = threading.Timer(limit_s, process.kill)
     reader.start()
     watchdog.start()
     try:
-        process.stdin.write(json.dumps(job) + "\n")
-        process.stdin.flush()
-        for line in process.stdout:
-            row: dict[str, Any] = json.loads(line)
-            kind = row.pop("row")
-            if kind == "done":
-                return row
-            if kind == "failed":
-                raise ArmFailed(row["problem"])
-            on_row(kind)
+        result = _result(process, job, on_row)
+        if result is not None:
+            return result
         process.wait()
         late = "" if watchdog.is_alive() else f" after {limit_s:g} s"
         raise ArmFailed(f"It ended{late} without a result: {''.join(words)[-_TAIL:].strip() or 'it said nothing'}")
@@ -152,7 +125,44 @@ def run_arm(
         _end(process)
         reader.join()
         for stream in (process.stdin, process.stdout, process.stderr):
+            assert stream is not None
             stream.close()
+
+
+def _started(job: Mapping[str, Any], python: str) -> subprocess.Popen[str]:
+    own = python == sys.executable or job.get("arm") in OWN
+    module = [sys.executable, "-m", "voicebridge_bench.realtime.arm_process"]
+    try:
+        return subprocess.Popen(
+            module if own else [python, "-c", _BOOTSTRAP, _PACKAGE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ArmFailed(f"{python} can't be started: {error.strerror}.") from None
+
+
+def _result(
+    process: subprocess.Popen[str], job: Mapping[str, Any], on_row: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """What it says at last; None: it ended without."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(job) + "\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        row: dict[str, Any] = json.loads(line)
+        kind = row.pop("row")
+        if kind == "done":
+            return row
+        if kind == "failed":
+            raise ArmFailed(row["problem"])
+        on_row(kind)
+    return None
 
 
 def _keep_tail(stream: Any, words: list[str]) -> None:
