@@ -24,7 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from voicebridge.contract import commands
+from voicebridge.contract import commands, events
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Command, SendAudio
@@ -43,6 +43,8 @@ from .scrubber import Scrubber, secrets_of_environment
 __all__ = ["RecordedBackend", "Recorder", "check_free", "new_folder"]
 
 _LAST_EVENTS_S = 1.0
+_KNOWN: frozenset[Any] = frozenset(getattr(module, name) for module in (commands, events) for name in module.__all__)
+"""What can be read again: a subclass has a name of its own."""
 
 
 def new_folder(parent: str | Path) -> Path:
@@ -130,17 +132,19 @@ class Recorder:
         try:
             await self._session.send(command)
         except asyncio.CancelledError:
-            self._writer.line("cancelled", json.dumps(command.id))
+            self._writer.line("cancelled", json.dumps(_id(command), default=str))
             raise
         except VoiceBridgeError as error:
             told = dataclasses.asdict(error.fault)
-            self._writer.line("refused", json.dumps(_id(command)), error=type(error).__name__, fault=told)
+            self._writer.line("refused", json.dumps(_id(command), default=str), error=type(error).__name__, fault=told)
             raise
 
     def _note_command(self, command: Command) -> Command:
         if not isinstance(command, SendAudio):
-            if type(command).__name__ in commands.__all__:  # of another kind, nobody could read it again
+            if type(command) in _KNOWN:  # of another kind, nobody could read it again
                 self._note("command", command)
+        elif type(command) is not SendAudio:
+            self._writer.skip(type(command).__name__)
         elif isinstance(command.pcm, bytes | bytearray | memoryview):
             command = replace(command, pcm=bytes(command.pcm))  # its owner may fill it again
             self._writer.audio(command, self._format("input_format", "formats_in"))
@@ -172,13 +176,21 @@ class Recorder:
             if mine:
                 self._reading = None
                 waiting.set_result(None)
-        if isinstance(event, OutputAudio):
+        self._note_event(event)
+        return event
+
+    def _note_event(self, event: Event) -> None:
+        if isinstance(event, SessionReady | SessionRestarted):
+            self._ready = event if isinstance(event, SessionReady) else event.ready
+        if type(event) not in _KNOWN:
+            self._writer.skip(type(event).__name__)
+        elif not isinstance(event, OutputAudio):
+            self._note("event", event)
+        elif isinstance(event.pcm, bytes | bytearray | memoryview):
+            event = replace(event, pcm=bytes(event.pcm))
             self._writer.audio(event, self._format("output_format", "formats_out"))
         else:
-            if isinstance(event, SessionReady | SessionRestarted):
-                self._ready = event if isinstance(event, SessionReady) else event.ready
-            self._note("event", event)
-        return event
+            self._writer.skip(type(event).__name__)
 
     async def aclose(self) -> None:
         """End the session, and complete the recording. See `VoiceSession.aclose`."""
@@ -210,7 +222,7 @@ class Recorder:
         try:
             self._writer.line(kind, dump(message))
         except (ConfigError, TypeError, AttributeError):  # no JSON, or no message at all, which the session will say
-            self._writer.line("gap", json.dumps({"lines": 1, "what": type(message).__name__}))
+            self._writer.skip(type(message).__name__)
 
     def _format(self, negotiated: str, declared: str) -> AudioFormat:
         if self._ready is not None:

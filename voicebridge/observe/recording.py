@@ -10,7 +10,8 @@ agent.wav      what came back, in its output format; more files follow where the
 {"event": {"type": "output_text", ...}, "t": 0.9}
 {"refused": "c7", "error": "Unsupported", "fault": {...}, "t": 1.2}      `send` raised this, some lines after
 {"cancelled": "c8", "t": 1.3}                                            nobody knows whether it was sent
-{"gap": {"lines": 12, "audio_bytes": 640}, "t": 5.0}                     the disk was too slow for these
+{"gap": {"lines": 12, "audio_bytes": 640}, "t": 5.0}                     missing: the disk was too slow for these
+{"gap": {"lines": 1, "what": "SendAudio"}, "t": 5.1}                     missing: it could not be written
 {"close": true, "t": 9.0}                                                the application ended the session
 {"end": {"complete": true}, "t": 9.1}                                    missing where the program was killed
 """
@@ -213,7 +214,7 @@ class Recording:
         if end is not None and isinstance(end.data, Mapping):
             self.problem = "" if end.data.get("complete") else str(end.data.get("problem", "it says so itself"))
         elif gaps:
-            self.problem = "the disk was too slow: parts of it are missing"
+            self.problem = "parts of it are missing"
         self.complete = not self.problem
 
     def _parsed(self, number: int, text: bytes) -> Line:

@@ -6,8 +6,9 @@
 | the WAV files | the thread, at the first audio of a side | the thread, at the end |
 | the thread | the constructor | `close`; it never outlives the program |
 
-What waits to be written is bounded: where the disk is too slow, lines are left out and the log says so. Where it
-fails (full, gone), nothing more is written, and what was written can be read.
+What waits to be written is bounded: where the disk is too slow, lines are left out and the log says so, as it does of a
+message that can't be written. Where the disk fails (full, gone), nothing more is written, and what was written can be
+read. Whatever is missing, `fault` says so, and a warning in the program's log.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from typing import Any, Literal
 from voicebridge.audio.file import WavWriter
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.commands import SendAudio
-from voicebridge.contract.errors import BadAudio, BadRecording
+from voicebridge.contract.errors import BadRecording
 from voicebridge.contract.events import OutputAudio
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.lines import dump
+from voicebridge.contract.lines import dump, load
 
 from .recording import LOG
 from .scrubber import Scrubber
@@ -107,12 +108,20 @@ class RecordingWriter:
 
     def line(self, kind: str, body: str, **more: Any) -> None:
         """A line whose `kind` is `body`, which is JSON."""
-        also = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in more.items())
+        also = "".join(f", {json.dumps(name)}: {json.dumps(value, default=str)}" for name, value in more.items())
         self._put(_Entry(self._now(), f'{{"{kind}": {body}{also}'), anyway=kind == "close")
 
     def audio(self, message: SendAudio | OutputAudio, format: AudioFormat) -> None:
         """A command or event with audio, whose bytes nobody changes any more."""
         self._put(_Entry(self._now(), message=message, format=format))
+
+    def skip(self, what: str) -> None:
+        """Say that a message is missing, which can't be written or read again. `what` is its type."""
+        self._put(_Entry(self._now(), self._skipped(what)))
+
+    def _skipped(self, what: str) -> str:
+        self._incomplete("config", "recording_gap", f"a message that can't be written is missing ({what})")
+        return f'{{"gap": {json.dumps({"lines": 1, "what": what})}'
 
     async def close(self) -> None:
         """Write what waits, and the end. Takes at most five seconds. Safe to call again."""
@@ -165,10 +174,12 @@ class RecordingWriter:
     # The thread's
 
     def _run(self) -> None:
-        while not self._closing.wait(_EVERY_S):
+        try:
+            while not self._closing.wait(_EVERY_S):
+                self._drain()
             self._drain()
-        self._drain()
-        self._finish()
+        finally:
+            self._finish()
 
     def _drain(self) -> None:
         """Write what waits: first the audio, so that no line names what is not there."""
@@ -184,20 +195,28 @@ class RecordingWriter:
                 for track in self._tracks.values():
                     track.flush()
                 self._append("".join(lines))
-        except (OSError, BadAudio) as error:
+        except Exception as error:  # whatever it is: a recording never stops without a word
             self._break(error)
         finally:
             self._written += weight
 
     def _text(self, entry: _Entry) -> str:
-        if entry.message is None:
-            return self._scrubber.line(f'{entry.text}, "t": {entry.t}}}') + "\n"
+        """An entry's line. What can't be written is a gap, and the rest goes on."""
+        message = entry.message
+        try:
+            if message is None:
+                return self._scrubber.line(f'{entry.text}, "t": {entry.t}}}') + "\n"
+            kind = "command" if isinstance(message, SendAudio) else "event"
+            text = dump(replace(message, pcm=b""))
+            load(text)  # a field of a wrong type may be written, and never read
+            line = self._scrubber.line(f'{{"{kind}": {text}, "t": {entry.t}}}')
+        except Exception:  # a backend may put anything in a field
+            what = type(message).__name__ if message is not None else "a line of text"
+            return f'{self._skipped(what)}, "t": {entry.t}}}\n'
         assert entry.format is not None
-        side: Side = "user" if isinstance(entry.message, SendAudio) else "agent"
-        kind = "command" if side == "user" else "event"
-        place = json.dumps(self._tracks[side].add(entry.message.pcm, entry.format))
-        text = dump(replace(entry.message, pcm=b""))
-        return self._scrubber.line(f'{{"{kind}": {text}, "t": {entry.t}, "audio": {place}}}') + "\n"
+        side: Side = "user" if isinstance(message, SendAudio) else "agent"
+        place = json.dumps(self._tracks[side].add(message.pcm, entry.format))
+        return f'{line[:-1]}, "audio": {place}}}\n'
 
     def _append(self, text: str) -> None:
         rest = memoryview(text.encode("utf-8", "replace"))
@@ -211,22 +230,30 @@ class RecordingWriter:
 
     def _break(self, error: Exception) -> None:
         self._broken = True
-        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        why = str(error) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            why = error.strerror
         self._incomplete("config", "recording_failed", f"it can't be written any further ({why.rstrip('.')})")
 
     def _finish(self) -> None:
         """The last line, as far as the disk takes one."""
-        end = {"complete": self.fault is None} | ({"problem": self.fault.message} if self.fault else {})
         try:
             for track in self._tracks.values():
-                track.close()
-            if self._lost_lines and not self._broken:
-                self._append(self._text(self._gap(self._now())))
-            self._append(f'{{"end": {json.dumps(end)}, "t": {self._now()}}}\n')
-        except (OSError, BadAudio) as error:
-            self._break(error)
+                self._trying(track.close)
+            self._trying(self._last_lines)
         finally:
             os.close(self._file)
+
+    def _last_lines(self) -> None:
+        gap = self._text(self._gap(self._now())) if self._lost_lines and not self._broken else ""
+        end = {"complete": self.fault is None} | ({"problem": self.fault.message} if self.fault else {})
+        self._append(f'{gap}{{"end": {json.dumps(end)}, "t": {self._now()}}}\n')
+
+    def _trying(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:  # as in `_drain`; the next step is tried all the same
+            self._break(error)
 
 
 class _Track:
