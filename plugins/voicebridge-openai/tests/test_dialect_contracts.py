@@ -20,6 +20,7 @@ SERVER = {"pace": 20.0, "transcripts": ("hello there",) * 20}
 HOSTILE = (
     "unknown on * every",
     "garbage on rate_limits.updated every",
+    "duplicate on response.output_item.* every",
     "garbage binary on response.output_audio.done every",
     "garbage truncated on response.content_part.done every",
     "duplicate on response.output_audio_transcript.done every",
@@ -28,6 +29,7 @@ LONG = " ".join(f"This is number {n} of a long story." for n in range(9))
 CALL = {"call": "look_up_weather", "arguments": {"city": "Paris"}}
 BOTH = [CALL, {**CALL, "arguments": {"city": "Rome"}}]
 SERVERS = {
+    "openai": "openai",
     "azure": "azure",
     "xai": "xai",
     "elevenlabs": "elevenlabs",
@@ -58,9 +60,11 @@ async def served(dialect: str, *faults: str, **more: Any) -> AsyncIterator[Subje
             parallel_prompt="Please call it for both.",
             hostile=lambda: served(dialect, *HOSTILE),
             dropping=lambda: served(dialect, "reset on response.output_audio.delta"),
-            pace=5.0,
+            pace=10.0,
             patience_s=5.0,
-            quiet_s=0.15,
+            quiet_s=0.1,
+            unread_s=0.3,
+            voices=("cedar",),
         )
 
 
@@ -72,6 +76,10 @@ class OnTheWire(BackendContract):
     async def world(self) -> AsyncIterator[Subject]:
         async with served(self.dialect) as subject:
             yield subject
+
+
+class TestOpenAI(OnTheWire):
+    dialect = "openai"
 
 
 class TestAzure(OnTheWire):
@@ -92,6 +100,10 @@ class TestCompatible(OnTheWire):
 
 class TestSpeechToSpeech(OnTheWire):
     dialect = "speech-to-speech"
+
+
+def test_none_is_forgotten() -> None:
+    assert set(SERVERS) == set(DIALECTS)
 
 
 @pytest.mark.parametrize("dialect", SERVERS)

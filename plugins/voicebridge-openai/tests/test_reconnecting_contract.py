@@ -73,9 +73,10 @@ async def served(*faults: str) -> AsyncIterator[Subject]:
             long_prompt=" ".join(f"This is number {n} of a long story." for n in range(9)),
             tool_prompt="Please call look_up_weather.",
             hostile=lambda: served("unknown on * every", "garbage on rate_limits.updated every"),
-            pace=5.0,
+            pace=10.0,
             patience_s=5.0,
-            quiet_s=0.15,
+            quiet_s=0.1,
+            unread_s=0.3,
         )
 
 

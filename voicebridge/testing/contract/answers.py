@@ -214,7 +214,7 @@ async def nobody_reads(bench: Bench) -> None:
     async with bench.open() as talk:
         await talk.ready()
         command = await talk.ask()
-        await talk.look_away(min(2.0, bench.subject.patience_s / 4))
+        await talk.look_away(min(2 * bench.subject.unread_s, bench.subject.patience_s / 4))
         started = await talk.response_to(command)
         if (ended := await talk.end_of(started)).status not in ("completed", "incomplete"):
             raise Broken(f"the response ended {ended.status!r}: {ended.fault}")

@@ -25,7 +25,7 @@ from .verdict import Broken, expect
 
 _STEPS = 6
 _GRACE_S = 2.0
-_STEADY_S = 0.5
+_STEADY_S = 0.3
 
 
 @check("After the close, send raises SessionClosed, the iteration has ended, and closing again does nothing.")

@@ -14,9 +14,6 @@ from .conversation import FRAME_MS, Conversation
 from .suite import Bench, check
 from .verdict import NotTried, expect
 
-_QUEUE_S = 1.0
-"""For so long audio comes and nobody reads it."""
-
 
 def _needs(bench: Bench) -> None:
     bench.need("verb" in bench.can.interrupt, "interrupt has no 'verb'")
@@ -34,7 +31,7 @@ async def interruption(bench: Bench) -> None:
     _needs(bench)
     async with bench.open() as talk:
         audio = await _long_answer(talk)
-        await talk.look_away(_QUEUE_S)
+        await talk.look_away(bench.subject.unread_s)
         await talk.send(stop := Interrupt())
         await talk.done(stop)
         ended = await talk.until(ResponseEnded, response_id=audio.response_id)
@@ -52,7 +49,7 @@ async def interruption_by_id(bench: Bench) -> None:
     _needs(bench)
     async with bench.open() as talk:
         audio = await _long_answer(talk)
-        await talk.look_away(_QUEUE_S)
+        await talk.look_away(bench.subject.unread_s)
         await talk.send(stop := Interrupt(response_id=audio.response_id))
         await talk.done(stop)
         await talk.until(ResponseEnded, response_id=audio.response_id)

@@ -56,6 +56,8 @@ class Subject:
     """Gives a subject whose server sends garbage and unheard-of events between what is right."""
     dropping: Callable[[], AbstractAsyncContextManager[Subject]] | None = None
     """Gives a subject whose server goes away in the middle of its first response."""
+    late_usage: bool = False
+    """The vendor tells what a response used only after its end."""
     virtual_time: bool = False
     """Waits take no time. For backends that do nothing but wait on the event loop."""
     pace: float = 1.0
@@ -65,6 +67,8 @@ class Subject:
     """How long to wait for what must come."""
     quiet_s: float = 0.5
     """How long to look out for what must not come."""
+    unread_s: float = 1.0
+    """How long nobody reads, where that is checked: some audio must come in that time."""
 
     def spoken(self, format: AudioFormat) -> bytes:
         """What the user says, in the session's format."""
