@@ -17,6 +17,7 @@ from voicebridge.contract.errors import BadOption, ConfigError
 from voicebridge.contract.simulator import SimulatorSettings
 from voicebridge.testing.simulator.bare_client import BareClient, bare_client
 from voicebridge.testing.simulator.engine import SimulatedServer
+from voicebridge.testing.simulator.server_socket import ServerSocket
 from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link
 
@@ -213,6 +214,60 @@ async def test_a_handshake_hangs_and_the_server_still_closes(counting: Serve) ->
     assert time.monotonic() - left < 5
     with pytest.raises(Exception):  # noqa: B017, PT011  # whichever way it fails, it does not hang
         await hanging
+
+
+SAID = [b"", b"P", b"GET /realt", b"POST /x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc"]
+
+
+async def connected(url: str, first: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client of TCP that sends this, and no more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(first)
+    await asyncio.sleep(0.05)
+    return reader, writer
+
+
+@pytest.mark.parametrize("first", SAID)
+async def test_a_client_that_falls_silent_does_not_keep_the_server_open(counting: Serve, first: bytes) -> None:
+    async with asyncio.timeout(10):
+        async with counting().serve() as url:
+            reader, writer = await connected(url, first)
+            quick = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - quick < 1  # not by one of its time limits
+        assert await reader.read(1) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("first", SAID)
+async def test_a_client_has_so_long_for_its_request(
+    counting: Serve, first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ServerSocket, "handshake_s", 0.1)
+    async with counting("handshake stall 300ms").serve() as url:
+        reader, writer = await connected(url, first)
+        async with asyncio.timeout(10):
+            assert await reader.read(1) == b""
+        writer.close()
+        async with bare_client(url) as client:  # the stall of the script is longer than a client may take
+            await client.until("hello")
+
+
+async def test_a_wire_that_does_not_end_is_left_behind(
+    counting: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("voicebridge.testing.simulator.engine._CLOSED_WITHIN_S", 0.1)
+    let_go = asyncio.Event()
+
+    async def stuck(wire: CountingWire) -> None:
+        await let_go.wait()
+
+    monkeypatch.setattr(CountingWire, "aclose", stuck)
+    async with asyncio.timeout(10):
+        async with counting().serve() as url:
+            client = await connect(url)
+        assert "did not end" in caplog.text
+        let_go.set()
+        await client.wait_closed()
 
 
 async def test_the_vendor_refuses(counting: Serve) -> None:

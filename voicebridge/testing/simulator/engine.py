@@ -21,6 +21,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from voicebridge.contract.errors import ConfigError
@@ -37,6 +38,8 @@ __all__ = ["SimulatedServer"]
 
 _CLOSE_TIMEOUT_S = 1.0
 """A client that does not answer a close frame is cut off then."""
+_CLOSED_WITHIN_S = 2.0
+"""Longer than that the end of a server waits for nobody: first for close frames, then for what is cut off."""
 _logger = logging.getLogger("voicebridge.simulator")
 _silent = logging.getLogger("voicebridge.simulator.websocket")
 _silent.addHandler(logging.NullHandler())
@@ -90,9 +93,7 @@ class SimulatedServer:
                 shown = f"[{host}]" if ":" in host else host
                 yield f"ws://{shown}:{bound}{self._base_path}"
             finally:
-                house.close_all()
-                server.close()
-                await server.wait_closed()
+                await house.close(server)
         finally:
             self.turns.close()
 
@@ -128,14 +129,20 @@ class _House:
         self._simulator = simulator
         self._waiting: dict[ServerConnection, tuple[int, FaultRun, HttpRequest]] = {}
         """Let in by the handshake, not handled yet."""
-        self._open: set[Connection] = set()
         self._sockets: set[ServerSocket] = set()
+        """All that are connected, whatever they have said so far."""
 
     def socket(self, *arguments: object, **settings: object) -> ServerSocket:
         """A new client's socket."""
         made = ServerSocket(*arguments, **settings)  # type: ignore[arg-type]  # passed through from `serve`
         made.answer_http = self.vendor.answer
+        made.made = self._sockets.add
+        made.lost = self._forget
         return made
+
+    def _forget(self, socket: ServerSocket) -> None:
+        self._sockets.discard(socket)
+        self._waiting.pop(socket, None)
 
     def subprotocol(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """The first one that both know; a client that offers none of ours gets none."""
@@ -144,15 +151,14 @@ class _House:
     async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Let a client in, or say why not."""
         assert isinstance(socket, ServerSocket)
+        socket.request_came()
         path, query = read_url(request.path)
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         asked = HttpRequest(method="GET", path=path, query=query, headers=headers)
         self._simulator.connections += 1
         number = self._simulator.connections
         faults = FaultRun(self._simulator._script, number, self._simulator.settings.seed)
-        self._sockets.add(socket)
         if answer := await self._mishap_of_handshake(socket, faults) or self.vendor.refusal(asked):
-            self._sockets.discard(socket)
             return _response(answer)
         if "websocket" not in headers.get("upgrade", "").lower():
             return _response(self.vendor.answer(asked))
@@ -162,16 +168,16 @@ class _House:
     async def handle(self, socket: ServerConnection) -> None:
         """A client's whole stay."""
         assert isinstance(socket, ServerSocket)
-        number, faults, asked = self._waiting.pop(socket)
+        waited = self._waiting.pop(socket, None)
+        if waited is None:
+            return  # it left as soon as it was let in
+        number, faults, asked = waited
         connection = Connection(socket, number, faults)
         wire = self.vendor.wire(connection, asked)
-        self._open.add(connection)
         try:
             connection.opened()
             await self._until_gone(socket, connection, wire)
         finally:
-            self._open.discard(connection)
-            self._sockets.discard(socket)
             await connection.aclose()
             await wire.aclose()
 
@@ -216,11 +222,28 @@ class _House:
                 return HttpAnswer(status=mishap.code, headers=mishap.headers, body=b"{}")
         return None
 
-    def close_all(self) -> None:
-        """End what can't be ended by a close frame: the half-open, and the handshakes that hang."""
+    async def close(self, server: Server) -> None:
+        """End the server and all that is connected: by a close frame where one is understood, else at once."""
+        self._abort(lambda socket: socket.half_open or socket.state is not State.OPEN)
+        server.close()
+        if await _is_closed(server):
+            return
+        self._abort(lambda _: True)
+        if not await _is_closed(server):
+            _logger.error("A wire did not end within %g s.", _CLOSED_WITHIN_S)
+
+    def _abort(self, chosen: Callable[[ServerSocket], bool]) -> None:
         for socket in list(self._sockets):
-            if socket.half_open or socket in self._waiting or socket.request is None or socket.response is None:
+            if chosen(socket):
                 socket.transport.abort()
+
+
+async def _is_closed(server: Server) -> bool:
+    try:
+        await asyncio.wait_for(server.wait_closed(), _CLOSED_WITHIN_S)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _response(answer: HttpAnswer) -> Response:

@@ -26,6 +26,13 @@ class ServerSocket(ServerConnection):
     answer_http: Callable[[HttpRequest], HttpAnswer] | None = None
     half_open = False
     """Nothing is read or written any more."""
+    made: Callable[[ServerSocket], None] | None = None
+    """Told when a client has connected."""
+    lost: Callable[[ServerSocket], None] | None = None
+    """Told when the connection is over."""
+    handshake_s = 10.0
+    """Seconds in which a client must have sent its whole request, and taken the answer to a plain one."""
+    _limit: asyncio.TimerHandle | None = None
     _first = b""
     _plain: bool | None = None
     """Whether this is a plain request; None: not known yet."""
@@ -36,6 +43,22 @@ class ServerSocket(ServerConnection):
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+        self._limit = self.loop.call_later(self.handshake_s, self.transport.abort)
+        if self.made is not None:
+            self.made(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over."""
+        self.request_came()
+        if self.lost is not None:
+            self.lost(self)
+        super().connection_lost(exc)
+
+    def request_came(self) -> None:
+        """The client has done its part: from here on the handshake may take as long as the server likes."""
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
