@@ -87,6 +87,23 @@ class Estimates(Mutant):
         return [event]
 
 
+@caught_by("text_turn", r"\[usage\] usage is 'exact', and r1 was complete without any")
+class CountsNothing(Mutant):
+    def told(self, event: Event) -> Sequence[Event]:
+        return [] if isinstance(event, UsageReported) else [event]
+
+
+@caught_by("text_turn", r"\[usage\] usage of r1 came after its end")
+class CountsLate(Mutant):
+    def told(self, event: Event) -> Sequence[Event]:
+        if isinstance(event, ResponseEnded):
+            used = UsageReported(
+                at=event.at, units={"text_out": 1.0}, model="m", basis="exact", response_id=event.response_id
+            )
+            return [event, used]
+        return [event]
+
+
 @caught_by("opens", "more than the backend declared")
 class Widens(Mutant):
     def told(self, event: Event) -> Sequence[Event]:
@@ -148,7 +165,7 @@ class Generator(Mutant):
             yield event
 
 
-@caught_by("broken_off_iteration", "stopped|never|no response|settled 0")
+@caught_by("broken_off_iteration", "stopped|never|no response|settled 0|ended in another way")
 class LosesOnBreak(Mutant):
     """Reads one ahead for each iteration."""
 

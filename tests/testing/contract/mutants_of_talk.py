@@ -197,6 +197,22 @@ class CommitsTwice(Mutant):
         return [event, event] if isinstance(event, UserTurn) and event.phase == "committed" else [event]
 
 
+@caught_by("spoken_turn", r"\[committed first\] r1 answers .* not yet committed")
+class CommitsLate(Mutant):
+    """Tells that a turn is committed once the response that answers it has started."""
+
+    held: Event | None = None
+
+    def told(self, event: Event) -> Sequence[Event]:
+        if isinstance(event, UserTurn) and event.phase == "committed" and self.config.turns.mode != "manual":
+            self.held = event
+            return []
+        if isinstance(event, ResponseStarted) and (held := self.held):
+            self.held = None
+            return [event, replace(held, at=event.at)]
+        return [event]
+
+
 @caught_by("spoken_turn", "no InputTranscript")
 class WritesNothingDown(Mutant):
     def told(self, event: Event) -> Sequence[Event]:
@@ -293,6 +309,29 @@ class IgnoresNames(Mutant):
     async def send(self, command: Command) -> None:
         named = isinstance(command, Interrupt) and command.response_id
         await super().send(Interrupt(id=command.id, response_id="no") if named else command)
+
+
+@caught_by("interruption_by_id", "named other responses")
+class StopsWhateverRuns(Mutant):
+    async def send(self, command: Command) -> None:
+        await super().send(replace(command, response_id=None) if isinstance(command, Interrupt) else command)
+
+
+@caught_by("truncation", "no OutputHeard")
+class IgnoresWhatWasHeard(Mutant):
+    async def send(self, command: Command) -> None:
+        await super().send(replace(command, heard={}) if isinstance(command, Interrupt) else command)
+
+    def told(self, event: Event) -> Sequence[Event]:
+        return [] if isinstance(event, OutputHeard) else [event]
+
+
+@caught_by("truncation", "were heard, and OutputHeard says 0 ms")
+class CutsToNothing(Mutant):
+    async def send(self, command: Command) -> None:
+        if isinstance(command, Interrupt):
+            command = replace(command, heard=dict.fromkeys(command.heard, 0.0))
+        await super().send(command)
 
 
 @caught_by("reports_played", "KeyError")

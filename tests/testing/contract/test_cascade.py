@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, AsyncIterator
+
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.items import MessageItem, ToolResultItem
-from voicebridge.contract.stages import Prompt, ToolRequest
+from voicebridge.contract.stages import Flush, Prompt, Speech, ToolRequest, Usage
 from voicebridge.testing.contract import BackendContract, Subject
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
 
@@ -25,12 +27,26 @@ def answer(prompt: Prompt) -> list[str | ToolRequest]:
     return ["Hello there,", " nice to meet you."]
 
 
+def counted(prompt: Prompt) -> list[str | ToolRequest | Usage]:
+    """The answer, and what it took."""
+    return [Usage({"text_in": float(len(prompt.items))}), *answer(prompt)]
+
+
+class CountingVoice(ScriptedVoice):
+    """Tells what it used."""
+
+    async def speak(self, text: AsyncIterable[str | Flush]) -> AsyncIterator[Speech | Usage]:  # type: ignore[override]  # more
+        async for speech in super().speak(text):
+            yield Usage({"characters": float(len(speech.text))})
+            yield speech
+
+
 def scripted_subject() -> Subject:
     """A cascade of scripted stages, and what makes it do what the checks are about."""
     backend = CascadeBackend(
         stt=lambda: ScriptedRecogniser(["hello there"], final_s=0.1),
-        llm=lambda: ScriptedModel(answer, first_s=0.2, piece_s=0.3, warm_s=0.5),
-        tts=lambda: ScriptedVoice(first_s=0.1),
+        llm=lambda: ScriptedModel(counted, first_s=0.2, piece_s=0.3, warm_s=0.5),
+        tts=lambda: CountingVoice(first_s=0.1),
         detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
     )
     return Subject(

@@ -14,6 +14,8 @@ from .conversation import FRAME_MS, Conversation
 from .suite import Bench, check
 from .verdict import NotTried, expect
 
+_SOME_MS = 60.0
+
 
 def _needs(bench: Bench) -> None:
     bench.need("verb" in bench.can.interrupt, "interrupt has no 'verb'")
@@ -54,6 +56,27 @@ async def interruption_by_id(bench: Bench) -> None:
         await talk.done(stop)
         await talk.until(ResponseEnded, response_id=audio.response_id)
         await talk.quiet()
+        await _strangers(talk)
+
+
+async def _strangers(talk: Conversation) -> None:
+    """Stop what does not run, while something does: it goes on to its end."""
+    ended = talk.all(ResponseEnded)[0]
+    before = len(talk.all(OutputAudio))
+    command = await talk.ask()
+    started = await talk.response_to(command)
+    audio = await talk.until(OutputAudio, before + 1)
+    for response_id in ("no-such-response", ended.response_id):
+        await talk.send(stop := Interrupt(response_id=response_id))
+        await talk.done(stop)
+    end = await talk.end_of(started)
+    expect(
+        end.status in ("completed", "incomplete"),
+        f"an Interrupt named other responses than {started.response_id}, which ended {end.status!r} all the same",
+    )
+    whole = talk.trace.output_format.size(audio.offset_ms) + len(audio.pcm)
+    got = sum(len(piece.pcm) for piece in talk.all(OutputAudio, response_id=started.response_id))
+    expect(got >= whole, f"an Interrupt named other responses than {started.response_id}, and its audio is gone")
 
 
 @check("An Interrupt cancels what was asked for and has not started: its audio is never delivered.")
@@ -93,7 +116,7 @@ async def truncation(bench: Bench) -> None:
     _needs(bench)
     bench.need(bench.can.truncate == "ms", f"truncate is {bench.can.truncate!r}")
     async with bench.open() as talk:
-        for heard_ms in (60.0, 1e7, 0.0):
+        for heard_ms in (_SOME_MS, 1e7, 0.0):
             count = len(talk.all(OutputAudio))
             command = await talk.ask(bench.subject.long_prompt)
             started = await talk.response_to(command)
@@ -103,11 +126,15 @@ async def truncation(bench: Bench) -> None:
             await talk.end_of(started)
             await talk.quiet()
             told = talk.all(OutputHeard, response_id=started.response_id)
-            if told:
-                expect(
-                    told[-1].heard_ms <= heard_ms + FRAME_MS,
-                    f"{heard_ms:.0f} ms were heard, and OutputHeard says {told[-1].heard_ms:.0f} ms",
-                )
+            expect(told, f"truncate is 'ms', {heard_ms:.0f} ms were heard, and no OutputHeard says so")
+            expect(
+                told[-1].heard_ms <= heard_ms + FRAME_MS,
+                f"{heard_ms:.0f} ms were heard, and OutputHeard says {told[-1].heard_ms:.0f} ms",
+            )
+            expect(
+                heard_ms != _SOME_MS or told[-1].heard_ms >= _SOME_MS - FRAME_MS,
+                f"{heard_ms:.0f} ms were heard, and OutputHeard says {told[-1].heard_ms:.0f} ms",
+            )
 
 
 @check("Reports of the player are taken, right or wrong, and are not settled.")

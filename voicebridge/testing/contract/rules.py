@@ -180,6 +180,20 @@ def _known_ids(trace: Trace) -> Iterator[str]:
             calls.add(message.call_id)
 
 
+def _committed_first(trace: Trace) -> Iterator[str]:
+    """A turn of the user is committed before the response that answers it starts."""
+    if "full_duplex" in trace.capabilities.turns:
+        return
+    phases: dict[str, str] = {}
+    for event in trace.events(Event):
+        if isinstance(event, UserTurn):
+            phases[event.turn_id] = event.phase
+        elif isinstance(event, ResponseStarted):
+            for turn_id in phases.keys() & set(event.answers):
+                if phases[turn_id] != "committed":
+                    yield f"{event.response_id} answers {turn_id}, which was not yet committed: {phases[turn_id]!r}"
+
+
 _FOLLOWS = {
     None: {"speech", "committed", "discarded"},
     "speech": {"pause", "committed", "discarded"},
@@ -305,6 +319,27 @@ def _as_declared(trace: Trace) -> Iterator[str]:
             yield f"usage names no model, or less than nothing: {usage}"
 
 
+def _usage(trace: Trace) -> Iterator[str]:
+    """Where usage is declared each complete response has some, and it comes before what closes what it names."""
+    if trace.capabilities.usage == "none":
+        return
+    counted: set[str | None] = set()
+    closed: set[str | None] = set()
+    for event in trace.events(Event):
+        if isinstance(event, UsageReported):
+            counted.add(event.response_id)
+            if not trace.late_usage and (late := {event.response_id, event.turn_id} & closed):
+                yield f"usage of {late.pop()} came after its end"
+        elif isinstance(event, ResponseEnded) and event.status == "completed":
+            closed.add(event.response_id)
+            if not trace.late_usage and event.response_id not in counted:
+                yield f"usage is {trace.capabilities.usage!r}, and {event.response_id} was complete without any"
+        elif isinstance(event, InputTranscript) and event.final:
+            closed.add(event.turn_id)
+    if trace.late_usage and closed and not counted:
+        yield f"usage is {trace.capabilities.usage!r}, and none was reported"
+
+
 RULES: dict[str, Rule] = {
     "ready once": _ready_once,
     "end": _end,
@@ -315,8 +350,10 @@ RULES: dict[str, Rule] = {
     "silent after Interrupt": _silent_after_interrupt,
     "known ids": _known_ids,
     "turns": _turns,
+    "committed first": _committed_first,
     "heard": _heard,
     "time stamps": _stamps,
     "as declared": _as_declared,
+    "usage": _usage,
 }
 """By name. What explains other breaches comes first."""

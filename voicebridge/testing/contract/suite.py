@@ -56,6 +56,8 @@ class Bench:
 
     subject: Subject
     traces: list[Trace] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    """What a check that passes could not look at, and what to give so that it can."""
 
     @property
     def can(self) -> Capabilities:
@@ -71,6 +73,10 @@ class Bench:
         if not condition:
             raise NotApplicable(otherwise)
 
+    def not_checked(self, what: str) -> None:
+        """Say with the verdict that this part of the promise was not looked at."""
+        self.unchecked.append(what)
+
     def turns(self, **fields: Any) -> TurnPolicy:
         """The subject's way to find turns, but for these fields."""
         given = self.subject.config.get("turns", {})
@@ -84,7 +90,7 @@ class Bench:
 
     def with_subject(self, subject: Subject) -> Bench:
         """The same for another subject."""
-        return Bench(subject, self.traces)
+        return Bench(subject, self.traces, self.unchecked)
 
     @asynccontextmanager
     async def open(
@@ -102,7 +108,7 @@ class Bench:
         if "turns" not in config and policy.mode is None and self.subject.asks_by == "speech" and "manual" in can.turns:
             policy = policy.model_copy(update={"mode": "manual"})
         trace = Trace()
-        trace.real_time = not self.subject.virtual_time
+        trace.real_time, trace.late_usage = not self.subject.virtual_time, self.subject.late_usage
         self.traces.append(trace)
         connecting = self.subject.backend.connect(checked(fields | {"turns": policy}), history)
         async with connecting as session:
@@ -142,8 +148,9 @@ async def run_check(check: Check, subject: Subject) -> Verdict:
 
 async def _outcome(check: Check, bench: Bench) -> tuple[Status, str]:
     limit_s = bench.subject.patience_s * _LONGEST_IN_PATIENCE + CLOSE_S
+    limit = asyncio.timeout(limit_s)
     try:
-        async with no_leaked_tasks(), asyncio.timeout(limit_s):
+        async with no_leaked_tasks(), limit:
             await check.run(bench)
     except NotApplicable as why:
         return "not applicable", str(why)
@@ -151,10 +158,14 @@ async def _outcome(check: Check, bench: Bench) -> tuple[Status, str]:
         return "skipped", str(why)
     except (Broken, Leak) as broken:
         return "fail", str(broken)
-    except TimeoutError:
-        return "fail", f"it was not over after {limit_s:.0f} s"
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise  # whoever runs the check gives up
+        return "fail", "CancelledError came out of the backend, and nobody had cancelled anything"
     except VoiceBridgeError as error:
         return "fail", f"{type(error).__name__}: {error}"
     except Exception as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            return "fail", f"it was not over after {limit_s:.0f} s"
         return "fail", f"{type(error).__name__}, which is no VoiceBridgeError: {error}"
-    return "pass", ""
+    return "pass", f"not checked: {'; '.join(bench.unchecked)}" if bench.unchecked else ""

@@ -53,6 +53,8 @@ class Trace:
         self.input_format = self.output_format = DOOR_FORMAT
         self.real_time = True
         """False: the loop's clock is virtual, and stamps from another clock mean nothing."""
+        self.late_usage = False
+        """True: the vendor tells what was used only after the end of what used it."""
         self.ending: Literal["", "stopped", "failed", "other"] = ""
         """How the iteration ended: it stopped, it raised `SessionFailed`, or something else."""
         self.closed_by_us = False

@@ -31,7 +31,7 @@ class Verdict:
     """What was checked, in a sentence."""
     status: Status
     reason: str = ""
-    """Of everything but a pass."""
+    """Of everything but a pass; of a pass, what of the promise was not checked."""
     trace: tuple[str, ...] = ()
     """Of a failure: commands, events and notes in their order, a line each."""
     seconds: float = 0.0
