@@ -32,6 +32,41 @@ def test_a_recorded_conversation_is_printed_again(run: Run, call: Path, tmp_path
     assert soundfile.info(tmp_path / "agent.wav").duration == pytest.approx(1.32, abs=0.1)
 
 
+@pytest.mark.parametrize("out", ["agent.wav", "user.wav", "call.jsonl", "new.wav", "../7/agent.wav", "link.wav"])
+def test_the_voice_is_not_written_into_what_is_read(run: Run, call: Path, tmp_path: Path, out: str) -> None:
+    before = {path.name: path.read_bytes() for path in call.iterdir()}
+    place = call / out
+    if out == "link.wav":
+        place = tmp_path / out
+        place.symlink_to(call / "agent.wav")
+    ended = run("replay", call, "-o", place)
+    assert (ended.status, ended.out) == (2, "")
+    assert "lies in the recording that is read. Name a file outside of" in ended.err
+    assert {path.name: path.read_bytes() for path in call.iterdir()} == before
+
+
+def test_the_voice_takes_the_place_of_an_older_file_once_it_is_whole(run: Run, call: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "agent.wav"
+    out.parent.mkdir()
+    out.write_text("older")
+    with (call / "call.jsonl").open("a") as log:
+        log.write('{"what": 1, "t": 9}\n{"close": true, "t": 9}\n')
+    ended = run("replay", call, "-o", out)
+    assert ended.status == 2
+    assert out.read_text() == "older"
+    log_lines = (call / "call.jsonl").read_text().splitlines(keepends=True)
+    (call / "call.jsonl").write_text("".join(log_lines[:-2]))
+    assert run("replay", call, "-o", out).status == 0
+    assert soundfile.info(out).duration > 1
+    assert [path.name for path in out.parent.iterdir()] == ["agent.wav"]
+
+
+def test_the_voice_does_not_take_the_place_of_a_folder(run: Run, call: Path, tmp_path: Path) -> None:
+    ended = run("replay", call, "-o", tmp_path)
+    assert ended.status == 2
+    assert "is no file. Name another one" in ended.err
+
+
 def test_as_lines_of_json(run: Run, call: Path) -> None:
     ended = run("replay", call, "--json")
     kinds = [json.loads(line)["type"] for line in ended.out.splitlines()]

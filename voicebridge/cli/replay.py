@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 from voicebridge.audio.file import WavWriter
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.commands import Command, ReportPlayed, SendAudio, SendText
-from voicebridge.contract.errors import BadOption
+from voicebridge.contract.errors import BadAudio, BadOption
 from voicebridge.contract.events import Event, OutputAudio, SessionReady
 from voicebridge.contract.lines import dump
 from voicebridge.observe.recording import Line, Recording
@@ -26,16 +28,18 @@ def replay(folder: Path, *, pace: str, out: Path | None, json: bool) -> int:
     Raises:
         BadRecording: the folder holds no recording that can be read.
         BadOption: there is no such pace.
-        BadAudio: `out` can't be written.
+        BadAudio: `out` can't be written, or lies in the recording.
     """
     if pace not in ("recorded", "instant"):
         raise BadOption(f"--pace is recorded or instant, not {pace!r}.", code="bad_option")
     recording = Recording(folder)
+    if out is not None:
+        out = _checked_out(out, folder)
     print(_about(recording), file=sys.stderr)
     captions = Captions(sys.stdout)
     try:
         with ExitStack() as files:
-            voice = _Voice(recording, out, files) if out is not None else None
+            voice = files.enter_context(_Voice(recording, out)) if out is not None else None
             for line in _paced(recording, pace):
                 if voice is not None:
                     voice.take(line)
@@ -46,6 +50,21 @@ def replay(folder: Path, *, pace: str, out: Path | None, json: bool) -> int:
     finally:
         captions.end()
     return 0
+
+
+def _checked_out(out: Path, folder: Path) -> Path:
+    """Where the voice goes, links followed: never into what is read, nor in the place of a device."""
+    try:
+        place = out.resolve()
+        inside = place.is_relative_to(folder.resolve())
+        strange = place.exists() and not place.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a name that no system takes
+        raise BadAudio(f"{out} can't be written: {error}. Name another file.") from error
+    if inside:
+        raise BadAudio(f"{out} lies in the recording that is read. Name a file outside of {folder}.")
+    if strange:
+        raise BadAudio(f"{out} is there and is no file. Name another one.")
+    return place
 
 
 def _about(recording: Recording) -> str:
@@ -80,13 +99,32 @@ def _show(captions: Captions, line: Line) -> None:
 
 
 class _Voice:
-    """The agent's side as a file of its own: what came, whether or not it was heard to its end."""
+    """The agent's side as a file of its own: what came, whether or not it was heard to its end.
 
-    def __init__(self, recording: Recording, out: Path, files: ExitStack) -> None:
-        self._recording, self._out, self._files = recording, out, files
+    A context manager. The file is there, in place of an older one, once all of it was written.
+    """
+
+    def __init__(self, recording: Recording, out: Path) -> None:
+        self._recording, self._out = recording, out
+        self._unfinished = out.with_name(f".{out.name[:64]}.{uuid.uuid4().hex}.part")
         self._writer: WavWriter | None = None
         formats = recording.capabilities.formats_out
         self._format = formats[0] if formats else AudioFormat()
+
+    def __enter__(self) -> _Voice:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._writer is None:
+            return
+        try:
+            self._writer.close()
+            if error is None:
+                self._unfinished.replace(self._out)
+        except OSError as problem:
+            raise BadAudio(f"{self._out} can't be written: {problem}. Name another file.") from problem
+        finally:
+            self._unfinished.unlink(missing_ok=True)
 
     def take(self, line: Line) -> None:
         """Write the audio of a line, if it has any of the agent's."""
@@ -96,5 +134,5 @@ class _Voice:
             event = self._recording.whole(line)
             assert isinstance(event, OutputAudio)
             if self._writer is None:
-                self._writer = self._files.enter_context(WavWriter(self._out, self._format))
+                self._writer = WavWriter(self._unfinished, self._format)
             self._writer.write(event.pcm)
