@@ -246,7 +246,7 @@ def test_what_was_placed_may_be_taken_back() -> None:
     history.withdraw("c1")
     history.withdraw("t1")
     history.write_down("t1", "too late")
-    assert history.items() == (user("before"), CALL, working("a"))
+    assert history.items() == (user("before"), CALL)
 
 
 def test_words_of_a_turn_do_not_overwrite_a_tool_result_of_the_same_name() -> None:

@@ -95,3 +95,12 @@ def test_in_any_order_of_texts(order: list[str], committed: int, texts: int) -> 
     last = max((NAMES.index(name) + 1 for name in written), default=0)
     assert point.ms == last * 100
     assert point.unwritten == tuple(NAMES[last:committed])
+
+
+def test_turns_under_way_are_abandoned_once() -> None:
+    point = ReplayPoint(transcribes=True)
+    for event in (turn("t1", "committed", 500), turn("t2", "speech", 600)):
+        point.happened(event)
+    assert point.abandon() == ("t2",)
+    assert point.abandon() == ()
+    assert (point.ms, point.unwritten) == (0, ("t1",))

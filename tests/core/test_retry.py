@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebridge.contract.fault import Fault
-from voicebridge.core.retry import RetryPolicy, delays, wait_before_retry
+from voicebridge.core.retry import Patience, RetryPolicy, delays, wait_before_retry
 
 SECONDS = st.floats(0, 100)
 POLICIES = st.builds(
@@ -61,3 +62,42 @@ def test_the_decision(policy: RetryPolicy, delay_s: float, elapsed_s: float, aft
 def test_numbers_that_are_none(after_s: float) -> None:
     wait_s = wait_before_retry(fault(after_s=after_s), delay_s=0.5, elapsed_s=0, policy=RetryPolicy())
     assert wait_s in (None, 0.5)
+
+
+POLICY = RetryPolicy(deadline_s=8, tries=3, first_s=0.1, longest_s=1, healthy_after_s=2)
+
+
+def patience() -> Patience:
+    return Patience(POLICY, lambda: 1.0)
+
+
+def test_failures_of_one_kind_share_patience() -> None:
+    caller = patience()
+    assert caller.deadline is None
+    waits = [caller.wait_after(fault(), lasted_s=None, now=now) for now in (10, 11, 12, 13)]
+    assert waits == [0.1, 0.2, 0.4, None]
+    assert caller.deadline == 18
+
+
+@pytest.mark.parametrize(("lasted_s", "wait_s"), [(None, 0.2), (0.0, 0.2), (1.9, 0.2), (2.0, 0.1), (60.0, 0.1)])
+def test_a_connection_that_lived_begins_anew(lasted_s: float | None, wait_s: float) -> None:
+    caller = patience()
+    caller.wait_after(fault(), lasted_s=60, now=100)
+    assert caller.wait_after(fault(), lasted_s=lasted_s, now=104) == wait_s
+    assert caller.deadline == (108 if wait_s == 0.2 else 112)
+
+
+def test_beyond_the_deadline_there_is_none() -> None:
+    caller = patience()
+    caller.wait_after(fault(), lasted_s=None, now=100)
+    assert caller.wait_after(fault(), lasted_s=1, now=108) is None
+
+
+def test_a_name_that_was_right_once_is_right() -> None:
+    unknown = Fault(category="config", code="no_such_host", message="There is no such host.")
+    caller = patience()
+    assert caller.meaning(unknown, lasted_s=None) == unknown
+    assert caller.meaning(fault(), lasted_s=5) == fault()
+    assert caller.meaning(unknown, lasted_s=None) == replace(unknown, category="network", retryable=True)
+    refused = Fault(category="auth", code="http_401", message="No.")
+    assert caller.meaning(refused, lasted_s=None) == refused

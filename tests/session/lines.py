@@ -7,11 +7,11 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, TypeVar
 
-from voicebridge.contract.audio import DOOR_FORMAT
+from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.codec import Closed, Endpoint, Timeouts
 from voicebridge.contract.commands import Command, SendAudio
@@ -34,6 +34,7 @@ __all__ = [
     "AUTH",
     "NETWORK",
     "STREAM",
+    "ULAW",
     "Bench",
     "Line",
     "Lines",
@@ -75,8 +76,9 @@ async def settle(seconds: float = 0.01) -> None:
 class Line(MemoryWire):
     """A connection that the server's side of a test can read."""
 
-    def __init__(self, *events: Event, ready: bool = True) -> None:
-        super().__init__(*([ready_line()] if ready else []), *map(dump, events))
+    def __init__(self, *events: Event, ready: bool = True, format: AudioFormat = DOOR_FORMAT) -> None:
+        self.ready_line = ready_line(replace(LINE_CAPABILITIES, formats_in=(format,)))
+        super().__init__(*([self.ready_line] if ready else []), *map(dump, events))
         self.dialled_at: float | None = None
 
     async def dial(self, endpoint: Endpoint) -> Line:
@@ -146,7 +148,10 @@ class Lines:
         self.configs.append(config)
         self.histories.append(tuple(history))
         dial: Callable[[Endpoint], Awaitable[Line]] = self.lines[number].dial
-        codec = LineCodec(capabilities=self.capabilities, timeouts=self.timeouts, settles=self.settles)
+        formats = self.capabilities.formats_in
+        wire = (config.input_format,) if config.input_format in formats else formats
+        capabilities = replace(self.capabilities, formats_in=wire)
+        codec = LineCodec(capabilities=capabilities, timeouts=self.timeouts, settles=self.settles)
         return open_link(codec, config, history, dial=dial)
 
 
@@ -179,10 +184,11 @@ async def bench(
     chance: Callable[[], float] = lambda: 0.5,
     history: Sequence[Item] = (),
     reads: bool = True,
+    config: SessionConfig = SessionConfig(),  # noqa: B008 - frozen
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = Lines(list(lines), **settings)
-    async with reconnecting(backend, SessionConfig(), history, policy=policy, chance=chance) as session:
+    async with reconnecting(backend, config, history, policy=policy, chance=chance) as session:
         bench = Bench(session, backend)
         reader = asyncio.create_task(bench.read()) if reads else None
         await settle()
@@ -191,6 +197,7 @@ async def bench(
         await reader
 
 
+ULAW = AudioFormat(encoding="ulaw", rate=8_000)
 STREAM = random.Random(1).randbytes(DOOR_FORMAT.size(100_000))
 """The user's voice, of which no two places are alike."""
 NETWORK = Closed(by="peer", status=503)

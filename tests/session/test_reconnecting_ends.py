@@ -30,6 +30,7 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import VoiceSession
+from voicebridge.core.retry import RetryPolicy
 from voicebridge.session.reconnecting import reconnecting
 from voicebridge.testing.line_codec import LINE_CAPABILITIES
 
@@ -299,7 +300,8 @@ def test_closing_leaves_nothing_behind(phase: str) -> None:
 @virtually
 async def test_closing_with_a_full_queue_of_early_audio_settles_what_waits() -> None:
     first, second = Line(), Line(ready=False)
-    async with bench(first, second, timeouts=Timeouts(connect_s=None)) as b:
+    patient = RetryPolicy(deadline_s=1e6)
+    async with bench(first, second, timeouts=Timeouts(connect_s=None), policy=patient) as b:
         first.end()
         await settle(1)
         early = SendText(text="early")

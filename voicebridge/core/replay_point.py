@@ -41,6 +41,12 @@ class ReplayPoint:
         """Turns whose audio will be sent again, and whose text must not be told as well."""
         return (*self._unwritten, *self._open)
 
+    def abandon(self) -> tuple[str, ...]:
+        """Nobody hears the turns that are under way any more: their ids. They will be heard again as other ones."""
+        abandoned = tuple(self._open)
+        self._open.clear()
+        return abandoned
+
     def happened(self, event: Event) -> None:
         """Something was told."""
         if isinstance(event, UserTurn):

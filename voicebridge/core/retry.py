@@ -1,16 +1,17 @@
 """When to try again. Deadline first: a caller waits seconds, so tries are few and their waits short and random.
 
-Two pieces that know nothing of one another: a generator of delays, and one function that decides.
+Two pieces that know nothing of one another: a generator of delays, and one function that decides. `Patience` is what
+both make of one failure after another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicebridge.contract.fault import Fault
 
-__all__ = ["RetryPolicy", "delays", "wait_before_retry"]
+__all__ = ["Patience", "RetryPolicy", "delays", "wait_before_retry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +19,15 @@ class RetryPolicy:
     """How much patience a call has."""
 
     deadline_s: float = 8.0
-    """Seconds from the first failure after which nothing is tried any more."""
+    """Seconds from the first failure after which nothing is tried any more, and no dial is waited for."""
     tries: int = 4
     first_s: float = 0.1
     """The longest first wait, in seconds. The bound doubles from try to try."""
     longest_s: float = 1.5
     """The bound never passes so many seconds."""
+    healthy_after_s: float = 2.0
+    """A connection that was ready for so many seconds was a good one: what comes next is a new failure, with patience
+    of its own. One that dies earlier is one more try of the same."""
 
 
 def delays(policy: RetryPolicy, random: Callable[[], float]) -> Iterator[float]:
@@ -52,3 +56,41 @@ def wait_before_retry(fault: Fault, *, delay_s: float, elapsed_s: float, policy:
         return None
     wait_s = max(delay_s, fault.retry_after_s or 0.0)
     return wait_s if elapsed_s + wait_s <= policy.deadline_s else None
+
+
+class Patience:
+    """That of one caller with one server, through any number of connections."""
+
+    def __init__(self, policy: RetryPolicy, random: Callable[[], float]) -> None:
+        self._policy, self._random = policy, random
+        self._delays: Iterator[float] = iter(())
+        self._failing_since: float | None = None
+        self._reached = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When a connection that is not ready is given up. None: nothing has failed, and it has its own time-outs."""
+        return None if self._failing_since is None else self._failing_since + self._policy.deadline_s
+
+    def meaning(self, fault: Fault, *, lasted_s: float | None) -> Fault:
+        """What the end of a connection means.
+
+        Args:
+            lasted_s: since it was ready; None: it never was.
+
+        To a server that was reached before, its name is right: it is the name service that fails.
+        """
+        self._reached = self._reached or lasted_s is not None
+        if self._reached and fault.code == "no_such_host":
+            return replace(fault, category="network", retryable=True)
+        return fault
+
+    def wait_after(self, fault: Fault, *, lasted_s: float | None, now: float) -> float | None:
+        """Seconds to wait before the next connection, or None: give up. See `meaning`."""
+        if self._failing_since is None or (lasted_s or 0.0) >= self._policy.healthy_after_s:
+            self._failing_since, self._delays = now, delays(self._policy, self._random)
+        delay_s = next(self._delays, None)
+        if delay_s is None:
+            return None
+        elapsed_s = now - self._failing_since
+        return wait_before_retry(fault, delay_s=delay_s, elapsed_s=elapsed_s, policy=self._policy)

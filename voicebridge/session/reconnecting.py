@@ -14,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
+from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed, SendAudio
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendAudio
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import SessionClosed, SessionFailed, VoiceBridgeError
 from voicebridge.contract.events import (
@@ -35,19 +35,18 @@ from voicebridge.contract.events import (
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
-from voicebridge.core.chronicle import Chronicle
-from voicebridge.core.recent_audio import RecentAudio
-from voicebridge.core.replay_point import ReplayPoint
-from voicebridge.core.retry import RetryPolicy, delays, wait_before_retry
+from voicebridge.core.backlog import Due
+from voicebridge.core.briefing import Briefing
+from voicebridge.core.retry import Patience, RetryPolicy
 from voicebridge.transport.delivery import Delivery
 
 from .generation import Generation
 
 __all__ = ["ReconnectingSession", "reconnecting"]
 
-_KEPT_AUDIO_MS = 30_000
 _CLOSE_S = 3.0
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
+_TOO_LATE = Fault(category="network", code="timeout", message="No connection was ready in time.", retryable=True)
 _log = logging.getLogger("voicebridge")
 
 
@@ -77,7 +76,11 @@ async def reconnecting(
 
 
 class ReconnectingSession:
-    """A `VoiceSession` over one connection after another. Made by `reconnecting`."""
+    """A `VoiceSession` over one connection after another. Made by `reconnecting`.
+
+    It takes audio in one format, however often it dials: the config's where the backend has that, else the backend's
+    first. A connection that wants another one gets it converted.
+    """
 
     def __init__(
         self,
@@ -87,15 +90,15 @@ class ReconnectingSession:
         policy: RetryPolicy,
         chance: Callable[[], float],
     ) -> None:
-        self._backend, self._config, self._policy, self._chance = backend, config, policy, chance
-        self._capabilities = backend.capabilities
+        self._backend = backend
+        self._patience = Patience(policy, chance)
         self._clock = asyncio.get_running_loop().time
-        self._format = (*self._capabilities.formats_in, config.input_format)[0]
-        self._delivery = Delivery((*self._capabilities.formats_out, config.output_format)[0], self._clock)
-        self._chronicle = Chronicle(history)
-        self._audio = RecentAudio(self._format)
-        self._replay = ReplayPoint(transcribes=self._capabilities.input_transcript != "none")
-        self._generation = Generation(0, 0.0)
+        self._capabilities = declared = backend.capabilities
+        self._format = _spoken(declared.formats_in, config.input_format)
+        self._delivery = Delivery(_spoken(declared.formats_out, config.output_format), self._clock)
+        self._briefing = Briefing(config, history, self._format, declared)
+        self._backlog, self._turn_ends = self._briefing.backlog, self._briefing.turn_ends
+        self._generation = Generation(0, 0.0, self._format)
         self._connection: VoiceSession | None = None
         """The one there is, from the dial to its end."""
         self._inner: VoiceSession | None = None
@@ -104,17 +107,10 @@ class ReconnectingSession:
         """When the connection became ready; None: it has not."""
         self._was_ready = False
         """Whether any connection has."""
-        self._held: deque[tuple[int, Command]] = deque()
-        """Commands that no connection has, and how much audio came before each."""
-        self._early: list[tuple[int, Command]] = []
-        """Commands that the connection took before it was ready. If it never is, another one gets them."""
-        self._patches: dict[str, Configure] = {}
-        self._told = 0
-        """Up to where the connection has the user's audio, in bytes, while it is told what it missed."""
-        self._wanted: int | None = None
-        """From where the next connection that gets ready should hear it."""
-        self._lost_bytes = 0
-        """Of the audio since then, what was not there any more."""
+        self._limit = asyncio.timeout(None)
+        """Of the time until the connection is ready."""
+        self._broken: Fault | None = None
+        """Why the connection could not be told what it missed."""
         self._lost_at: float | None = None
         self._lost_why: Fault | None = None
         self._closed = False
@@ -124,8 +120,12 @@ class ReconnectingSession:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the backend can do now."""
-        return self._capabilities if self._inner is None else self._inner.capabilities
+        """What the backend can do now, the first format of its input that of this session."""
+        return self._seen_from_here(self._capabilities if self._inner is None else self._inner.capabilities)
+
+    def _seen_from_here(self, inner: Capabilities) -> Capabilities:
+        heard = inner.formats_in
+        return replace(inner, formats_in=(self._format,)) if heard and heard[0] != self._format else inner
 
     async def start(self) -> None:
         """Begin to dial.
@@ -143,9 +143,11 @@ class ReconnectingSession:
         """Give a command. See `VoiceSession.send`."""
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
+        if isinstance(command, ReportPlayed):
+            self._briefing.played(command)
         while (inner := self._inner) is not None:
             try:
-                await self._pass(inner, self._audio.end, command)
+                await self._pass(inner, Due(self._backlog.audio.end, command))
                 return
             except SessionClosed:
                 if self._closed:
@@ -157,50 +159,46 @@ class ReconnectingSession:
     def _hold(self, command: Command) -> None:
         """Keep a command for the next connection."""
         if isinstance(command, SendAudio):
-            self._keep(command.pcm)
+            self._briefing.heard(command.pcm)
             return
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
         if not isinstance(command, ReportPlayed):
-            self._held.append((self._audio.end, command))
+            self._backlog.hold(command)
 
-    async def _pass(self, inner: VoiceSession, place: int, command: Command) -> None:
+    async def _pass(self, inner: VoiceSession, due: Due) -> None:
+        command = due.command
         if isinstance(command, SendAudio):
+            await self._speak(inner, command)
+            self._briefing.heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
+            return
+        if due.again:
             await inner.send(command)
-            self._keep(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
             return
         addressed = self._generation.addressed(command)
         if addressed is not None:
-            await self._give(inner, command, addressed)
+            await self._give(inner, due, addressed)
             if self._ready_at is None and not isinstance(command, ReportPlayed):
-                self._early.append((place, command))
+                self._backlog.given_early(due)
         elif not isinstance(command, ReportPlayed):  # it speaks of a response that went down with its connection
             self._delivery.put(CommandSettled(command_id=command.id))
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
 
-    async def _give(self, inner: VoiceSession, command: Command, addressed: Command) -> None:
-        self._chronicle.sent(command)
-        if isinstance(command, Configure):
-            self._patches[command.id] = command
+    async def _speak(self, inner: VoiceSession, command: SendAudio) -> None:
+        try:
+            await inner.send(self._generation.audio(command))
+        except BaseException:
+            self._generation.not_taken()
+            raise
+
+    async def _give(self, inner: VoiceSession, due: Due, addressed: Command) -> None:
+        self._briefing.given(due)
         try:
             await inner.send(addressed)
         except BaseException:
-            self._forget(command)
+            self._briefing.forget(due.command)
             raise
-
-    def _forget(self, command: Command) -> None:
-        """It was not taken after all."""
-        self._chronicle.withdraw(command.id)
-        self._patches.pop(command.id, None)
-
-    def _keep(self, pcm: bytes) -> None:
-        self._audio.add(pcm)
-        self._audio.forget(before=max(self._audio.end - self._format.size(_KEPT_AUDIO_MS), self._replay_from()))
-
-    def _replay_from(self) -> int:
-        """The first byte of what a new connection has to hear. A server may claim to have heard what was never sent."""
-        return min(self._format.size(self._replay.ms), self._audio.end)
 
     # Connections
 
@@ -216,22 +214,14 @@ class ReconnectingSession:
 
     async def _connections(self) -> Fault | None:
         """One after another, as long as there is patience. Why there is none any more; None: by our own close."""
-        patience: Iterator[float] = iter(())
-        failing_since: float | None = None
         while True:
             fault = await self._one_connection()
             if self._closed or fault is None:
                 return None
             now = self._clock()
-            lasted_s = 0.0 if self._ready_at is None else now - self._ready_at
-            if failing_since is None or lasted_s > self._policy.deadline_s:
-                # The one before lasted: this is a new misfortune, with patience of its own.
-                failing_since, patience = now, delays(self._policy, self._chance)
-            delay_s = next(patience, None)
-            wait_s = None
-            if delay_s is not None:
-                elapsed_s = now - failing_since
-                wait_s = wait_before_retry(fault, delay_s=delay_s, elapsed_s=elapsed_s, policy=self._policy)
+            lasted_s = None if self._ready_at is None else now - self._ready_at
+            fault = self._patience.meaning(fault, lasted_s=lasted_s)
+            wait_s = self._patience.wait_after(fault, lasted_s=lasted_s, now=now)
             if wait_s is None:
                 return fault
             await asyncio.sleep(wait_s)
@@ -239,44 +229,34 @@ class ReconnectingSession:
     def _finish(self, fault: Fault | None) -> None:
         """The end, for what waits as well."""
         self._closed = True
-        self._take_back()
-        for _, command in self._held:
-            self._delivery.put(CommandSettled(command_id=command.id, fault=_CLOSED))
-        self._held.clear()
+        self._briefing.take_back()
+        for due in self._backlog.give_up():
+            self._delivery.put(CommandSettled(command_id=due.command.id, fault=_CLOSED))
         self._delivery.end(fault)
 
     async def _one_connection(self) -> Fault | None:
         """Carry one connection until it ends. Why it did, or None: by our own close."""
-        self._ready_at = None
-        history = self._begin_generation()
+        self._ready_at = self._broken = None
+        opening = self._briefing.open()
+        self._generation = Generation(self._generation.number + 1, opening.start_ms, self._format)
+        self._limit = limit = asyncio.timeout_at(self._patience.deadline)
         try:
-            async with self._backend.connect(self._config, history) as inner:
+            async with limit, self._backend.connect(opening.config, opening.history) as inner:
+                self._generation.hears(_spoken(inner.capabilities.formats_in[:1], self._format))
                 if not self._opened.done():
                     self._opened.set_result(None)
-                await self._carry(inner, "text" if history else "none")
+                await self._carry(inner, "text" if opening.history else "none")
             return None
-        except SessionFailed as error:
-            self._lost(error.fault)
-            return error.fault
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._lost(_TOO_LATE)
+            return _TOO_LATE
         except VoiceBridgeError as error:
             if not self._opened.done():
                 self._opened.set_exception(error)
             self._lost(error.fault)
             return error.fault
-
-    def _begin_generation(self) -> tuple[Item, ...]:
-        """Decide from where on the next connection hears the user's audio; what was said before, it is told."""
-        for turn_id in self._replay.unwritten:
-            self._chronicle.withdraw(turn_id)
-        wanted = self._replay_from()
-        if self._wanted is None:
-            self._wanted = wanted
-        self._told = max(wanted, self._audio.start)
-        self._lost_bytes = self._told - self._wanted
-        start_ms = self._format.ms(self._told)
-        self._replay.restart(start_ms)
-        self._generation = Generation(self._generation.number + 1, start_ms)
-        return self._chronicle.items()
 
     def _lost(self, fault: Fault) -> None:
         if self._lost_at is None:
@@ -290,100 +270,99 @@ class ReconnectingSession:
             async for event in inner:
                 self._happened(event, carried)
                 await self._delivery.room()
+            if self._broken is not None:
+                raise SessionFailed(self._broken)
         except SessionFailed as error:
             self._lost(error.fault)  # and not when it is closed as well
+            for event in self._briefing.lost():
+                self._delivery.put(event)
             raise
         finally:
             self._connection = self._inner = None
             catching_up.cancel()
             await asyncio.wait({catching_up})
-            self._take_back()
-
-    def _take_back(self) -> None:
-        """The connection was never ready: what it took goes to the next one."""
-        for _, command in self._early:
-            self._forget(command)
-        self._held.extendleft(reversed(self._early))
-        self._early.clear()
+            self._briefing.take_back()
 
     async def _catch_up(self, inner: VoiceSession) -> None:
         """Tell a new connection what it missed, in order: audio, and the commands that came between."""
         try:
-            while self._held or self._told < self._audio.end:
-                upto = self._held[0][0] if self._held else self._audio.end
-                self._pass_over_lost()
-                if self._told < upto:
-                    pcm = self._audio.since(self._told)[: upto - self._told]
-                    self._told = upto
-                    await self._send_kept(inner, pcm)
+            while (told := self._backlog.next()) is not None:
+                if isinstance(told, bytes):
+                    await self._send_kept(inner, told)
                 else:
-                    await self._hand_over(inner, *self._held.popleft())
+                    await self._hand_over(inner, told)
         except SessionClosed:
-            return  # this one is over as well; the reader says why
-        self._inner = inner  # nothing has waited since all was told
-
-    def _pass_over_lost(self) -> None:
-        """What was to be told next may be too old to be there."""
-        gone = max(0, self._audio.start - self._told)
-        self._told += gone
-        self._lost_bytes += gone
+            pass  # this one is over as well; the reader says why
+        except Exception as error:
+            _log.exception("A connection could not be told what it missed")
+            self._broken = _failed(error)
+            await inner.aclose()
+        else:
+            self._inner = inner  # nothing has waited since all was told
 
     async def _send_kept(self, inner: VoiceSession, pcm: bytes) -> None:
         try:
-            await inner.send(SendAudio(pcm=pcm))
+            await self._speak(inner, SendAudio(pcm=pcm))
         except SessionClosed:
             raise
         except VoiceBridgeError as error:  # its `send` is long over
             self._delivery.put(BackendError(fault=error.fault))
 
-    async def _hand_over(self, inner: VoiceSession, place: int, command: Command) -> None:
+    async def _hand_over(self, inner: VoiceSession, due: Due) -> None:
         """Pass a command on that was taken already: what is wrong with it can only be told as its fate."""
         try:
-            await self._pass(inner, place, command)
+            await self._pass(inner, due)
         except (SessionClosed, asyncio.CancelledError):
-            self._held.appendleft((place, command))
+            self._backlog.put_back(due)
             raise
         except VoiceBridgeError as error:
-            self._delivery.put(CommandSettled(command_id=command.id, fault=error.fault))
+            self._failed(due.command.id, error.fault)
+        except Exception as error:
+            self._failed(due.command.id, _failed(error))
+            raise
+
+    def _failed(self, command_id: str, fault: Fault) -> None:
+        """Tell a command's fate; one that had a good one before has only failed to end a turn again."""
+        if self._turn_ends.was_told(command_id):
+            self._turn_ends.withdraw(command_id)
+            self._delivery.put(BackendError(fault=fault))
+        else:
+            self._delivery.put(CommandSettled(command_id=command_id, fault=fault))
 
     # Events
 
     def _happened(self, event: Event, carried: Literal["text", "none"]) -> None:
         if isinstance(event, BackendError) and event.fatal:
             return  # told, if it can't be mended
-        if isinstance(event, CommandSettled) and self._comes_again(event):
+        if isinstance(event, CommandSettled) and (self._backlog.gives_back(event) or self._was_told(event)):
             return
         event = self._generation.told(event)
-        self._replay.happened(event)
-        self._chronicle.happened(event)
-        if isinstance(event, CommandSettled) and (patch := self._patches.pop(event.command_id, None)):
-            if event.fault is None:
-                self._config = self._config.patched(patch.patch)
-        elif isinstance(event, ResponseEnded) and event.status != "completed":
+        self._briefing.happened(event)
+        if isinstance(event, ResponseEnded) and event.status != "completed":
             self._delivery.purge(event.response_id)
         elif isinstance(event, SessionReady):
             event = self._became_ready(event, carried)
         self._delivery.put(event)
 
-    def _comes_again(self, settled: CommandSettled) -> bool:
-        """Whether a connection that was never ready gives a command back."""
-        if all(command.id != settled.command_id for _, command in self._early):
-            return False
-        if settled.fault is not None and settled.fault.category == "closed":
-            return True
-        self._early = [(place, command) for place, command in self._early if command.id != settled.command_id]
-        return False
+    def _was_told(self, settled: CommandSettled) -> bool:
+        """Whether an earlier connection settled the command. That it could not be done again is news all the same."""
+        told = self._turn_ends.was_told(settled.command_id)
+        if told and settled.fault is not None and settled.fault.category != "closed":
+            self._failed(settled.command_id, settled.fault)
+        return told
 
     def _became_ready(self, ready: SessionReady, carried: Literal["text", "none"]) -> SessionReady | SessionRestarted:
         self._capabilities = ready.capabilities
-        self._replay.transcribes = ready.capabilities.input_transcript != "none"
         self._ready_at = self._clock()
-        self._early.clear()
+        if not self._limit.expired():
+            self._limit.reschedule(None)
+        self._generation.hears(ready.input_format)
         if self._inner is None:
-            self._pass_over_lost()
+            self._backlog.pass_over_lost()
+        ready = replace(ready, input_format=self._format, capabilities=self._seen_from_here(ready.capabilities))
         told = self._restarted(ready, carried) if self._was_ready else ready
-        self._was_ready = True
-        self._lost_at = self._wanted = None
+        self._briefing.ready(ready.capabilities)
+        self._was_ready, self._lost_at = True, None
         return told
 
     def _restarted(self, ready: SessionReady, carried: Literal["text", "none"]) -> SessionRestarted:
@@ -394,7 +373,7 @@ class ReconnectingSession:
             reason="expiry" if planned else "drop",
             carried=carried,
             gap_ms=0.0 if self._lost_at is None else (now - self._lost_at) * 1000,
-            lost_audio_ms=self._format.ms(self._lost_bytes),
+            lost_audio_ms=self._format.ms(self._backlog.lost_bytes),
         )
 
     async def aclose(self) -> None:
@@ -409,3 +388,13 @@ class ReconnectingSession:
             task.cancel()
             await asyncio.wait({task}, timeout=_CLOSE_S)
         self._finish(None)
+
+
+def _spoken(formats: Sequence[AudioFormat], wanted: AudioFormat) -> AudioFormat:
+    """The format in which a backend that has these is spoken to. One that has none still gets one, to count by."""
+    return wanted if wanted in formats or not formats else formats[0]
+
+
+def _failed(error: Exception) -> Fault:
+    what = f"The backend's plugin failed ({type(error).__name__}). Report it."
+    return Fault(category="protocol", code="backend_failed", message=what, retryable=True)
