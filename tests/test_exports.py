@@ -17,6 +17,7 @@ import voicebridge.contract
 
 CONTRACT = [f"contract.{module.name}" for module in pkgutil.iter_modules(voicebridge.contract.__path__)]
 BESIDE = {
+    "core.retry": ["RetryPolicy"],
     "core.closing": ["fault_of"],
     "registry.hookspecs": ["hookimpl"],
     "registry.registry": ["simulator"],

@@ -99,6 +99,7 @@ if TYPE_CHECKING:
         Word,
     )
     from .core.closing import fault_of
+    from .core.retry import RetryPolicy
     from .registry.hookspecs import hookimpl
     from .registry.registry import simulator
     from .registry.rows import About
@@ -162,6 +163,7 @@ __all__ = [
     "Respond",
     "ResponseEnded",
     "ResponseStarted",
+    "RetryPolicy",
     "SendAudio",
     "SendText",
     "SendToolResult",
@@ -241,6 +243,7 @@ _HOMES = {
         "Usage Word"
     ),
     "core.closing": "fault_of",
+    "core.retry": "RetryPolicy",
     "registry.hookspecs": "hookimpl",
     "registry.registry": "simulator",
     "registry.rows": "About",

@@ -343,3 +343,21 @@ async def test_without_it_a_lost_connection_is_the_end() -> None:
         assert isinstance(await anext(aiter(session)), BackendError)
         with pytest.raises(SessionFailed):
             await anext(aiter(session))
+
+
+@virtually
+async def test_the_door_takes_a_policy() -> None:
+    line = Line()
+    backend = Lines([line, Refusal(NETWORK)])
+    async with voicebridge.connect(backend, reconnect=voicebridge.RetryPolicy(tries=0)) as session:
+        assert isinstance(await anext(aiter(session)), SessionReady)
+        line.end()
+        assert isinstance(await anext(aiter(session)), BackendError)
+    assert len(backend.configs) == 1
+
+
+@virtually
+async def test_a_policy_that_is_none_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="reconnect is True, False or a RetryPolicy, not int"):
+        async with voicebridge.connect(Lines([Line()]), reconnect=3):  # type: ignore[arg-type]  # what a user may write
+            pass

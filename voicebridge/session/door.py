@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from voicebridge.contract.errors import ConfigError, Unsupported
 from voicebridge.contract.events import Event, OutputAudio, ResponseEnded, SessionReady, SessionRestarted
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
+from voicebridge.core.retry import RetryPolicy
 from voicebridge.registry.registry import registry
 from voicebridge.registry.spec import CascadeSpec, parse
 
@@ -40,7 +41,7 @@ async def connect(
     input_format: AudioFormat | None = None,
     output_format: AudioFormat | None = None,
     history: Sequence[Item] | None = (),
-    reconnect: bool = False,
+    reconnect: bool | RetryPolicy = False,
     **options: Any,
 ) -> AsyncIterator[VoiceSession]:
     """Open a conversation with a voice backend.
@@ -56,7 +57,8 @@ async def connect(
         input_format, output_format: of the audio sent and received: PCM16 little-endian, mono, 24 kHz unless given.
         history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`.
         reconnect: dial again when the connection is lost or its time is up. The conversation goes on as text, and what
-            the user was saying is heard from its beginning; `SessionRestarted` tells of it.
+            the user was saying is heard from its beginning; `SessionRestarted` tells of it. A `RetryPolicy` says how
+            much patience there is; True is the usual one.
         options: any other field of `SessionConfig` (`speed`, `language`, `turns`, ...), and the backend's own.
 
     Raises:
@@ -82,8 +84,19 @@ async def connect(
         raise ConfigError(f"connect sets {', '.join(twice)} itself; pass backend options by their own names.")
     config = checked(given | portable)
     backend, said = backend_of(spec), _said(history)
-    async with reconnecting(backend, config, said) if reconnect else backend.connect(config, said) as session:
+    async with _session(backend, config, said, reconnect) as session:
         yield DoorSession(session, config.input_format, config.output_format)
+
+
+def _session(
+    backend: Backend, config: SessionConfig, said: Sequence[Item], reconnect: bool | RetryPolicy
+) -> AbstractAsyncContextManager[VoiceSession]:
+    if not isinstance(reconnect, bool | RetryPolicy):
+        kind = type(reconnect).__name__
+        raise ConfigError(f"reconnect is True, False or a RetryPolicy, not {kind}.", code="bad_reconnect")
+    if reconnect is False:
+        return backend.connect(config, said)
+    return reconnecting(backend, config, said, policy=None if reconnect is True else reconnect)
 
 
 def backend_of(spec: str | Backend) -> Backend:
