@@ -59,6 +59,8 @@ class CountingVendor:
         return HttpAnswer(status=404, body=b"{}") if request.path == "/nowhere" else None
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
+        if request.path == "/bug":
+            raise RuntimeError("a bug of the vendor")
         told = {"method": request.method, "path": request.path, "query": request.query, "bytes": len(request.body)}
         return HttpAnswer(status=200, body=json.dumps(told).encode())
 
@@ -284,6 +286,27 @@ async def test_plain_requests_are_answered_on_the_same_port(counting: Serve) -> 
         assert answer.json() == {"method": "POST", "path": "/keys", "query": {"x": "1"}, "bytes": 70_000}
         assert (await http.get("/keys")).json()["method"] == "GET"
         assert (await http.post("/keys", content=b"y" * (1 << 20))).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 411),
+        (b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400),
+        (b"POST //[ HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400),
+        (b"POST /x\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", 413),
+        (b"POST /bug HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 500),
+    ],
+)
+async def test_a_plain_request_that_is_not_understood(counting: Serve, request_: bytes, status: int) -> None:
+    async with counting().serve() as url, asyncio.timeout(10):
+        reader, writer = await connected(url, request_)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert json.loads(body)["error"]["message"]
 
 
 async def test_a_wire_closes_with_its_own_code(counting: Serve) -> None:

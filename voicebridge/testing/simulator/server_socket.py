@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import socket
 import struct
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,7 +20,7 @@ __all__ = ["ServerSocket", "read_url"]
 
 _LARGEST_REQUEST = 1 << 20
 """Bytes of a plain HTTP request, head and body."""
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
+_logger = logging.getLogger("voicebridge.simulator")
 
 
 class ServerSocket(ServerConnection):
@@ -117,7 +120,7 @@ class ServerSocket(ServerConnection):
 
     def _read_plain(self) -> None:
         if len(self._first) > _LARGEST_REQUEST:
-            self._answer(HttpAnswer(status=413))
+            self._refuse(413, "The request is larger than 1 MiB.")
             return
         head, end, body = self._first.partition(b"\r\n\r\n")
         if not end:
@@ -126,25 +129,48 @@ class ServerSocket(ServerConnection):
             method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
             lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:]]
             headers = {name.strip().lower(): value.strip() for name, _, value in lines}
-            length = int(headers.get("content-length", "0"))
+            length = _length(headers.get("content-length", "0"))
+            path, query = read_url(target)
         except ValueError:
-            self._answer(HttpAnswer(status=400))
+            self._refuse(400, "This is no HTTP/1.1 request.")
             return
-        if len(body) < length:
-            if length > _LARGEST_REQUEST:
-                self._answer(HttpAnswer(status=413))
-            return
-        path, query = read_url(target)
-        request = HttpRequest(method=method, path=path, query=query, headers=headers, body=body[:length])
-        self._answer(self.answer_http(request) if self.answer_http else HttpAnswer(status=404))
+        if "transfer-encoding" in headers:
+            self._refuse(411, "A body in chunks is not read: send it whole, with its Content-Length.")
+        elif len(head) + length > _LARGEST_REQUEST:
+            self._refuse(413, "The request is larger than 1 MiB.")
+        elif len(body) >= length:
+            self._pass_on(HttpRequest(method=method, path=path, query=query, headers=headers, body=body[:length]))
+
+    def _pass_on(self, request: HttpRequest) -> None:
+        try:
+            answer = self.answer_http(request) if self.answer_http else HttpAnswer(status=404)
+        except Exception as error:  # whatever it is, a client gets an answer
+            _logger.exception("A plain request failed.")
+            self._refuse(500, f"The simulator failed: {error}")
+        else:
+            self._answer(answer)
+
+    def _refuse(self, status: int, message: str) -> None:
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        error = {"message": message, "type": kind, "param": None, "code": None}
+        self._answer(HttpAnswer(status=status, body=json.dumps({"error": error}).encode()))
 
     def _answer(self, answer: HttpAnswer) -> None:
         headers: dict[str, Any] = {"Content-Type": "application/json", **answer.headers}
         headers |= {"Content-Length": len(answer.body), "Connection": "close"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        reason = _REASONS.get(answer.status, "Error")
+        try:
+            reason = HTTPStatus(answer.status).phrase
+        except ValueError:
+            reason = "Error"
         self.transport.write(f"HTTP/1.1 {answer.status} {reason}\r\n{lines}\r\n".encode("latin-1") + answer.body)
         self.transport.close()
+
+
+def _length(told: str) -> int:
+    if not told.isdecimal():
+        raise ValueError(f"{told!r} is no length.")
+    return int(told)
 
 
 def read_url(target: str) -> tuple[str, dict[str, str]]:

@@ -47,6 +47,8 @@ FRAMES = [
     '{"type": "session.update", "session": {"type": "realtime", "tools": [{"type": []}]}}',
     '{"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"format": {"type": {}}}}}}',
     '{"type": "session.update", "session": {"type": "realtime", "audio": null}}',
+    '{"type": "session.update", "session": {"type": "realtime", "output_modalities": []}}',
+    '{"type": "response.create", "response": {"output_modalities": []}}',
     '{"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"format": null}}}}',
 ]
 

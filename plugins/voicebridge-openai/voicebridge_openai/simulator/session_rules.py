@@ -7,7 +7,7 @@ from typing import Any
 from .protocol_error import ProtocolError, wrong_type
 from .shape import Check, any_of, array, boolean, constant, free, integer, nullable, number, record, text
 
-__all__ = ["MODALITIES", "VOICES", "check_response", "check_session"]
+__all__ = ["MODALITIES", "VOICES", "check_expiry", "check_response", "check_session"]
 
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
@@ -74,7 +74,7 @@ _TRANSCRIPTION = record(
 _NOISE = record({"type": constant("near_field", "far_field"), "strength": nullable(number(0, 1))}, required=("type",))
 _VOICE = any_of(record({"id": text()}, required=("id",)), constant(*VOICES))
 _OUTPUT = {"format": _FORMAT, "voice": _VOICE}
-MODALITIES = array(constant("audio", "text"), most=1)
+MODALITIES = array(constant("audio", "text"), least=1, most=1)
 _TOOL = _tagged(
     {
         "function": record(
@@ -95,6 +95,7 @@ _TRUNCATION = any_of(
     ),
     constant("auto", "disabled"),
 )
+_EXPIRY = record({"anchor": constant("created_at"), "seconds": integer(10, 7200)})
 _REASONING = record({"effort": constant(*_EFFORTS)})
 
 _SHARED: dict[str, Check] = {
@@ -162,3 +163,8 @@ def check_session(session: Any) -> None:
 def check_response(response: Any) -> None:
     """Raises `ProtocolError` where a response's settings don't fit."""
     _RESPONSE(response, "response")
+
+
+def check_expiry(expiry: Any) -> None:
+    """Raises `ProtocolError` where what says how long an ephemeral key lives does not fit."""
+    _EXPIRY(expiry, "expires_after")

@@ -108,12 +108,16 @@ def any_of(*checks: Check) -> Check:
     return check
 
 
-def array(check: Check, *, most: int | None = None) -> Check:
-    """A list of what `check` lets through."""
+def array(check: Check, *, least: int = 0, most: int | None = None) -> Check:
+    """A list of what `check` lets through, so many of them."""
 
     def checked(value: Any, param: str) -> None:
         if not isinstance(value, list):
             raise wrong_type(param, "an array", value)
+        if len(value) < least:
+            raise ProtocolError(
+                "invalid_value", f"Invalid '{param}': too few entries. Expected at least {least}.", param
+            )
         if most is not None and len(value) > most:
             raise ProtocolError(
                 "invalid_value", f"Invalid '{param}': too many entries. Expected at most {most}.", param

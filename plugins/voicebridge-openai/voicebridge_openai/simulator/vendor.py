@@ -19,6 +19,7 @@ from .dialects import DIALECTS
 from .identifiers import Identifiers
 from .options import WireOptions
 from .protocol_error import ProtocolError
+from .session_rules import check_expiry
 from .session_state import SessionState
 from .wire import RealtimeWire
 
@@ -151,12 +152,10 @@ class RealtimeVendor:
     def _client_secret(self, asked: Any) -> HttpAnswer:
         if not isinstance(asked, dict):
             raise ProtocolError(None, "The body must be a JSON object.")
-        settings = asked.get("session") or {"type": "realtime"}
-        seconds = (asked.get("expires_after") or {}).get("seconds", 600)
-        if not isinstance(seconds, int) or not 10 <= seconds <= 7200:
-            message = "Invalid 'expires_after.seconds': expected an integer between 10 and 7200."
-            raise ProtocolError("invalid_value", message, "expires_after.seconds")
-        until = int(time.time()) + seconds
+        settings = {"type": "realtime"} if asked.get("session") is None else asked["session"]
+        expiry = {} if asked.get("expires_after") is None else asked["expires_after"]
+        check_expiry(expiry)
+        until = int(time.time()) + expiry.get("seconds", 600)
         session = SessionState(
             self._identifiers.new("sess"),
             settings.get("model", _DEFAULT_MODEL) if isinstance(settings, dict) else _DEFAULT_MODEL,
