@@ -34,7 +34,7 @@ from voicebridge.contract.errors import ConfigError
 
 from .secrets import Secrets
 
-__all__ = ["Dial", "Wire", "WireClosed", "dial"]
+__all__ = ["Dial", "Wire", "WireClosed", "dial", "retry_after"]
 
 _SEND_BUFFER_BYTES = 64 * 1024
 """Half a second of 24 kHz PCM16 in base64 would do; Linux doubles the figure for its own needs."""
@@ -240,7 +240,7 @@ def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
             by="peer",
             status=response.status_code,
             body=secrets.scrubbed(body)[:_BODY_CHARS],  # in this order: a cut would leave half a key
-            retry_after_s=_retry_after(response.headers.get_all("Retry-After")),
+            retry_after_s=retry_after(response.headers.get_all("Retry-After")),
         )
     if isinstance(error, socket.gaierror):
         return Closed(by="nobody", problem="dns" if error.errno == socket.EAI_AGAIN else "no_such_host", reason=host)
@@ -256,7 +256,7 @@ def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
     return Closed(by="nobody", problem="reset", reason=secrets.scrubbed(getattr(error, "strerror", None) or host))
 
 
-def _retry_after(values: Sequence[str]) -> float | None:
+def retry_after(values: Sequence[str]) -> float | None:
     """The most seconds that they ask for; None where none of them is a number or a date."""
     return max((seconds for seconds in map(_seconds, values) if seconds is not None), default=None)
 
