@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -17,7 +17,20 @@ from .options import RealtimeOptions
 __all__ = ["address", "headers", "is_local", "key_for"]
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-_SECRETS = frozenset({"access_token", "api-key", "api_key", "apikey", "key", "token"})
+_SECRETS = frozenset(
+    {
+        "access_token",
+        "api-key",
+        "api_key",
+        "apikey",
+        "authorization",
+        "key",
+        "sig",
+        "signature",
+        "subscription-key",
+        "token",
+    }
+)
 
 
 def address(dialect: Dialect, model: str, base_url: str | None) -> str:
@@ -35,9 +48,7 @@ def address(dialect: Dialect, model: str, base_url: str | None) -> str:
         raise ConfigError(
             f"{dialect.name} needs to know its server: pass base_url=...{or_variable}.", code="missing_base_url"
         )
-    parts = urlsplit(given)
-    if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ConfigError("base_url must look like https://host/v1 or wss://host/v1/realtime.", code="bad_base_url")
+    parts = _parts(given)
     query = parse_qsl(parts.query, keep_blank_values=True)
     if parts.username or parts.password or any(name.lower() in _SECRETS for name, _ in query):
         raise ConfigError(
@@ -51,6 +62,17 @@ def address(dialect: Dialect, model: str, base_url: str | None) -> str:
     if model and "model" not in dict(query):
         query.append(("model", model))
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, urlencode(query, quote_via=quote), ""))
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # an address in brackets that is none, a port that is none
+        fits = False
+    if not fits or any(not character.isprintable() or character.isspace() for character in url.strip()):
+        raise ConfigError("base_url must look like https://host/v1 or wss://host/v1/realtime.", code="bad_base_url")
+    return parts
 
 
 def is_local(url: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -11,8 +12,10 @@ from pydantic import SecretStr
 from voicebridge.contract.codec import Closed
 from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.fault import Fault
+from voicebridge.transport.secrets import Secrets
+from voicebridge.transport.wire import retry_after
 
-from .addresses import address, headers
+from .addresses import address, headers, key_for
 from .dialects import DIALECTS, Dialect
 from .options import RealtimeOptions
 from .vendor_errors import meaning_of
@@ -43,17 +46,18 @@ async def create_client_secret(
     """Exchange the key for an ephemeral secret.
 
     Args:
+        key: None: the one in the environment.
         seconds: how long it can open sessions: 10 to 7200.
         transport: another one is for tests.
 
     Raises:
-        ConfigError: this dialect has none.
+        ConfigError: this dialect is unknown or has none, the key is missing, or it would be sent unencrypted.
         VoiceBridgeError: the vendor refused, or could not be reached.
     """
-    dialect = DIALECTS[dialect] if isinstance(dialect, str) else dialect
-    if not dialect.client_secrets:
-        raise ConfigError(f"{dialect.name} has no client secrets.", code="bad_option")
-    parts = urlsplit(address(dialect, model, base_url))
+    row = _row(dialect)
+    realtime = address(row, model, base_url)
+    sent = dict(headers(row, RealtimeOptions(), key_for(row, realtime, key)))
+    parts = urlsplit(realtime)
     scheme = "https" if parts.scheme == "wss" else "http"
     url = urlunsplit((scheme, parts.netloc, f"{parts.path}/client_secrets", "", ""))
     body = {
@@ -62,15 +66,39 @@ async def create_client_secret(
     }
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S, transport=transport) as client:
-            answer = await client.post(url, json=body, headers=dict(headers(dialect, RealtimeOptions(), key)))
-    except httpx.HTTPError as error:
+            answer = await client.post(url, json=body, headers=sent)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         problem = "timeout" if isinstance(error, httpx.TimeoutException) else "reset"
         raise VoiceBridgeError(meaning_of(Closed(by="nobody", problem=problem))) from error  # type: ignore[arg-type]  # both are problems
+    return _secret_in(answer, Secrets(sent.values()))
+
+
+def _row(dialect: Dialect | str) -> Dialect:
+    row = DIALECTS.get(dialect) if isinstance(dialect, str) else dialect
+    if row is None:
+        raise ConfigError(f"There is no backend {dialect!r}: choose {', '.join(DIALECTS)}.", code="unknown_backend")
+    if not row.client_secrets:
+        raise ConfigError(f"{row.name} has no client secrets.", code="bad_option")
+    return row
+
+
+def _secret_in(answer: httpx.Response, secrets: Secrets) -> ClientSecret:
     if answer.status_code >= 400:
-        raise VoiceBridgeError(meaning_of(Closed(by="nobody", status=answer.status_code, body=answer.text[:300])))
+        fault = meaning_of(
+            Closed(
+                by="peer",
+                status=answer.status_code,
+                body=secrets.scrubbed(answer.text[:2000])[:300],
+                retry_after_s=retry_after(answer.headers.get_list("Retry-After")),
+            )
+        )
+        raise VoiceBridgeError(replace(fault, message=secrets.scrubbed(fault.message)))
     try:
         read = answer.json()
-        return ClientSecret(SecretStr(str(read["value"])), float(read["expires_at"]))
-    except (ValueError, KeyError, TypeError) as error:
+        value, expires_at = read["value"], float(read["expires_at"])
+        if not (isinstance(value, str) and value and math.isfinite(expires_at)):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
         message = "The server's answer holds no client secret. Check base_url."
-        raise VoiceBridgeError(Fault(category="protocol", code="no_client_secret", message=message)) from error
+        raise VoiceBridgeError(Fault(category="protocol", code="no_client_secret", message=message)) from None
+    return ClientSecret(SecretStr(value), expires_at)
