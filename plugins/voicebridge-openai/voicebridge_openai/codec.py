@@ -11,6 +11,7 @@ requests.py               `response.create`: when, and whose answer a response i
 output.py                 responses and the items in them
 interruptions.py          what an `Interrupt` waits for
 sent.py                   our frames whose fate is still to come
+taken_settings.py         settings that the vendor has taken, and changes on their way
 conversation.py           all of these: the state of a connection
 commands.py               what each command becomes
 received.py, refusals.py  what each event, and each error, of the vendor does
@@ -28,7 +29,7 @@ from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.codec import Closed, Endpoint, Frame, Tick
 from voicebridge.contract.commands import Command, ReportPlayed, SendAudio
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.events import BackendError, Event
+from voicebridge.contract.events import Event
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, ToolCallItem, ToolResultItem
 
@@ -36,10 +37,10 @@ from .addresses import address, headers
 from .capabilities import capabilities_of, narrowed
 from .commands import CommandFrames
 from .conversation import Conversation, Outcome
-from .conversation_items import kind_of, wire_item
+from .conversation_items import wire_item
 from .dialects import Dialect
 from .received import Received
-from .vendor_errors import meaning_of
+from .vendor_errors import NoEvent, meaning_of
 
 __all__ = ["RealtimeCodec"]
 
@@ -86,17 +87,15 @@ class RealtimeCodec:
             url=address(self._dialect, self._on.model, config.base_url),
             headers=headers(self._dialect, self._on.options, self._key),
             timeouts=self._on.options.timeouts,
+            liveness=self._on.options.liveness(self._dialect.liveness),
         )
 
     def open(self, config: SessionConfig, history: Sequence[Item], resume: str | None) -> Sequence[Frame]:
         """The settings, and what was said before, in one go. Calls that were never answered may still be."""
         on = self._on
-        frames: list[Frame] = [on.sent.write("update", None, {"type": "session.update", "session": on.body})]
-        for item in history:
-            seed = wire_item(item)
-            frames.append(
-                on.sent.write("item", None, {"type": "conversation.item.create", "item": seed}, kind_of(seed))
-            )
+        frames: list[Frame] = [on.sent.write("update", None, {"type": "session.update", "session": on.taken.body})]
+        frames += [on.sent.write_item(None, wire_item(item)) for item in history]
+        on.sent.opened()
         answered = {item.call_id for item in history if isinstance(item, ToolResultItem)}
         for item in history:
             if isinstance(item, ToolCallItem) and item.call_id not in answered:
@@ -119,18 +118,22 @@ class RealtimeCodec:
         return self._commands.write(command)
 
     def decode(self, received: Frame | Tick) -> Iterable[Event | Frame]:
-        """See `Codec.decode`. Text and bytes are the same to it; what is no object of this wire is told and dropped."""
+        """See `Codec.decode`. Text and bytes are the same to it.
+
+        Raises:
+            NoEvent: it is no event of this wire.
+        """
         if isinstance(received, Tick):
             return self._keep_alive(received.at)
         try:
             frame = orjson.loads(received)
             kind = frame["type"]
         except (ValueError, TypeError, KeyError):
-            return [_undecodable()]
+            raise NoEvent("no JSON object with a type") from None
         if kind == "response.output_audio.delta":
             return self._on.output.audio(frame)
         if not isinstance(kind, str):
-            return [_undecodable()]
+            raise NoEvent("its type is no text")
         kind = self._dialect.aliases.get(kind, kind)
         if kind == "response.output_audio.delta":
             return self._on.output.audio(frame)
@@ -149,8 +152,3 @@ class RealtimeCodec:
             return []
         self._quiet_since = at
         return [_KEEP_ALIVE]
-
-
-def _undecodable() -> BackendError:
-    message = "The server sent something that is no event of this wire. It was dropped."
-    return BackendError(fault=Fault(category="protocol", code="undecodable", message=message, retryable=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,12 +27,13 @@ from voicebridge.contract.items import ToolResultItem
 from voicebridge.core.arbiter import Request
 
 from .conversation import WITHDRAWN, Conversation, Outcome
-from .conversation_items import item_of_text, kind_of, wire_item
+from .conversation_items import item_of_text, wire_item
 from .options import RESPONSE_OPTIONS, unknown_option
-from .output import Response
-from .requests import request_of
+from .output import Cut, Response
+from .requests import MOST_METADATA, request_of
 from .sent import as_json
-from .session_settings import Settings, changes
+from .session_settings import changes
+from .taken_settings import patched
 
 __all__ = ["CommandFrames"]
 
@@ -65,6 +67,7 @@ class CommandFrames:
 
     def __init__(self, conversation: Conversation) -> None:
         self._on = conversation
+        self._planned: tuple[Configure, SessionConfig, dict[str, Any]] | None = None
         self._writers: dict[type[Command], Callable[[Any], list[Outcome]]] = {
             Configure: self._configure,
             DiscardTurn: self._discard_turn,
@@ -100,7 +103,9 @@ class CommandFrames:
         elif isinstance(command, Respond):
             self._check_respond(command)
         elif isinstance(command, Configure):
-            self._patched(command)
+            self._plan(command)
+        elif isinstance(command, Interrupt):
+            self._check_heard(command)
         elif isinstance(command, DiscardTurn) and not (dialect.clear and "manual" in dialect.turns):
             raise Unsupported(f"{dialect.name} can't forget audio.", command_id=command.id)
         elif isinstance(command, EndTurn) and "manual" not in dialect.turns:
@@ -140,8 +145,15 @@ class CommandFrames:
         for name in command.options:
             if name not in RESPONSE_OPTIONS:
                 raise unknown_option(name, RESPONSE_OPTIONS, dialect)
-        if not isinstance(command.options.get("metadata", {}), Mapping):
+        metadata = command.options.get("metadata", {})
+        if not isinstance(metadata, Mapping) or not all(isinstance(value, str) for value in metadata.values()):
             raise BadOption("The option 'metadata' is an object of strings.", code="bad_option", command_id=command.id)
+        if len(metadata) > MOST_METADATA:
+            raise BadOption(
+                f"The option 'metadata' holds at most {MOST_METADATA} pairs, not {len(metadata)}.",
+                code="bad_option",
+                command_id=command.id,
+            )
         _check_json("options", command.options, command)
 
     def _check_payload(self, command: ProviderCommand) -> None:
@@ -156,22 +168,33 @@ class CommandFrames:
             raise ConfigError(f"{kind} has a command of its own: {ours}.", code="bad_command", command_id=command.id)
         _check_json("payload", command.payload, command)
 
-    def _patched(self, command: Configure) -> SessionConfig:
+    def _check_heard(self, command: Interrupt) -> None:
+        for response_id, ms in command.heard.items():
+            if not (math.isfinite(ms) and ms >= 0):
+                raise ConfigError(
+                    f"Interrupt.heard[{response_id!r}] is milliseconds, 0 or more, not {ms}.",
+                    code="bad_command",
+                    command_id=command.id,
+                )
+
+    def _plan(self, command: Configure) -> dict[str, Any]:
+        """The `session` object that this asks for, written once for the check and for the sending."""
         on = self._on
+        if self._planned is not None and self._planned[0] is command and self._planned[1] is on.config:
+            return self._planned[2]
         if beyond := sorted(set(command.patch) - _LIVE):
             raise Unsupported(
                 f"{on.dialect.name} can't change {', '.join(beyond)} while a session runs.", command_id=command.id
             )
-        config = on.config.patched(command.patch)
+        config = patched(on.config, command.patch)
         if config.voice != on.config.voice and on.output.spoke:
             raise Unsupported(
                 "The voice can't be changed once the model has spoken: open a new session with the history.",
                 command_id=command.id,
             )
-        if config.turns.mode is None and on.config.turns.mode is not None:
-            config = config.patched({"turns": config.turns.model_copy(update={"mode": on.config.turns.mode})})
-        Settings(config, on.options, on.dialect, on.model)
-        return config
+        body = on.settings_of(config).body()
+        self._planned = command, on.config, body
+        return body
 
     # Writing
 
@@ -196,8 +219,7 @@ class CommandFrames:
 
     def _item(self, command_id: str, item: dict[str, Any]) -> str:
         self._on.requests.unsettled_items.add(command_id)
-        frame = {"type": "conversation.item.create", "item": item}
-        return self._on.sent.write("item", command_id, frame, kind_of(item))
+        return self._on.sent.write_item(command_id, item)
 
     def _respond(self, command: Respond) -> list[Outcome]:
         return [*self._on.requests.ask(request_of(command))]
@@ -221,20 +243,27 @@ class CommandFrames:
 
     def _configure(self, command: Configure) -> list[Outcome]:
         on = self._on
-        config = self._patched(command)
-        before, body = on.config, on.body
-        on.configure(config)
-        changed = changes(body, on.body)
+        changed = changes(on.taken.body, self._plan(command))
         if len(changed) == 1:
+            on.taken.kept(command.patch)
+            on.go_by_the_settings()
             return on.settle(command.id)
-        return [on.sent.write("update", command.id, {"type": "session.update", "session": changed}, before)]
+        on.taken.sent(command.id, command.patch, changed)
+        on.go_by_the_settings()
+        return [on.sent.write("update", command.id, {"type": "session.update", "session": changed})]
 
     def _provider(self, command: ProviderCommand) -> list[Outcome]:
         on, payload = self._on, dict(command.payload)
+        session, item = payload.get("session"), payload.get("item")
         if payload["type"] == "session.update":
+            on.taken.sent(command.id, {}, session if isinstance(session, Mapping) else {})
+            on.go_by_the_settings()
             return [on.sent.write("update", command.id, payload)]
-        frame = on.sent.write("provider", command.id, payload)
         on.settle(command.id)
+        if payload["type"] == "conversation.item.create" and isinstance(item, Mapping):
+            frame = on.sent.write("item", None, payload, item)
+        else:
+            frame = on.sent.write("provider", command.id, payload)
         return [frame, CommandSettled(command_id=command.id, basis="sent")]
 
     # Stopping
@@ -252,9 +281,7 @@ class CommandFrames:
                 outcomes += self._stop(response, command.id)
                 waits_for.append(f"cancel {response.id}")
         for response_id, ms in command.heard.items():
-            cut = self._cut(response_id, ms, command.id)
-            outcomes += cut.values()
-            waits_for += [f"cut {item_id}" for item_id in cut]
+            outcomes += self._cut(response_id, ms, command.id, waits_for)
         begun = on.interruptions.begin(command.id, waits_for)
         if begun:
             on.open_commands.discard(command.id)
@@ -268,41 +295,45 @@ class CommandFrames:
         frame = {"type": "response.cancel", "response_id": response.id}
         return [self._on.sent.write("cancel", command_id, frame, response.id)]
 
-    def _cut(self, response_id: str, ms: float, command_id: str) -> dict[str, Outcome]:
-        """Let the conversation keep of a response only what was heard. The frames, by the item that each is about."""
+    def _cut(self, response_id: str, ms: float, command_id: str, waits_for: list[str]) -> list[Outcome]:
+        """Let the conversation keep of a response only what was heard, and tell that."""
         on, audio = self._on, self._on.output.format
         response = on.output.find(response_id)
-        if response is None or not response.told or response.aside or not on.dialect.truncate:
-            return {}
+        if response is None or not response.told or response.aside:
+            return []
         if response.running and response.wanted:
-            return {}  # it goes on: this is no more than a report
+            return []  # it goes on: this is no more than a report
         keep = min(audio.size(min(ms, audio.ms(response.size))), response.size)
         if response.kept is not None and keep >= response.kept:
-            return {}
+            return []
         response.kept = keep
-        frames: dict[str, Outcome] = {}
         heard_ms = audio.ms(keep)
         heard = OutputHeard(
             response_id=response.id, heard_ms=heard_ms, text=response.text_until(heard_ms, audio), basis="estimated"
         )
-        for cut in response.cuts(keep, audio):
-            frame: dict[str, Any]
-            if cut.keep_ms:
-                frame = {
-                    "type": "conversation.item.truncate",
-                    "item_id": cut.item_id,
-                    "content_index": cut.content_index,
-                    "audio_end_ms": cut.keep_ms,
-                }
-            elif on.dialect.delete:
-                frame = {"type": "conversation.item.delete", "item_id": cut.item_id}
-            else:
+        frames: list[Outcome] = []
+        for cut in response.cuts(keep, audio) if on.dialect.truncate else ():
+            if not cut.keep_ms and not on.dialect.delete:
                 continue
             if not frames:
-                on.interruptions.will_hear(cut.item_id, heard)
-            frames[cut.item_id] = on.sent.write("cut", command_id, frame, cut.item_id)
-        response.cut_items.update(frames)
-        return frames
+                on.interruptions.will_hear(command_id, cut.item_id, heard)
+            frames.append(self._cut_item(response, cut, command_id))
+            waits_for.append(f"cut {cut.item_id}")
+        return frames or [heard]  # where the vendor has nothing to confirm, it is told at once
+
+    def _cut_item(self, response: Response, cut: Cut, command_id: str) -> Outcome:
+        if not cut.keep_ms:
+            response.deleted.add(cut.item_id)
+            frame: dict[str, Any] = {"type": "conversation.item.delete", "item_id": cut.item_id}
+            return self._on.sent.write("delete", command_id, frame, cut.item_id)
+        response.cut_items.add(cut.item_id)
+        frame = {
+            "type": "conversation.item.truncate",
+            "item_id": cut.item_id,
+            "content_index": cut.content_index,
+            "audio_end_ms": cut.keep_ms,
+        }
+        return self._on.sent.write("cut", command_id, frame, cut.item_id)
 
 
 def _check_json(field: str, value: Mapping[str, Any], command: Command) -> None:

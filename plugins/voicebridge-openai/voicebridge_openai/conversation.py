@@ -16,6 +16,7 @@ from .output import Output, Response
 from .requests import Requests
 from .sent import SentFrames
 from .session_settings import Settings, turn_mode, wire_format
+from .taken_settings import TakenSettings
 from .user_turns import UserTurns
 
 __all__ = ["WITHDRAWN", "Conversation", "Outcome"]
@@ -35,15 +36,20 @@ class Conversation:
     """
 
     def __init__(self, dialect: Dialect, model: str, config: SessionConfig) -> None:
-        self.dialect, self.model, self.config = dialect, model, config
+        self.dialect, self.model = dialect, model
         self.row = model_of(dialect.name, model)
         self.options = read_options(config.options, dialect, self.row)
-        self.settings = Settings(config, self.options, dialect, model)
-        self.body = self.settings.body()
+        self.settings = self.settings_of(config)
+        self.taken = TakenSettings(config, self.settings.body())
+        self.settings.refuse_idle_options()
         self.input = InputAudio(wire_format(dialect, config.input_format))
         self.turns = UserTurns(self.input)
         self.output = Output(wire_format(dialect, config.output_format))
-        self.requests = Requests(sends_metadata=dialect.sends_metadata, text_output=dialect.text_output)
+        self.requests = Requests(
+            sends_metadata=dialect.sends_metadata,
+            echoes_metadata=dialect.echoes_metadata,
+            text_output=dialect.text_output,
+        )
         self.interruptions = Interruptions()
         self.sent = SentFrames()
         self.open_commands: set[str] = set()
@@ -54,7 +60,12 @@ class Conversation:
         self.ready = False
         self.session_id = ""
         self.served_model = model
-        self.configure(config)
+        self.go_by_the_settings()
+
+    @property
+    def config(self) -> SessionConfig:
+        """The settings, those included that are on their way."""
+        return self.taken.config
 
     @property
     def mode(self) -> str:
@@ -62,16 +73,24 @@ class Conversation:
         return turn_mode(self.config, self.dialect)
 
     @property
+    def answers_by_itself(self) -> bool:
+        """Whether the vendor answers the turns that it finds."""
+        return self.mode != "manual" and self.config.turns.auto_respond
+
+    @property
     def max_session_s(self) -> float | None:
         """Seconds that a session may last, as the rows say: the wire tells a time of day, and a codec has no clock."""
         return (self.row.max_session_s if self.row else None) or self.dialect.max_session_s
 
-    def configure(self, config: SessionConfig) -> None:
-        """Take these settings as those of the session."""
-        self.config = config
-        self.settings = Settings(config, self.options, self.dialect, self.model)
-        self.body = self.settings.body()
-        self.requests.instructions = config.instructions
+    def settings_of(self, config: SessionConfig) -> Settings:
+        """What this connection would write of such a config."""
+        return Settings(config, self.options, self.dialect, self.model)
+
+    def go_by_the_settings(self) -> None:
+        """What follows from the settings as they are now."""
+        config = self.config
+        self.settings = self.settings_of(config)
+        self.requests.instructions = self.taken.instructions
         by_silence = self.mode == "server_vad"
         padding_ms = self.options.prefix_padding_ms
         self.turns.padding_ms = (_PADDING_MS if padding_ms is None else padding_ms) if by_silence else 0

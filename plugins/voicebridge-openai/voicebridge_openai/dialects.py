@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from voicebridge.contract.audio import AudioFormat
+from voicebridge.contract.codec import Liveness
 
 __all__ = ["BETA_NAMES", "DIALECTS", "PCM24K", "Dialect"]
 
@@ -32,6 +33,8 @@ BETA_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Event names of before the general availability, which older compatible servers still send."""
 
+_LIVELINESS = Liveness()
+"""As is usual. No vendor of this wire was seen to answer pings late."""
 Turns = Literal["server_vad", "semantic", "manual"]
 Noted = Literal["text", "image"]
 
@@ -80,7 +83,11 @@ class Dialect:
     usage: bool = True
     """Whether it tells what was used. Where it does not, numbers of another kind are not taken for that."""
     sends_metadata: bool = True
-    """Whether `response.create` may carry metadata. Where it is not echoed, first in is first out."""
+    """Whether `response.create` may carry metadata."""
+    echoes_metadata: bool = False
+    """Whether it is known that the response carries it, too. Else, until it was seen, first in is first out."""
+    liveness: Liveness = _LIVELINESS
+    """When a connection counts as dead. The options `ping_interval_s` and `dead_after_s` go before it."""
     keep_alive_s: float | None = None
     """Seconds without a frame from us after which an empty one is sent."""
     max_session_s: float | None = None
@@ -102,6 +109,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 url="wss://api.openai.com/v1/realtime",
                 key_variable="OPENAI_API_KEY",
                 client_secrets=True,
+                echoes_metadata=True,
                 default_model="gpt-realtime-2",
                 default_transcription="gpt-realtime-whisper",
                 max_session_s=3600.0,
@@ -118,6 +126,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 key_variable="AZURE_OPENAI_API_KEY",
                 header="api-key",
                 header_format="{key}",
+                echoes_metadata=True,
                 options=frozenset(
                     {
                         "eagerness",

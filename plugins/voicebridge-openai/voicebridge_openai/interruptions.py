@@ -17,7 +17,7 @@ class Pending:
 
     command_id: str
     left: set[str] = field(default_factory=set)
-    """What it waits for: `cancel RESPONSE` and `cut ITEM`."""
+    """What it waits for: responses that are cancelled, and items that are cut."""
     fault: Fault | None = None
 
 
@@ -26,8 +26,8 @@ class Interruptions:
 
     def __init__(self) -> None:
         self._pending: list[Pending] = []
-        self._heard: dict[str, OutputHeard] = {}
-        """By the item whose acknowledgement tells it."""
+        self._heard: dict[tuple[str | None, str], OutputHeard] = {}
+        """By the command, and the item whose acknowledgement tells it."""
 
     def begin(self, command_id: str, waits_for: Sequence[str]) -> list[Event]:
         """One begins. With nothing to wait for it is settled at once."""
@@ -36,24 +36,24 @@ class Interruptions:
         self._pending.append(Pending(command_id, set(waits_for)))
         return []
 
-    def will_hear(self, item_id: str, heard: OutputHeard) -> None:
-        """What to tell once the vendor has cut this item."""
-        self._heard[item_id] = heard
+    def will_hear(self, command_id: str, item_id: str, heard: OutputHeard) -> None:
+        """What to tell once the vendor has cut this item for this command."""
+        self._heard[command_id, item_id] = heard
 
-    def cut(self, item_id: str, fault: Fault | None = None) -> list[Event]:
-        """The vendor has cut or deleted an item, or said why not."""
-        heard = self._heard.pop(item_id, None)
+    def cut(self, command_id: str | None, item_id: str, fault: Fault | None = None) -> list[Event]:
+        """The vendor has cut or deleted an item for a command, or said why not."""
+        heard = self._heard.pop((command_id, item_id), None)
         told: list[Event] = [heard] if heard and not fault else []
-        return told + self._acknowledged(f"cut {item_id}", fault)
+        return told + (self._acknowledged(f"cut {item_id}", fault, command_id) if command_id is not None else [])
 
     def cancelled(self, response_id: str, fault: Fault | None = None) -> list[Event]:
-        """A response has ended, or there was none to cancel."""
+        """A response has ended, or there was none to cancel: whoever wanted that has it."""
         return self._acknowledged(f"cancel {response_id}", fault)
 
-    def _acknowledged(self, what: str, fault: Fault | None) -> list[Event]:
+    def _acknowledged(self, what: str, fault: Fault | None, command_id: str | None = None) -> list[Event]:
         events: list[Event] = []
         for pending in self._pending:
-            if what in pending.left:
+            if what in pending.left and command_id in (None, pending.command_id):
                 pending.left.discard(what)
                 pending.fault = pending.fault or fault
                 if not pending.left:

@@ -32,6 +32,8 @@ class Model:
     """How a transcription model is told the words to expect."""
     live: bool = False
     """Whether a transcription model writes while the user still speaks."""
+    delays: bool = False
+    """Whether a transcription model takes `transcription_delay`."""
     prices: Mapping[str, float] = field(default_factory=dict)
     """US dollars by unit of `UsageReported` (a token, a second)."""
     priced_on: date | None = None
@@ -121,6 +123,7 @@ MODELS: tuple[Model, ...] = (
         name="gpt-realtime-whisper",
         kind="transcription",
         live=True,
+        delays=True,
         prices=_hourly(1.02),
         priced_on=_PRICED,
         source=_LIST,

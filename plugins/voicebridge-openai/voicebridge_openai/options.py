@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from voicebridge.contract.codec import Timeouts
+from voicebridge.contract.codec import Liveness, Timeouts
 from voicebridge.contract.errors import BadOption
 
 from .dialects import Dialect
@@ -17,7 +18,15 @@ from .models import Model
 __all__ = ["RESPONSE_OPTIONS", "RealtimeOptions", "read_options"]
 
 _CONNECTION = frozenset(
-    {"connect_timeout_s", "first_output_timeout_s", "between_outputs_timeout_s", "response_timeout_s"}
+    {
+        "acknowledge_timeout_s",
+        "between_outputs_timeout_s",
+        "connect_timeout_s",
+        "dead_after_s",
+        "first_output_timeout_s",
+        "ping_interval_s",
+        "response_timeout_s",
+    }
 )
 _SECRET = frozenset({"client_secret", "client_secret_seconds"})
 RESPONSE_OPTIONS = frozenset(
@@ -77,6 +86,12 @@ class RealtimeOptions(BaseModel):
     """Seconds between two outputs of a response."""
     response_timeout_s: float | None = Field(default=600.0, gt=0, le=36_000)
     """Seconds that a response may take."""
+    acknowledge_timeout_s: float | None = Field(default=30.0, gt=0, le=3600)
+    """Seconds that the vendor may take to confirm any other command."""
+    ping_interval_s: float | None = Field(default=None, gt=0, le=3600)
+    """Seconds between pings while nothing is sent. None: as the dialect's row says."""
+    dead_after_s: float | None = Field(default=None, gt=0, le=3600)
+    """Seconds after a ping without any frame until the connection counts as dead. None: as the dialect's row says."""
 
     @property
     def timeouts(self) -> Timeouts:
@@ -86,7 +101,13 @@ class RealtimeOptions(BaseModel):
             first_output_s=self.first_output_timeout_s,
             between_outputs_s=self.between_outputs_timeout_s,
             total_s=self.response_timeout_s,
+            acknowledge_s=self.acknowledge_timeout_s,
         )
+
+    def liveness(self, usual: Liveness) -> Liveness:
+        """For the link: what is given here before what is usual."""
+        given = {"ping_interval_s": self.ping_interval_s, "dead_after_s": self.dead_after_s}
+        return replace(usual, **{name: value for name, value in given.items() if value is not None})
 
 
 def read_options(options: Mapping[str, Any], dialect: Dialect, model: Model | None) -> RealtimeOptions:

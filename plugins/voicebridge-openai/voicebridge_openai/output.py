@@ -9,9 +9,10 @@ from typing import Any, Literal
 import pybase64
 
 from voicebridge.contract.audio import AudioFormat
-from voicebridge.contract.events import BackendError, Event, OutputAudio, OutputText, ToolCall
-from voicebridge.contract.fault import Fault
+from voicebridge.contract.events import Event, OutputAudio, OutputText, ToolCall
 from voicebridge.core.playback import ResponsePlayback
+
+from .vendor_errors import NoEvent
 
 __all__ = ["AudioItem", "Cut", "Output", "Response"]
 
@@ -29,7 +30,6 @@ class AudioItem:
     content_index: int = 0
     size: int = 0
     text: str = ""
-    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,14 @@ class Response:
     items: dict[str, str] = field(default_factory=dict)
     """All its items, and the names of the functions that those which are calls call."""
     calls: set[str] = field(default_factory=set)
+    passes_over: tuple[str, ...] = ()
+    """Turns that were to be answered by the vendor when this started instead: once it has ended they will not be."""
     kept: int | None = None
     """Bytes that an interruption left of it."""
     cut_items: set[str] = field(default_factory=set)
-    """Items that were shortened or deleted."""
+    """Items that were shortened."""
+    deleted: set[str] = field(default_factory=set)
+    """Items that are no more."""
 
     def item(self, item_id: object, content_index: object) -> AudioItem:
         """The item that speaks now. A frame that names none means the same as before."""
@@ -87,22 +91,22 @@ class Response:
         for item in self.audio_items:
             left = int(audio.ms(max(0, keep - item.start)))
             whole = not self.running and item.start + item.size <= keep
-            if item.id and item.size and not whole and not item.deleted:
+            if item.id and item.size and not whole and item.id not in self.deleted:
                 cuts.append(Cut(item.id, item.content_index, min(left, int(audio.ms(item.size)))))
-                item.deleted = not cuts[-1].keep_ms
         if not keep:
-            silent = set(self.items) - self.cut_items - {item.id for item in self.audio_items if item.size}
-            cuts += [Cut(item_id) for item_id, calls in self.items.items() if item_id in silent and not calls]
+            cuts += [Cut(item_id) for item_id in self._silent()]
         return cuts
 
     def unheard(self) -> list[str]:
         """Items to delete now that it has ended: all, if nobody wanted it; else those that came after it was cut."""
         if not self.told:
-            return list(self.items)
-        if self.kept is None or self.wanted:
-            return []
-        heard = {item.id for item in self.audio_items if item.size} | self.cut_items
-        return [item_id for item_id, calls in self.items.items() if not calls and item_id not in heard]
+            return [item_id for item_id in self.items if item_id not in self.deleted]
+        return [] if self.kept is None or self.wanted else self._silent()
+
+    def _silent(self) -> list[str]:
+        """Items of which nothing was told, calls apart."""
+        gone = {item.id for item in self.audio_items if item.size} | self.cut_items | self.deleted
+        return [item_id for item_id, calls in self.items.items() if not calls and item_id not in gone]
 
     def text_until(self, ms: float, audio: AudioFormat) -> str:
         """The words in the first milliseconds, in proportion within each item."""
@@ -126,9 +130,12 @@ class Output:
         """A response that is still remembered."""
         return self._responses.get(response_id) if isinstance(response_id, str) else None
 
-    def owns(self, item_id: str) -> bool:
-        """Whether an item is the model's."""
-        return any(item_id in response.items for response in self._responses.values())
+    def owner(self, item_id: object) -> Response | None:
+        """The response that an item is of."""
+        for response in self._responses.values():
+            if isinstance(item_id, str) and item_id in response.items:
+                return response
+        return None
 
     def holding(self, item_id: object) -> tuple[Response, AudioItem] | None:
         """The response and the place in it of an item with audio."""
@@ -150,14 +157,18 @@ class Output:
             del self._responses[old]
 
     def audio(self, frame: Mapping[str, Any]) -> list[Event]:
-        """`response.output_audio.delta`: what comes fifty times a second."""
+        """`response.output_audio.delta`: what comes fifty times a second.
+
+        Raises:
+            NoEvent: it holds no audio.
+        """
         response = self.find(frame.get("response_id"))
         if response is None or not response.wanted or not response.running:
             return []
         try:
             pcm = pybase64.b64decode(frame["delta"], validate=True)
         except (ValueError, TypeError, KeyError):
-            return [_bad_audio(response.id)]
+            raise NoEvent(f"a piece of the audio of {response.id} is no base64") from None
         item = response.item(frame.get("item_id"), frame.get("content_index"))
         if item is not response.speaking:
             response.speaking, response.odd = item, b""
@@ -217,8 +228,3 @@ class Output:
         response.calls.add(call_id)
         text = arguments if isinstance(arguments, str) else ""
         return [ToolCall(response_id=response.id, call_id=call_id, name=name, arguments=text)]
-
-
-def _bad_audio(response_id: str) -> BackendError:
-    message = f"A piece of the audio of {response_id} is no base64. It was dropped."
-    return BackendError(fault=Fault(category="protocol", code="bad_audio", message=message, retryable=True))

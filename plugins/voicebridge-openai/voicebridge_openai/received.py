@@ -20,10 +20,10 @@ from voicebridge.contract.events import (
 )
 
 from .conversation import Conversation, Outcome
-from .conversation_items import kind_of
 from .output import Response
 from .refusals import refused
 from .requests import Asked
+from .sent import What
 from .session_settings import format_from
 from .usage import response_units
 from .vendor_errors import fault_of
@@ -45,13 +45,14 @@ _SILENT = frozenset(
         "ping",
         "response.content_part.added",
         "response.content_part.done",
-        "response.function_call_arguments.delta",
         "response.output_audio.done",
         "response.output_audio_transcript.done",
         "response.output_text.done",
     }
 )
-"""Events that say nothing that another one does not say, too."""
+"""Events that say nothing that another one of the same moment does not say, too. What shows that a response goes on
+though it has nothing to say yet (its calls being written, tools of the vendor's) is not among them."""
+_OUTPUT_ITEMS = ("message", "function_call")
 
 
 class Received:
@@ -75,6 +76,7 @@ class Received:
             "input_audio_buffer.committed": self._committed,
             "input_audio_buffer.speech_started": self._speech_started,
             "input_audio_buffer.speech_stopped": self._speech_stopped,
+            "input_audio_buffer.timeout_triggered": self._timed_out,
             "rate_limits.updated": self._rate_limits,
             "response.created": self._response_created,
             "response.done": self._response_done,
@@ -92,7 +94,14 @@ class Received:
         handler = self._handlers.get(kind)
         if handler is not None:
             return handler(frame)
-        return [] if kind in _SILENT else [ProviderEvent(kind=kind, payload=frame)]
+        return [] if kind in _SILENT else self._passed_on(kind, frame)
+
+    def _passed_on(self, kind: str, frame: Fields) -> list[Outcome]:
+        """In the vendor's own words. What is of a response says of which, so that it counts as a sign of life."""
+        of = self._on.output.find(frame.get("response_id")) or self._on.output.owner(frame.get("item_id"))
+        if of is None:
+            return [ProviderEvent(kind=kind, payload=frame)]
+        return [ProviderEvent(kind=kind, payload={**frame, "response_id": of.id})] if of.told else []
 
     # The session
 
@@ -109,6 +118,8 @@ class Received:
 
     def _session_updated(self, frame: Fields) -> list[Outcome]:
         sent = self._on.sent.take_oldest("update")
+        if sent is not None:
+            self._on.taken.answered(sent.command_id, taken=True)
         self._session_created(frame)
         session = _object(frame, "session")
         self._learn(session)
@@ -165,12 +176,16 @@ class Received:
     def _speech_stopped(self, frame: Fields) -> list[Outcome]:
         return [*self._on.turns.stopped(frame)]
 
+    def _timed_out(self, frame: Fields) -> list[Outcome]:
+        self._on.turns.timed_out(frame)
+        return [ProviderEvent(kind="input_audio_buffer.timeout_triggered", payload=frame)]
+
     def _committed(self, frame: Fields) -> list[Outcome]:
         on = self._on
         turn = on.turns.knows(frame.get("item_id")) or on.turns.open
         if turn is not None and turn.over:
             return []
-        by_vendor = turn is not None and turn.phase == "pause"
+        by_vendor = on.turns.silent(frame.get("item_id")) or (turn is not None and turn.phase == "pause")
         sent = None if by_vendor else on.sent.take_oldest("commit")
         if sent is not None:
             ended, end_ms = sent.about
@@ -180,12 +195,10 @@ class Received:
         events = [*on.turns.committed(frame.get("item_id"))]
         on.input.take(on.turns.committed_ms or None)
         on.heed_the_floor()
-        if not events or on.mode == "manual":
-            return events
-        if not on.config.turns.auto_respond:
-            return [*events, *on.requests.resume()]
-        on.turns.unanswered += [event.turn_id for event in events[-1:] if isinstance(event, UserTurn)]
-        return events
+        for event in events[-1:] if on.answers_by_itself else ():
+            if isinstance(event, UserTurn):
+                on.turns.will_be_answered(event.turn_id)
+        return events if on.answers_by_itself or on.mode == "manual" else [*events, *on.requests.resume()]
 
     def _cleared(self, frame: Fields) -> list[Outcome]:
         on = self._on
@@ -212,33 +225,35 @@ class Received:
     def _item_added(self, frame: Fields) -> list[Outcome]:
         on, item = self._on, _object(frame, "item")
         item_id = item.get("id")
-        if not isinstance(item_id, str) or on.turns.knows(item_id) or on.output.owns(item_id) or _is_the_vendors(item):
+        if not isinstance(item_id, str) or on.turns.knows(item_id) or on.output.owner(item_id) or _is_the_vendors(item):
             return []
         if on.seen(item_id):
             return []
-        sent = on.sent.take_oldest("item", kind_of(item))
+        sent = on.sent.take_item(item)
         if sent is None or sent.command_id is None:
             return []
         on.requests.unsettled_items.discard(sent.command_id)
         return [] if sent.command_id in on.settled_by_response else on.settle(sent.command_id)
 
     def _item_truncated(self, frame: Fields) -> list[Outcome]:
-        return self._cut(frame, frame.get("audio_end_ms"))
+        return self._cut(frame, "cut", frame.get("audio_end_ms"))
 
     def _item_deleted(self, frame: Fields) -> list[Outcome]:
-        return self._cut(frame, 0)
+        return self._cut(frame, "delete", 0)
 
-    def _cut(self, frame: Fields, end_ms: object) -> list[Outcome]:
+    def _cut(self, frame: Fields, what: What, end_ms: object) -> list[Outcome]:
         """An item was shortened, by an `Interrupt` or by a command in the vendor's own words."""
         on, item_id = self._on, frame.get("item_id")
         if not isinstance(item_id, str):
             return []
-        if on.sent.take_oldest("cut", item_id) is not None:
-            return [*on.interruptions.cut(item_id)]
+        if (sent := on.sent.take_oldest(what, item_id)) is not None:
+            return [*on.interruptions.cut(sent.command_id, item_id)]
         found = on.output.holding(item_id)
         if found is None or isinstance(end_ms, bool) or not isinstance(end_ms, int | float) or not found[0].told:
             return []
         response, item = found
+        if what == "delete":
+            response.deleted.add(item_id)
         audio = on.output.format
         heard_ms = audio.ms(item.start) + max(0.0, min(float(end_ms), audio.ms(item.size)))
         text = response.text_until(heard_ms, audio)
@@ -253,7 +268,9 @@ class Received:
             return []
         asked = on.requests.claim(body.get("metadata"), vendor_answers=bool(on.turns.unanswered))
         if asked is not None:
-            return self._start(Response(response_id), asked)
+            response = Response(response_id)
+            response.passes_over = tuple(on.turns.unanswered)
+            return self._start(response, asked)
         ended = self._inferred_end()
         turn_ids, unwanted = on.turns.answered()
         if unwanted:
@@ -268,7 +285,7 @@ class Received:
             return []
         events = on.turns.committed(None, source="inferred")
         on.input.take(on.turns.committed_ms)
-        on.turns.unanswered.append(turn.id)
+        on.turns.will_be_answered(turn.id)
         on.heed_the_floor()
         return [*events]
 
@@ -296,11 +313,17 @@ class Received:
 
     def _output_item_added(self, frame: Fields) -> list[Outcome]:
         self._on.output.item_added(frame)
-        return []
+        return self._other_item("response.output_item.added", frame)
 
     def _output_item_done(self, frame: Fields) -> list[Outcome]:
         response = self._on.output.find(frame.get("response_id"))
-        return self._calls([*self._on.output.item_done(response, frame.get("item"))])
+        other = self._other_item("response.output_item.done", frame)
+        return other + self._calls([*self._on.output.item_done(response, frame.get("item"))])
+
+    def _other_item(self, kind: str, frame: Fields) -> list[Outcome]:
+        """Items that become no output: reasoning, and what the vendor's own tools do."""
+        item_type = _object(frame, "item").get("type")
+        return self._passed_on(kind, frame) if isinstance(item_type, str) and item_type not in _OUTPUT_ITEMS else []
 
     def _arguments_done(self, frame: Fields) -> list[Outcome]:
         return self._calls([*self._on.output.arguments_done(frame)])
@@ -321,6 +344,7 @@ class Received:
         for item in items if isinstance(items, list) else ():
             outcomes += self._calls([*on.output.item_done(response, item)])
         response.running = False
+        on.turns.passed_over(response.passes_over)
         on.sent.take_oldest("cancel", response.id)
         units = response_units(body.get("usage") or frame.get("usage")) if on.dialect.usage else {}
         if units:
@@ -332,8 +356,9 @@ class Received:
         outcomes += on.interruptions.cancelled(response.id)
         if on.dialect.delete and not response.aside:
             for item_id in response.unheard():
+                response.deleted.add(item_id)
                 delete = {"type": "conversation.item.delete", "item_id": item_id}
-                outcomes.append(on.sent.write("cut", None, delete, item_id))
+                outcomes.append(on.sent.write("delete", None, delete, item_id))
         return [*outcomes, *on.requests.ended(response.id, others_run=on.in_the_way(response))]
 
     def _ending(self, response: Response, body: Fields) -> ResponseEnded:

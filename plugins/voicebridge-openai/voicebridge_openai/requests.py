@@ -15,12 +15,17 @@ from voicebridge.contract.commands import Respond
 from voicebridge.core.arbiter import Arbiter, Request
 
 from .sent import LONGEST_ID, as_json
+from .session_settings import wire_tool_choice
 
-__all__ = ["Asked", "Requests", "ResponseRequest"]
+__all__ = ["MOST_METADATA", "Asked", "Requests", "ResponseRequest", "request_of"]
 
+MOST_METADATA = 15
+"""Pairs that a request may bring: the wire takes 16, and one is ours."""
 _KEY = "voicebridge_request"
 _REFUSALS = 3
 """How often a request is sent again though nothing that we know of runs."""
+_REMEMBERED = 1000
+"""Failed commands and turns that may still be named by a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ class Asked:
 class Requests:
     """Holds requests back, writes them, and says which of them a response answers."""
 
-    def __init__(self, *, sends_metadata: bool, text_output: bool) -> None:
+    def __init__(self, *, sends_metadata: bool, echoes_metadata: bool, text_output: bool) -> None:
         self.arbiter = Arbiter()
         self.instructions: str | None = None
         """Those of the session, to which a request's own are added."""
@@ -56,7 +61,9 @@ class Requests:
         self.unsettled_items: set[str] = set()
         """Commands whose items the vendor has not confirmed yet."""
         self._metadata, self._text_output = sends_metadata, text_output
-        self._refused: set[str] = set()
+        self._echoes = echoes_metadata
+        """Whether the vendor gives metadata back: known of it, or seen."""
+        self._refused: dict[str, None] = {}
         self._count = 0
         self._refusals = 0
 
@@ -80,18 +87,29 @@ class Requests:
 
     def refuse(self, *ids: str) -> None:
         """A command failed, or its turn: what only these asked for is not wanted any more."""
-        self._refused.update(ids)
-        asked = self.asked
-        if asked and asked.request.answers and self._refused.issuperset(asked.request.answers):
-            asked.withdrawn = True
+        self._refused |= dict.fromkeys(ids)
+        for old in list(self._refused)[:-_REMEMBERED]:
+            del self._refused[old]
+        if self.asked and self._pointless(self.asked.request):
+            self.asked.withdrawn = True
+
+    def _pointless(self, request: Request) -> bool:
+        """Whether all that asked for it has failed."""
+        return bool(request.answers) and self._refused.keys() >= set(request.answers)
 
     def claim(self, metadata: object, *, vendor_answers: bool) -> Asked | None:
-        """The request that a response which has just started answers; None where the vendor started it by itself."""
+        """The request that a response which has just started answers; None where the vendor started it by itself.
+
+        Where metadata does not come back, nobody can tell: the first response after a request counts as the answer to
+        it, lest the request wait for ever.
+        """
         asked = self.asked
         if asked is None:
             return None
         key = metadata.get(_KEY) if isinstance(metadata, Mapping) else None
-        if key != asked.event_id and (key is not None or vendor_answers):
+        if key == asked.event_id:
+            self._echoes = True
+        elif key is not None or (vendor_answers and self._echoes):
             return None
         self.asked, self._refusals = None, 0
         return asked
@@ -117,19 +135,21 @@ class Requests:
         if asked is None:
             return [], None
         self._refusals += 0 if anything_runs else 1
+        given_up = None
         if not asked.withdrawn and self._refusals <= _REFUSALS:
             self.arbiter.put_back(asked.request)
-            asked = None
+        elif not asked.withdrawn:
+            given_up = asked.request
         if anything_runs:
-            return [], asked.request if asked else None
+            return [], given_up
         self.arbiter.busy = False
-        return self.resume(), asked.request if asked else None
+        return self.resume(), given_up
 
     def failed(self, *, anything_runs: bool) -> tuple[list[Frame], Request | None]:
-        """The vendor refused for good. What follows, and the request."""
+        """The vendor refused for good. What follows, and the request, if anybody waits for it."""
         asked, self.asked = self.asked, None
         frames = self.ended("", others_run=anything_runs)
-        return frames, asked.request if asked else None
+        return frames, asked.request if asked and not asked.withdrawn else None
 
     def withdraw(self) -> list[str]:
         """Give up all that has not started. The commands to settle."""
@@ -141,7 +161,7 @@ class Requests:
 
     def _write(self, request: Request | None) -> list[Frame]:
         """The frame of a request. One that nobody wants any more is passed over."""
-        while request is not None and request.answers and self._refused.issuperset(request.answers):
+        while request is not None and self._pointless(request):
             self.arbiter.busy = False
             request = self.arbiter.resume()
         if request is None:
@@ -157,6 +177,8 @@ class Requests:
         if (effort := options.pop("reasoning_effort", None)) is not None:
             body["reasoning"] = {"effort": effort}
         metadata = dict(options.pop("metadata", {}))
+        if isinstance(choice := options.get("tool_choice"), str):
+            options["tool_choice"] = wire_tool_choice(choice)
         body |= options
         if request.instructions:
             # The wire replaces the session's instructions; the contract adds to them.

@@ -7,13 +7,23 @@ from typing import Any
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import ConfigError, Unsupported
+from voicebridge.contract.errors import BadOption, ConfigError, Unsupported
 
 from .dialects import PCM24K, Dialect
 from .models import Model, model_of
 from .options import RealtimeOptions
+from .sent import as_json
 
-__all__ = ["Settings", "changes", "format_from", "sensitivity_of", "turn_mode", "wire_format"]
+__all__ = [
+    "Settings",
+    "changes",
+    "format_from",
+    "merged",
+    "sensitivity_of",
+    "turn_mode",
+    "wire_format",
+    "wire_tool_choice",
+]
 
 _WIRE_FORMATS = {"pcm16": "audio/pcm", "ulaw": "audio/pcmu", "alaw": "audio/pcma"}
 _FORMATS = {wire: encoding for encoding, wire in _WIRE_FORMATS.items()}
@@ -53,16 +63,11 @@ def sensitivity_of(sensitivity: float) -> float:
 
 
 class Settings:
-    """Writes the settings of one session.
-
-    Raises:
-        ConfigError, Unsupported: a setting does not fit this dialect or model.
-    """
+    """Writes the settings of one session."""
 
     def __init__(self, config: SessionConfig, options: RealtimeOptions, dialect: Dialect, model: str) -> None:
         self._config, self._options, self._dialect, self._model = config, options, dialect, model
         self._row: Model | None = model_of(dialect.name, model)
-        self._refuse_what_it_lacks()
 
     @property
     def transcription_model(self) -> str | None:
@@ -73,7 +78,12 @@ class Settings:
         return named or self._dialect.default_transcription
 
     def body(self) -> dict[str, Any]:
-        """The `session` object. What is not set is left out."""
+        """The `session` object. What is not set is left out.
+
+        Raises:
+            ConfigError, Unsupported: a setting does not fit this dialect or model.
+        """
+        self._refuse_what_it_lacks()
         config, options = self._config, self._options
         session: dict[str, Any] = {"type": "realtime"}
         if self._dialect.model_in == "session":
@@ -93,7 +103,37 @@ class Settings:
                 session[name] = value
         if options.include:
             session["include"] = list(options.include)
+        try:
+            as_json(session)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(f"A setting or an option holds what JSON has not: {error}", code="bad_setting") from None
         return self._moved_to_top(session)
+
+    def refuse_idle_options(self) -> None:
+        """Options that a session would begin with, and that can't do anything in it.
+
+        Raises:
+            BadOption: there is one.
+        """
+        options, mode = self._options, turn_mode(self._config, self._dialect)
+        transcription = self.transcription_model
+        row = model_of(self._dialect.name, transcription or "")
+        by_silence = mode == "server_vad"
+        for name, works, needs in (
+            ("eagerness", mode == "semantic", "turns of the mode 'semantic'"),
+            ("idle_timeout_ms", by_silence, "turns of the mode 'server_vad'"),
+            ("prefix_padding_ms", by_silence, "turns of the mode 'server_vad'"),
+            ("noise_strength", self._config.noise_reduction is not None, "the setting noise_reduction"),
+            (
+                "transcription_delay",
+                transcription and (row is None or row.delays),
+                "a transcription model that takes it",
+            ),
+            ("transcription_prompt", transcription, "a transcription model"),
+            ("transcription_languages", transcription, "a transcription model"),
+        ):
+            if getattr(options, name) not in (None, ()) and not works:
+                raise BadOption(f"The option {name!r} does nothing without {needs}.", code="bad_option")
 
     def _input(self) -> dict[str, Any]:
         config = self._config
@@ -169,8 +209,7 @@ class Settings:
         tools += [dict(tool) for tool in self._options.mcp_tools]
         body: dict[str, Any] = {"tools": tools} if tools else {}
         if config.tool_choice is not None:
-            plain = config.tool_choice in ("auto", "none", "required")
-            body["tool_choice"] = config.tool_choice if plain else {"type": "function", "name": config.tool_choice}
+            body["tool_choice"] = wire_tool_choice(config.tool_choice)
         return body
 
     def _moved_to_top(self, session: dict[str, Any]) -> dict[str, Any]:
@@ -206,6 +245,21 @@ class Settings:
             raise Unsupported(f"{dialect.name} takes no keywords without a transcription model of its own.")
 
 
+def wire_tool_choice(choice: str) -> str | dict[str, Any]:
+    """A word of the wire, or the name of a tool."""
+    return choice if choice in ("auto", "none", "required") else {"type": "function", "name": choice}
+
+
+def merged(body: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a session that has taken a change."""
+    audio: dict[str, Any] = {side: dict(part) for side, part in body["audio"].items()}
+    changed = change.get("audio")
+    for side, part in changed.items() if isinstance(changed, Mapping) else ():
+        if isinstance(part, Mapping):
+            audio[side] = {**audio.get(side, {}), **part}
+    return {**body, **change, "audio": audio}
+
+
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """What to send so that a session with the settings `before` has those of `after`."""
     changed = _difference(before, after, _CLEARED | _CLEARED_AUDIO)
@@ -220,7 +274,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any], cleared: Mapping[str, Any]) -> dict[str, Any]:
     changed = {name: value for name, value in after.items() if name not in before or before[name] != value}
-    return changed | {name: cleared[name] for name in before if name not in after and name in cleared}
+    gone = {name: cleared[name] for name in before if name not in after and name in cleared}
+    return changed | {name: value for name, value in gone.items() if before[name] != value}
 
 
 def _wire_name(audio: AudioFormat) -> dict[str, Any]:

@@ -15,16 +15,19 @@ def response_units(usage: object) -> dict[str, float]:
     """Tokens of a response.
 
     `input_*_tokens` are those that were not in the cache, `cached_*_tokens` those that were. What the vendor does not
-    split is `other_in` and `other_out`. The sum is the vendor's total.
+    split is `other_in` and `other_out`. The sum is the vendor's total. Where the vendor tells of
+    the cache only a total, that is split as the input is.
     """
     if not isinstance(usage, Mapping):
         return {}
     into, out = _object(usage, "input_token_details"), _object(usage, "output_token_details")
     cached = _object(into, "cached_tokens_details")
+    split = sum(_number(into, f"{kind}_tokens") for kind in _KINDS)
+    share = 0.0 if cached or not split else min(1.0, _number(into, "cached_tokens") / split)
     units: dict[str, float] = {}
     for kind in _KINDS:
         whole = _number(into, f"{kind}_tokens")
-        reused = min(_number(cached, f"{kind}_tokens"), whole)
+        reused = min(_number(cached, f"{kind}_tokens"), whole) if cached else whole * share
         units[f"input_{kind}_tokens"] = whole - reused
         units[f"cached_{kind}_tokens"] = reused
         units[f"output_{kind}_tokens"] = _number(out, f"{kind}_tokens")

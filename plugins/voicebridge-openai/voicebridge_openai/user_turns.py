@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,7 +55,10 @@ class UserTurns:
         """Turns that the vendor will answer by itself."""
         self.committed_ms = 0.0
         """Where the last turn that the vendor committed ended."""
-        self._unwanted = False
+        self._unwanted: set[str] = set()
+        """Those of them whose answers nobody waits for."""
+        self._silences: dict[str, None] = {}
+        """Items that hold no turn: the silence that an idle time-out commits."""
         self._count = 0
         self._open: Turn | None = None
         self._ending: list[Turn] = []
@@ -131,6 +134,8 @@ class UserTurns:
         self, item_id: object, *, by: Turn | None = None, end_ms: float | None = None, source: Source | None = None
     ) -> list[Event]:
         """`committed`: by the `EndTurn` that ended the turn `by`, else by the vendor."""
+        if self.silent(item_id):
+            return []
         turn = by or self._turn_of(item_id)
         if isinstance(item_id, str):
             self._remember(item_id, turn)
@@ -143,19 +148,44 @@ class UserTurns:
         source = source or ("client" if by else "server")
         return [*self._speech_first(turn, at), *self._tell(turn, "committed", at, source)]
 
+    def timed_out(self, frame: Mapping[str, Any]) -> None:
+        """`timeout_triggered`: the user said nothing for so long that the vendor commits the silence, and speaks."""
+        if isinstance(item_id := frame.get("item_id"), str):
+            self._silences[item_id] = None
+            if len(self._silences) > _REMEMBERED:
+                del self._silences[next(iter(self._silences))]
+
+    def silent(self, item_id: object) -> bool:
+        """Whether an item is silence, and no turn."""
+        return isinstance(item_id, str) and item_id in self._silences
+
     def knows(self, item_id: object) -> Turn | None:
         """The turn of an item."""
         return self._turns.get(item_id) if isinstance(item_id, str) else None
 
+    # Whom the vendor will answer
+
+    def will_be_answered(self, turn_id: str) -> None:
+        """The vendor answers this turn by itself. Of those before it, the unwanted ones are past being cancelled."""
+        self.passed_over(self._unwanted)
+        self.unanswered.append(turn_id)
+
     def answered(self) -> tuple[tuple[str, ...], bool]:
-        """The vendor answers by itself: the turns that it answers, and whether nobody waits for that any more."""
-        turn_ids, self.unanswered = tuple(self.unanswered), []
-        unwanted, self._unwanted = self._unwanted and bool(turn_ids), False
+        """The vendor answers by itself: the turns that it answers, and whether nobody waits for any of them."""
+        turn_ids = tuple(self.unanswered)
+        unwanted = bool(turn_ids) and self._unwanted.issuperset(turn_ids)
+        self.passed_over(turn_ids)
         return turn_ids, unwanted
+
+    def passed_over(self, turn_ids: Iterable[str]) -> None:
+        """The vendor does not answer these any more."""
+        gone = set(turn_ids)
+        self.unanswered = [turn_id for turn_id in self.unanswered if turn_id not in gone]
+        self._unwanted -= gone
 
     def withdraw_answers(self) -> None:
         """Nobody waits for the answers to the turns that have ended."""
-        self._unwanted = bool(self.unanswered)
+        self._unwanted.update(self.unanswered)
 
     # Transcripts
 

@@ -18,16 +18,20 @@ __all__ = [
     "ALREADY_ACTIVE",
     "CANCEL_NOT_ACTIVE",
     "COMMIT_EMPTY",
+    "DELETE_UNKNOWN",
+    "NoEvent",
     "code_of",
     "ends_the_session",
     "fault_of",
     "is_benign",
+    "is_gone",
     "meaning_of",
 ]
 
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
+DELETE_UNKNOWN = "item_delete_invalid_item_id"
 
 _BY_CODE: dict[str, Category] = {
     "beta_api_shape_disabled": "config",
@@ -56,6 +60,10 @@ _BY_TYPE: dict[str, Category] = {
 _FATAL: frozenset[Category] = frozenset({"auth", "planned_end", "quota"})
 _AGAIN: frozenset[Category] = frozenset({"busy", "network", "planned_end", "rate"})
 _LONGEST = 300
+
+
+class NoEvent(ValueError):
+    """What came is no event of this wire."""
 
 
 def code_of(error: Mapping[str, Any]) -> str:
@@ -90,6 +98,11 @@ def ends_the_session(fault: Fault) -> bool:
 def is_benign(error: Mapping[str, Any]) -> bool:
     """Whether an error to an interruption says no more than that there is nothing left to stop or to cut."""
     return code_of(error) == CANCEL_NOT_ACTIVE or "shorter than" in str(error.get("message")).lower()
+
+
+def is_gone(error: Mapping[str, Any]) -> bool:
+    """Whether an error to a deletion says no more than that there is no such item."""
+    return code_of(error) == DELETE_UNKNOWN or "does not exist" in str(error.get("message")).lower()
 
 
 def meaning_of(closed: Closed) -> Fault:
