@@ -95,8 +95,8 @@ class Line(MemoryWire):
         heard: list[bytes | Command] = []
         for frame in self.written:
             fields = json.loads(frame)
-            if "role" in fields and fields["type"] != "send_text":
-                continue  # an item
+            if fields["type"].endswith("_item"):
+                continue
             command = load(frame)
             if not isinstance(command, SendAudio):
                 heard.append(command)
