@@ -39,6 +39,8 @@ __all__ = ["ChaosProxy"]
 
 _HELD_BYTES = 4 * 1024 * 1024
 """Of one direction of a connection, on their way: then nothing more is read until some have gone."""
+_LAST_BYTES_S = 0.5
+"""Between our FIN and the peer's: whoever goes on sending for longer gets an RST."""
 Cut = Literal["reset", "close"]
 
 
@@ -122,7 +124,10 @@ class ChaosProxy:
         self._cut("reset")
 
     def close(self) -> None:
-        """Close every open connection: both sides get a FIN, whatever was on its way is lost."""
+        """Close every open connection: both sides get a FIN, whatever was on its way is lost.
+
+        What they send after that is taken for up to half a second, then answered by an RST.
+        """
         self._cut("close")
 
     def blackhole(self, on: bool = True) -> None:
@@ -185,11 +190,18 @@ class _Connection:
         finally:
             for timer in self._timers:
                 timer.cancel()
-            for one in (self._client, server):
-                if how == "reset":
-                    with suppress(OSError):  # it may be gone already
-                        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                one.close()
+            try:
+                if how == "close":
+                    await asyncio.gather(_finished(self._client), _finished(server))
+            finally:
+                self._close(server, how)
+
+    def _close(self, server: socket.socket, how: Cut) -> None:
+        for one in (self._client, server):
+            if how == "reset":
+                with suppress(OSError):  # it may be gone already
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
 
     async def _reached(self, server: socket.socket, address: tuple[str, int]) -> bool:
         reaching = asyncio.create_task(asyncio.get_running_loop().sock_connect(server, address))
@@ -219,6 +231,16 @@ class _Connection:
             with suppress(asyncio.CancelledError, OSError):
                 await both
         return self._ended.result() if self._ended.done() else "close"
+
+
+async def _finished(one: socket.socket) -> None:
+    """Send a FIN, and take what still comes until the peer's: a socket closed with bytes unread sends an RST."""
+    loop = asyncio.get_running_loop()
+    with suppress(OSError, TimeoutError):
+        one.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(_LAST_BYTES_S):
+            while await loop.sock_recv(one, CHUNK):
+                pass
 
 
 class _Way:
