@@ -77,6 +77,7 @@ class Line(MemoryWire):
     """A connection that the server's side of a test can read."""
 
     def __init__(self, *events: Event, ready: bool = True, format: AudioFormat = DOOR_FORMAT) -> None:
+        self.format = format
         self.ready_line = ready_line(replace(LINE_CAPABILITIES, formats_in=(format,)))
         super().__init__(*([self.ready_line] if ready else []), *map(dump, events))
         self.dialled_at: float | None = None
@@ -184,10 +185,11 @@ async def bench(
     chance: Callable[[], float] = lambda: 0.5,
     history: Sequence[Item] = (),
     reads: bool = True,
+    backend: Lines | None = None,
     config: SessionConfig = SessionConfig(),  # noqa: B008 - frozen
     **settings: Any,
 ) -> AsyncIterator[Bench]:
-    backend = Lines(list(lines), **settings)
+    backend = backend or Lines(list(lines), **settings)
     async with reconnecting(backend, config, history, policy=policy, chance=chance) as session:
         bench = Bench(session, backend)
         reader = asyncio.create_task(bench.read()) if reads else None
