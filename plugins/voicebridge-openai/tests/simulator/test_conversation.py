@@ -116,6 +116,7 @@ def test_audio_of_an_item_is_measured() -> None:
 def test_tokens_by_the_vendors_arithmetic() -> None:
     user = Entry(item={**said("u").item, "content": [{"type": "input_audio", "transcript": None}]}, audio_ms=2700)
     answer = spoken("a", 2100, "x" * 72)
+    answer.made_ms, answer.made_text = 2100, "x" * 72
     meter = Meter()
     usage = meter.usage([user], "y" * 60, [answer])
     assert usage["input_token_details"]["audio_tokens"] == 27

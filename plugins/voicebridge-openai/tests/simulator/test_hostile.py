@@ -49,6 +49,8 @@ FRAMES = [
     '{"type": "session.update", "session": {"type": "realtime", "audio": null}}',
     '{"type": "session.update", "session": {"type": "realtime", "output_modalities": []}}',
     '{"type": "response.create", "response": {"output_modalities": []}}',
+    '{"type": "response.create", "response": {"tools": [{"type": "function", "name": "f", "parameters": ["x"]}]}}',
+    '{"type": "response.cancel", "response_id": {}}',
     '{"type": "session.update", "session": {"type": "realtime", "audio": {"output": {"format": null}}}}',
 ]
 

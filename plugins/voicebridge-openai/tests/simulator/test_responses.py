@@ -238,3 +238,82 @@ async def test_a_session_ends_with_its_last_words_though_they_are_late(simulate:
     async with simulate(faults=faults, session_s=0.1, session_end="error") as (_, client):
         assert (await client.ended())[0] == 1001
         assert client.frames[-1]["error"]["code"] == "session_expired"
+
+
+async def test_an_aside_is_cancelled_by_its_id(simulate: Any, write: Any) -> None:
+    async with simulate(pace=2) as (_, client):
+        await write(client, LONG)
+        spoken = (await client.until("response.created"))["response"]["id"]
+        await client.send("response.create", response={"conversation": "none"})
+        aside = (await client.until("response.created"))["response"]["id"]
+        await client.until("response.output_audio.delta", response_id=aside)
+        await client.send("response.cancel", response_id=aside)
+        done = (await client.until("response.done"))["response"]
+        assert (done["id"], done["status"]) == (aside, "cancelled")
+        await client.send("response.cancel", response_id=aside)
+        assert (await client.until("error"))["error"]["code"] == "response_cancel_not_active"
+        await client.send("response.cancel", response_id=[spoken])
+        assert (await client.until("error"))["error"]["code"] == "invalid_type"
+        await client.send("response.cancel")
+        done = (await client.until("response.done"))["response"]
+        assert (done["id"], done["status"]) == (spoken, "cancelled")
+
+
+async def test_what_was_made_is_billed_though_it_was_cut_off(simulate: Any, write: Any) -> None:
+    async with simulate(pace=4) as (_, client):
+        await write(client, LONG)
+        item = (await client.until("response.output_item.added"))["item"]
+        for _ in range(5):
+            await client.until("response.output_audio.delta")
+        await client.send("conversation.item.truncate", item_id=item["id"], content_index=0, audio_end_ms=100)
+        await client.until("conversation.item.truncated")
+        for _ in range(3):
+            await client.until("response.output_audio.delta")
+        await client.send("response.cancel")
+        cut = (await client.until("response.done"))["response"]
+        assert cut["output"][0]["content"][0]["transcript"] is None
+        deltas = [f["delta"] for f in client.frames if f["type"] == "response.output_audio.delta"]
+        said = "".join(f["delta"] for f in client.frames if f["type"] == "response.output_audio_transcript.delta")
+        made = cut["usage"]["output_token_details"]
+        assert made["audio_tokens"] == len(deltas) * 2  # 100 ms each, a token for 50 ms
+        assert made["text_tokens"] == -(-len(said) // 4)
+        await client.send("response.create", response={"output_modalities": ["text"]})
+        heard = (await client.until("response.done"))["response"]["usage"]["input_token_details"]
+        assert heard["audio_tokens"] == 2  # of the 100 ms that are left
+
+
+@pytest.mark.parametrize(
+    ("choice", "said", "called"),
+    [
+        ("auto", "Good day", None),
+        ("auto", "Please set lights", "set_lights"),
+        ("none", "Please set lights", None),
+        ("required", "Good day", "set_lights"),
+        ("required", "Tell me, what is the time?", "what_is_the_time"),
+        ({"type": "function", "name": "what_is_the_time"}, "Please set lights", "what_is_the_time"),
+    ],
+)
+async def test_which_tool_is_called(
+    simulate: Any, update: Any, write: Any, choice: Any, said: str, called: str | None
+) -> None:
+    other = {"type": "function", "name": "what_is_the_time", "parameters": {"type": "object", "required": 5}}
+    async with simulate() as (_, client):
+        await update(client, tools=[TOOL, other], tool_choice=choice)
+        await write(client, said)
+        [item] = (await client.until("response.done"))["response"]["output"]
+        assert item.get("name") == called
+        await client.send("response.create", response={"tool_choice": choice, "instructions": "Be kind."})
+        [item] = (await client.until("response.done"))["response"]["output"]
+        assert item.get("name") == (None if choice in ("auto", "none") else called)
+
+
+@pytest.mark.parametrize("properties", [["x"], {"x": 7}, {"x": {"enum": {"a": 1}}}, None])
+async def test_tools_whose_schema_makes_no_sense_are_called_all_the_same(
+    simulate: Any, update: Any, write: Any, properties: Any
+) -> None:
+    schema = {"type": "object", "properties": properties, "required": ["x"]}
+    async with simulate() as (_, client):
+        await update(client, tools=[TOOL | {"parameters": schema}])
+        await write(client, "Please set lights")
+        done = (await client.until("response.done"))["response"]
+        assert (done["status"], done["output"][0]["type"]) == ("completed", "function_call")

@@ -18,6 +18,10 @@ class Entry:
     item: dict[str, Any]
     audio_ms: float = 0.0
     """Of user audio; of assistant audio that was produced and is still part of the conversation."""
+    made_ms: float = 0.0
+    """Of assistant audio that was produced, whatever was forgotten of it since."""
+    made_text: str = ""
+    """What a response said or wrote, likewise."""
     heard: str = ""
     """What was said, also where the transcript is gone or not told."""
 

@@ -60,10 +60,10 @@ class MessageOutput:
         else:
             await self._send("response.output_text.done", text=self._text)
         content = self._entry.item["content"][0]
-        if self._speaks and content["transcript"] is not None:  # not truncated in the meantime
-            content["transcript"] = self._text
-        elif not self._speaks:
+        if not self._speaks:
             content["text"] = self._text
+        elif not self._truncated:
+            content["transcript"] = self._text
         await self._send("response.content_part.done", part=self._part())
 
     async def _speak(self, text: str) -> None:
@@ -75,7 +75,8 @@ class MessageOutput:
                 pcm, covered = piece
                 if covered:
                     await self._write("response.output_audio_transcript.delta", covered)
-                    self._entry.heard += covered
+                    if not self._truncated:
+                        self._entry.heard += covered
                 self._pcm += pcm
                 while len(self._pcm) >= self._delta_bytes and not self._run.stopped:
                     await self._send_audio(self._delta_bytes)
@@ -91,7 +92,9 @@ class MessageOutput:
         self._stage.session.spoken = True
         ms = self._format.ms(size)
         self._sent_ms += ms
-        self._entry.audio_ms += ms
+        self._entry.made_ms += ms
+        if not self._truncated:
+            self._entry.audio_ms += ms
         length = {"audio_duration_ms": round(ms)} if self._stage.outbox.dialect.audio_duration else {}
         await self._send("response.output_audio.delta", delta=pybase64.b64encode(pcm).decode(), **length)
         self._run.stamp("first_audio")
@@ -107,7 +110,13 @@ class MessageOutput:
 
     async def _write(self, kind: str, delta: str) -> None:
         self._text += delta
+        self._entry.made_text += delta
         await self._send(kind, delta=delta, obfuscation=self._stage.outbox.identifiers.obfuscation(delta))
+
+    @property
+    def _truncated(self) -> bool:
+        """What is still to come of it was never heard: it does not become part of the conversation."""
+        return self._speaks and self._entry.item["content"][0]["transcript"] is None
 
     def _part(self) -> dict[str, Any]:
         return {"type": "audio", "transcript": self._text} if self._speaks else {"type": "text", "text": self._text}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .protocol_error import ProtocolError, wrong_type
-from .shape import Check, any_of, array, boolean, constant, free, integer, nullable, number, record, text
+from .shape import Check, any_of, array, boolean, constant, free, integer, mapping, nullable, number, record, text
 
 __all__ = ["MODALITIES", "VOICES", "check_expiry", "check_response", "check_session"]
 
@@ -78,7 +78,7 @@ MODALITIES = array(constant("audio", "text"), least=1, most=1)
 _TOOL = _tagged(
     {
         "function": record(
-            _TYPE | {"name": text(longest=64), "description": text(), "parameters": free}, required=("name",)
+            _TYPE | {"name": text(longest=64), "description": text(), "parameters": mapping}, required=("name",)
         ),
         "mcp": free,
     }

@@ -7,7 +7,20 @@ from typing import Any
 
 from .protocol_error import ProtocolError, missing, unknown_parameter, unsupported_value, wrong_type
 
-__all__ = ["Check", "any_of", "array", "boolean", "constant", "free", "integer", "nullable", "number", "record", "text"]
+__all__ = [
+    "Check",
+    "any_of",
+    "array",
+    "boolean",
+    "constant",
+    "free",
+    "integer",
+    "mapping",
+    "nullable",
+    "number",
+    "record",
+    "text",
+]
 
 Check = Callable[[Any, str], None]
 """Raises `ProtocolError` where the value (first) does not fit; the second tells where it stands."""
@@ -81,6 +94,12 @@ def boolean(value: Any, param: str) -> None:
 
 def free(value: Any, param: str) -> None:
     """Anything."""
+
+
+def mapping(value: Any, param: str) -> None:
+    """An object, whatever it holds."""
+    if not isinstance(value, dict):
+        raise wrong_type(param, "an object", value)
 
 
 def nullable(check: Check) -> Check:

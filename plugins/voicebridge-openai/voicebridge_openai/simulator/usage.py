@@ -49,6 +49,13 @@ def _of_entry(entry: Entry) -> Tokens:
     return Tokens(text, math.ceil(entry.audio_ms / _USER_MS))
 
 
+def _produced(entry: Entry) -> Tokens:
+    """What a response made, whatever was cut off since."""
+    if entry.item["type"] != "message":
+        return _of_entry(entry)
+    return Tokens(text_tokens(entry.made_text), math.ceil(entry.made_ms / _ASSISTANT_MS))
+
+
 class Meter:
     """Counts the responses of one session."""
 
@@ -65,7 +72,7 @@ class Meter:
             output: the items that it made, cut off or not: what was produced is billed.
         """
         read = sum(map(_of_entry, context), Tokens(text=text_tokens(given)))
-        made = sum(map(_of_entry, output), Tokens())
+        made = sum(map(_produced, output), Tokens())
         cached = Tokens(_whole(min(self._known.text, read.text)), _whole(min(self._known.audio, read.audio)))
         self._known = read + made
         return {

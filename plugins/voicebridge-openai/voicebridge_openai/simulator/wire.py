@@ -24,7 +24,7 @@ from .input_buffer import Found, InputBuffer, Utterance
 from .item_rules import checked_item, decoded_audio
 from .options import WireOptions
 from .outbox import Outbox
-from .protocol_error import ProtocolError, missing
+from .protocol_error import ProtocolError, missing, wrong_type
 from .replies import Part, echo, read_reply
 from .response_request import ResponseRequest, read_request
 from .response_run import ResponseRun, Stage
@@ -85,6 +85,8 @@ class RealtimeWire:
         """The client has sent something."""
         self._active: ResponseRun | None = None
         """The response that writes into the conversation, or did last."""
+        self._runs: dict[str, ResponseRun] = {}
+        """All that run, those out of band too, by their id."""
         self._understanding: dict[str, asyncio.Task[str]] = {}
         """By the item's id: what it says, where that is not known yet."""
         self._turn_id: str | None = None
@@ -313,13 +315,15 @@ class RealtimeWire:
 
     async def _cancel_response(self, event: Event) -> None:
         wanted = event.get("response_id")
-        active = self._running()
-        if active is None or wanted not in (None, active.id):
+        if wanted is not None and not isinstance(wanted, str):
+            raise wrong_type("response_id", "a string", wanted)
+        run = self._running() if wanted is None else self._runs.get(wanted)
+        if run is None:
             if self._dialect.silent_cancel:
                 return
             message = "Cancellation failed: no active response found"
             raise ProtocolError("response_cancel_not_active", message)
-        await active.stop("client_cancelled")
+        await run.stop("client_cancelled")
 
     def _running(self) -> ResponseRun | None:
         return self._active if self._active is not None and not self._active.over.is_set() else None
@@ -330,6 +334,7 @@ class RealtimeWire:
         if requested:
             _stamp(record, "requested")
         run = ResponseRun(self._stage, request, context, record)
+        self._runs[run.id] = run
         if not request.aside:
             self._active, self._unanswered = run, None
         await run.begin()
@@ -337,7 +342,10 @@ class RealtimeWire:
         return run
 
     async def _finish(self, run: ResponseRun, reply: Callable[[], Awaitable[Sequence[Part]]]) -> None:
-        await run.run(reply)
+        try:
+            await run.run(reply)
+        finally:
+            del self._runs[run.id]
         if self._options.rate_limits:
             self._remaining = max(self._remaining - 600, 0)
             limit = {"name": "tokens", "limit": _TOKENS_A_MINUTE, "remaining": self._remaining, "reset_seconds": 0.002}
@@ -349,7 +357,7 @@ class RealtimeWire:
         if context and (understanding := self._understanding.get(context[-1].id)):
             # The model hears for itself: it answers also where the transcription failed.
             await asyncio.wait({understanding})
-        return echo(context, request.instructions, request.tools)
+        return echo(context, request.instructions, request.tools, request.tool_choice)
 
     def _inputs(self, items: list[Any]) -> list[Entry]:
         """What a response sees in place of the conversation.
