@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,29 @@ def test_capabilities_can_be_taken_away() -> None:
         with pytest.raises(BadOption, match="no option 'speed_of_light'"):
             async with voicebridge.connect(backend, speed_of_light=1):
                 pass
+
+    run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        {"inputs": frozenset({"text"}), "formats_in": ()},
+        {"inputs": frozenset({"text"}), "turns": frozenset(), "formats_in": ()},
+        {"outputs": frozenset({"text"}), "alignment": "none", "formats_out": ()},
+        {"turns": frozenset({"semantic"})},
+    ],
+)
+def test_a_script_may_lack_a_voice_ears_or_a_way_to_find_turns(less: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with voicebridge.connect(
+            ScriptedBackend("Hello.", capabilities=replace(SCRIPTED_CAPABILITIES, **less))
+        ) as session:
+            await session.send(SendText(text="Good morning."))
+            async for event in session:
+                if isinstance(event, ResponseEnded):
+                    assert event.status == "completed"
+                    break
 
     run_in_virtual_time(main())
 

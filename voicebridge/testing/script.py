@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from voicebridge.contract.audio import DOOR_FORMAT
+from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import (
     Command,
@@ -24,7 +24,7 @@ from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.contract.stages import PCM_16K
 
-__all__ = ["SCRIPTED_CAPABILITIES", "Call", "Reply", "Script", "refusal"]
+__all__ = ["SCRIPTED_CAPABILITIES", "Call", "Reply", "Script", "door_formats", "refusal"]
 
 SCRIPTED_CAPABILITIES = Capabilities(
     turns=frozenset({"server_vad", "manual"}),
@@ -92,6 +92,11 @@ class Script:
     capabilities: Capabilities = SCRIPTED_CAPABILITIES
 
 
+def door_formats(can: Capabilities) -> tuple[AudioFormat, AudioFormat]:
+    """Of the audio in and out. Where there is none, what stands in `SessionReady` does not matter."""
+    return next(iter(can.formats_in), DOOR_FORMAT), next(iter(can.formats_out), DOOR_FORMAT)
+
+
 def refusal(command: Command, can: Capabilities) -> str:
     """Why a backend with these capabilities does not take a command; empty where it does."""
     match command:
@@ -101,6 +106,8 @@ def refusal(command: Command, can: Capabilities) -> str:
             return "takes no images"
         case SendText() if "text" not in can.inputs:
             return "takes no text"
+        case SendText(respond=True) if not can.outputs:
+            return "answers nothing"
         case SendText(respond=False) if can.context == "none":
             return "takes no notes"
         case SendToolResult() if can.tools == "none":

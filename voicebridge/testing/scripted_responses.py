@@ -20,7 +20,7 @@ from voicebridge.core.arbiter import Arbiter, Request
 from voicebridge.core.history import History
 from voicebridge.transport.delivery import Delivery
 
-from .script import Reply, Script
+from .script import Reply, Script, door_formats
 
 __all__ = ["ScriptedResponses", "again"]
 
@@ -61,7 +61,7 @@ class ScriptedResponses:
         self.playback = PlaybackTracker(self.history, delivery)
         self.config = config
         self._script, self._delivery, self._settle, self._spawn = script, delivery, settle, spawn
-        self._output = script.capabilities.formats_out[0]
+        self._output = door_formats(script.capabilities)[1]
         self._arbiter = Arbiter()
         self._arbiter.open_earlier_calls(self.history.open_calls())
         self._running: _Running | None = None

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import (
@@ -48,12 +48,14 @@ from voicebridge.contract.items import Item, MessageItem, ToolResultItem
 from voicebridge.core.arbiter import Request
 from voicebridge.transport.delivery import Delivery
 
-from .script import Reply, Script, refusal
+from .script import Reply, Script, door_formats, refusal
 from .scripted_responses import ScriptedResponses, again
 from .scripted_turns import ScriptedTurns
 
 __all__ = ["ScriptedBackend", "ScriptedSession"]
 
+_MODES: tuple[Literal["server_vad", "semantic", "manual"], ...] = ("server_vad", "semantic", "manual")
+"""The first that the script's capabilities hold is taken where nothing is asked for."""
 _EARLY_MS = 30_000
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 _KNOWN = (Configure, DiscardTurn, EndTurn, Interrupt, ReportPlayed, Respond, SendAudio, SendText, SendToolResult)
@@ -91,8 +93,8 @@ class ScriptedBackend:
         """
         if config.options:
             raise BadOption(f"A scripted backend has no option {min(config.options)!r}.", code="unknown_option")
-        mode = config.turns.mode or ("server_vad" if "server_vad" in self.capabilities.turns else "manual")
-        if mode not in self.capabilities.turns:
+        mode = config.turns.mode or next((mode for mode in _MODES if mode in self.capabilities.turns), None)
+        if mode is not None and mode not in self.capabilities.turns:
             raise Unsupported(f"This scripted backend can't find turns by {mode!r}.")
         config = config.patched({"turns": config.turns.model_copy(update={"mode": mode})})
         session = ScriptedSession(self.script, config, history)
@@ -112,7 +114,7 @@ class ScriptedSession:
         """Every command that was taken, in order."""
         self._script, self._config = script, config
         self._loop = asyncio.get_running_loop()
-        self._input, self._output = script.capabilities.formats_in[0], script.capabilities.formats_out[0]
+        self._input, self._output = door_formats(script.capabilities)
         self._delivery = Delivery(self._output, self._loop.time)
         self._responses = ScriptedResponses(script, config, history, self._delivery, self._settle, self._spawn)
         self._turns = ScriptedTurns(self._input, config.turns)
@@ -234,7 +236,7 @@ class ScriptedSession:
     def _patched(self, patch: Mapping[str, Any]) -> SessionConfig:
         config = self._config.patched(patch)
         mode = config.turns.mode or self._config.turns.mode
-        if mode not in self.capabilities.turns:
+        if mode is not None and mode not in self.capabilities.turns:
             raise Unsupported(f"This scripted backend can't find turns by {mode!r}.")
         return config.patched({"turns": config.turns.model_copy(update={"mode": mode})})
 
@@ -314,7 +316,7 @@ class ScriptedSession:
             self._tell(InputTranscript(turn_id=turn.turn_id, text=text, final=True))
             if command:
                 self._settle(command.id)
-            if command.respond if command else policy.auto_respond:
+            if self.capabilities.outputs and (command.respond if command else policy.auto_respond):
                 self._responses.ask(Request(cause="user", answers=(*((command.id,) if command else ()), turn.turn_id)))
         if turn.phase in ("committed", "discarded"):
             self._responses.resume()

@@ -85,7 +85,8 @@ def test_promise(name: str) -> None:
     async def main() -> None:
         async with served() as subject:
             verdict = await run_check(CHECKS[name], subject)
-            assert verdict.status == "pass", str(verdict)
+            due = "skipped" if name == "seeding" else "pass"  # an echo answers after any history, and knows none
+            assert verdict.status == due, str(verdict)
 
     asyncio.run(main())
 

@@ -141,6 +141,25 @@ class TakesAnyOption(Mutant):
         return config.patched({"options": {}}), history
 
 
+@caught_by("text_turn", "Unsupported")
+class ImagesOnPaper(Mutant):
+    @staticmethod
+    def declared(can: Capabilities) -> Capabilities:
+        return replace(can, inputs=can.inputs | {"image"})
+
+
+@caught_by("text_turn", "CancelledError came out of the backend")
+class CancelsItself(Mutant):
+    async def send(self, command: Command) -> None:
+        raise asyncio.CancelledError
+
+
+@caught_by("text_turn", "no VoiceBridgeError")
+class TimesOut(Mutant):
+    async def send(self, command: Command) -> None:
+        raise TimeoutError("the server did not answer")
+
+
 @caught_by("seeding", "it said")
 class ForgetsHistory(Mutant):
     @staticmethod

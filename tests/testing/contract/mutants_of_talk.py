@@ -376,6 +376,25 @@ class DropsUnread(QueueOfItsOwn):
         self.queue.put_nowait(StopAsyncIteration())
 
 
+@caught_by("nobody_reads", "took .* s to be read")
+class WorksWhileIterated(Mutant):
+    """What came is made into events when somebody wants one."""
+
+    async def __anext__(self) -> Event:
+        event = await super().__anext__()
+        self.more.insert(0, event)  # a wait that is cancelled loses nothing
+        await asyncio.sleep(0.3)
+        return self.more.pop(0)
+
+
+@caught_by("nobody_reads", "until somebody read")
+class ReadsWhileIterated(Mutant):
+    """The wire is read by whoever iterates."""
+
+    def told(self, event: Event) -> Sequence[Event]:
+        return [replace(event, at=asyncio.get_running_loop().time())]
+
+
 @caught_by("hostile_server", "ValueError")
 class DiesOfGarbage(Mutant):
     def told(self, event: Event) -> Sequence[Event]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from voicebridge.contract.commands import Respond, SendText
@@ -20,14 +21,21 @@ from .suite import Bench, check
 from .verdict import Broken, NotTried, expect
 
 SAID = "Good morning"
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+_LONG_SPEECH_MS = 2000.0
+"""Speech of this length has a word that is understood before its end."""
+_AT_ONCE_S = 0.5
+"""The longest that it takes to read what waits to be read."""
 
 
 @check("A written message is settled, answered by a response that names it, and the response is complete.")
 async def text_turn(bench: Bench) -> None:
-    """`SendText` leads to one complete response."""
+    """`SendText` leads to one complete response; with an image where such are declared."""
     bench.need("text" in bench.can.inputs, "inputs has no 'text'")
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
-        command = await talk.say(bench.subject.prompt)
+        images = (PIXEL,) if "image" in bench.can.inputs else ()
+        await talk.send(command := SendText(text=bench.subject.prompt, images=images))
         settled = await talk.done(command)
         started = await talk.response_to(command)
         ended = await talk.end_of(started)
@@ -38,6 +46,18 @@ async def text_turn(bench: Bench) -> None:
             f"settles is {talk.trace.capabilities.settles!r}, and SendText was settled by {settled.basis!r}",
         )
         await talk.quiet()
+
+
+def _was_live(bench: Bench, talk: Conversation, turn: UserTurn) -> None:
+    if talk.all(InputTranscript, turn_id=turn.turn_id, final=False):
+        return
+    speech, format = bench.subject.speech, bench.subject.speech_format
+    if speech is None or format.ms(len(speech)) < _LONG_SPEECH_MS:
+        bench.not_checked(
+            f"that transcripts are live: give a recording of {_LONG_SPEECH_MS / 1000:.0f} s or more (`speech`, `--wav`)"
+        )
+        return
+    raise Broken("input_transcript is 'live', and there was no text before the final one")
 
 
 def _said_something(talk: Conversation, started: ResponseStarted) -> None:
@@ -63,6 +83,8 @@ async def spoken_turn(bench: Bench) -> None:
         if can.input_transcript != "none":
             final = await talk.until(InputTranscript, turn_id=turn.turn_id, final=True)
             expect(final.text or final.fault or bench.subject.speech is None, "the final transcript is empty")
+            if can.input_transcript == "live":
+                _was_live(bench, talk, turn)
         if can.outputs:
             ended = await talk.until(ResponseEnded, status="completed")
             _said_something(talk, talk.all(ResponseStarted, response_id=ended.response_id)[0])
@@ -103,6 +125,7 @@ async def text_alone(bench: Bench) -> None:
 @check("Several turns in one session each have their own response.")
 async def several_turns(bench: Bench) -> None:
     """Three turns, three responses, in this order."""
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
         for _ in range(3):
             command = await talk.ask()
@@ -121,7 +144,7 @@ async def silent_note(bench: Bench) -> None:
         await talk.quiet()
         expect(not talk.all(ResponseStarted), "a note with respond=False was answered")
         if "text" in bench.can.inputs:
-            await talk.answered()
+            await talk.still_works()
 
 
 @check("A response that is asked for comes; one that is asked for meanwhile is held, not refused.")
@@ -193,6 +216,7 @@ async def _one_response(bench: Bench, command: Respond, before: SendText | None 
 async def seeding(bench: Bench) -> None:
     """Opened with a history, it answers; with `Subject.recall`, it answers from it."""
     bench.need("text" in bench.can.seed, "seed has no 'text'")
+    bench.need(bench.can.outputs, "outputs is empty")
     fact, question, word = bench.subject.recall or ("My name is Ada.", bench.subject.prompt, "")
     history = (MessageItem(role="user", text=fact), MessageItem(role="assistant", text="Nice to meet you."))
     async with bench.open(history=history) as talk:
@@ -201,21 +225,56 @@ async def seeding(bench: Bench) -> None:
         expect(not talk.all(ResponseStarted), "the earlier conversation was answered again")
         expect(not talk.all(UserTurn) and not talk.all(InputTranscript), "the earlier conversation was told again")
         ended = await talk.answered(question)
-        if word:
-            text = "".join(piece.delta for piece in talk.all(OutputText, response_id=ended.response_id))
-            if not text:
-                raise NotTried("the answer has no text to look for the word in")
-            expect(word.lower() in text.lower(), f"asked {question!r} after {fact!r}, it said {text!r}")
+        if not word:
+            raise NotTried("it answers; whether it knows what was said before: give a `recall` (`--recall`)")
+        text = "".join(piece.delta for piece in talk.all(OutputText, response_id=ended.response_id))
+        if not text:
+            raise NotTried("the answer has no text to look for the word in")
+        expect(word.lower() in text.lower(), f"asked {question!r} after {fact!r}, it said {text!r}")
 
 
 @check("It goes on whether or not anyone reads: what comes meanwhile is kept in order.")
 async def nobody_reads(bench: Bench) -> None:
-    """A whole response comes while nobody iterates, and all of it is there afterwards."""
+    """A whole response comes while nobody iterates, and all of it is there afterwards, at once."""
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
         await talk.ready()
+        first_s = await _first_output_s(talk)
         command = await talk.ask()
-        await talk.look_away(min(2 * bench.subject.unread_s, bench.subject.patience_s / 4))
+        longest_s = bench.subject.patience_s / 2
+        unread_s = min(max(2 * bench.subject.unread_s, 3 * first_s), longest_s)
+        await talk.look_away(unread_s)
+        looked = asyncio.get_running_loop().time()
         started = await talk.response_to(command)
         if (ended := await talk.end_of(started)).status not in ("completed", "incomplete"):
             raise Broken(f"the response ended {ended.status!r}: {ended.fault}")
-        expect(len(talk.all(ResponseEnded)) == 1, "one question had several responses")
+        expect(len(talk.all(ResponseEnded)) == 2, "one question had several responses")
+        if 3 * first_s > longest_s:
+            bench.not_checked(f"that it goes on unread: its first output takes {first_s:.1f} s")
+        elif talk.trace.one_clock():
+            _went_on(talk, started, looked)
+
+
+async def _first_output_s(talk: Conversation) -> float:
+    """Seconds from a question to the first of its answer, while somebody reads."""
+    clock = asyncio.get_running_loop().time
+    began, first_s = clock(), 0.0
+    started = await talk.response_to(await talk.ask())
+    while not (ended := talk.all(ResponseEnded, response_id=started.response_id)):
+        await talk.read_until(talk.deadline())
+        if not first_s and talk.outputs(started):
+            first_s = clock() - began
+    expect(ended[0].status == "completed", f"the response ended {ended[0].status!r}: {ended[0].fault}")
+    return first_s or clock() - began
+
+
+def _went_on(talk: Conversation, started: ResponseStarted, looked: float) -> None:
+    """What came while nobody read was stamped then, and was there at once when somebody did."""
+    expect(
+        any(output.at < looked for output in talk.outputs(started)),
+        f"nothing of {started.response_id} came until somebody read",
+    )
+    late = max(
+        line.at for line in talk.trace.lines if line.message and getattr(line.message, "at", looked + 1) <= looked
+    )
+    expect(late - looked <= _AT_ONCE_S, f"what came unread took {late - looked:.1f} s to be read")

@@ -48,7 +48,7 @@ async def cancelled_send(bench: Bench) -> None:
                     if error := _raised(task):
                         raise error
         await talk.quiet()
-        await talk.answered()
+        await talk.still_works()
 
 
 def _harmless(bench: Bench) -> list[Command]:
@@ -58,7 +58,9 @@ def _harmless(bench: Bench) -> list[Command]:
         commands.append(Interrupt())
     if bench.can.context != "none":
         commands.append(SendText(text="A note.", role="system", respond=False))
-    return commands or [SendText(text=bench.subject.prompt)]
+    if not commands and "text" in bench.can.inputs:
+        commands.append(SendText(text=bench.subject.prompt))
+    return commands or [SendAudio(pcm=bytes(640))]
 
 
 @check("A send of audio that is cancelled, also while it waits for room, has sent whole pieces or none.")
@@ -90,6 +92,7 @@ async def cancelled_audio(bench: Bench) -> None:
 @check("A wait for an event that is cancelled loses none.")
 async def cancelled_wait(bench: Bench) -> None:
     """A whole response is read by waits that are cancelled again and again."""
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
         await _ask_unread(talk)
         iterator = aiter(talk.session)
@@ -130,6 +133,7 @@ async def _ask_unread(talk: Conversation) -> None:
 @check("The iteration can be left and taken up again, and no event is lost.")
 async def broken_off_iteration(bench: Bench) -> None:
     """Each event of a response is read by a loop of its own."""
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
         await _ask_unread(talk)
         try:
@@ -161,4 +165,4 @@ async def two_waits(bench: Bench) -> None:
                 raise Broken("two tasks wait for events at once, and neither is told") from None
             else:
                 raise Broken(f"two tasks wait for events at once, and the second took {event}")
-        await talk.answered()
+        await talk.still_works()

@@ -32,7 +32,7 @@ _STEADY_S = 0.3
 async def closed_is_closed(bench: Bench) -> None:
     """Every kind of command, several closes, several iterations."""
     async with bench.open() as talk:
-        await talk.answered()
+        await talk.still_works()
         await talk.close()
         commands: list[Command] = [
             SendAudio(pcm=bytes(320)),
@@ -76,6 +76,7 @@ async def close_while_connecting(bench: Bench) -> None:
 @check("Closed in the middle of a response: that ends lost, what waits is settled, its audio is dropped.")
 async def close_during_response(bench: Bench) -> None:
     """Closed at the first output, with more asked for."""
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
         command = await talk.ask(bench.subject.long_prompt)
         started = await talk.response_to(command)
@@ -167,7 +168,7 @@ async def nothing_left(bench: Bench) -> None:
     held: list[dict[str, int]] = []
     for _ in range(3):
         async with bench.open() as talk:
-            await talk.answered()
+            await talk.still_works()
         held.append(await _held(held[0] if held else None))
     for kind, first in held[0].items():
         expect(

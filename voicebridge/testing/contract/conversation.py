@@ -15,6 +15,9 @@ from voicebridge.contract.errors import SessionFailed, VoiceBridgeError
 from voicebridge.contract.events import (
     CommandSettled,
     Event,
+    InputTranscript,
+    OutputAudio,
+    OutputText,
     ResponseEnded,
     ResponseStarted,
     SessionReady,
@@ -206,6 +209,21 @@ class Conversation:
         expect(ended.status == "completed", f"the response ended {ended.status!r} ({ended.reason}, {ended.fault})")
         return ended
 
+    async def still_works(self) -> None:
+        """Whatever was done before, the next turn goes as any does: it is answered, or where nothing ever is, heard."""
+        if self.trace.capabilities.outputs:
+            await self.answered()
+            return
+        before = len(self.all(InputTranscript, final=True))
+        if self.by_hand:
+            await self.speak()
+            await self.send(end := EndTurn(respond=False))
+            await self.done(end)
+        else:
+            await self.take_turn()
+        if self.trace.capabilities.input_transcript != "none":
+            await self.until(InputTranscript, before + 1, final=True)
+
     async def quiet(self, seconds: float | None = None) -> None:
         """Read until nothing has come for that long."""
         deadline = self._loop.time() + self.subject.patience_s
@@ -223,6 +241,13 @@ class Conversation:
                 await asyncio.sleep(left)
                 return
             await self._next(left)
+
+    def outputs(self, started: ResponseStarted) -> list[Event]:
+        """What was said in a response so far."""
+        return [
+            *self.all(OutputAudio, response_id=started.response_id),
+            *self.all(OutputText, response_id=started.response_id),
+        ]
 
     def deadline(self) -> float:
         """Until when to wait for what must come, on the loop's clock."""

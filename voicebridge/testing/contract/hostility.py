@@ -17,7 +17,7 @@ async def hostile_server(bench: Bench) -> None:
         raise NotTried("it needs a server that misbehaves: give `Subject.hostile`")
     async with bench.subject.hostile() as subject, bench.with_subject(subject).open() as talk:
         for _ in range(2):
-            await talk.answered()
+            await talk.still_works()
 
 
 @check("A connection that is lost ends the session aloud: a fatal error last, then SessionFailed.")
@@ -25,6 +25,7 @@ async def lost_connection(bench: Bench) -> None:
     """The server goes away in the middle of a response: open things are closed, and nothing ends in silence."""
     if bench.subject.dropping is None:
         raise NotTried("it needs a server that goes away: give `Subject.dropping`")
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.subject.dropping() as subject, bench.with_subject(subject).open(finish=False) as talk:
         await talk.ask()
         await talk.until(BackendError, fatal=True)

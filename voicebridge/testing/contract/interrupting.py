@@ -99,6 +99,7 @@ async def interruption_before_start(bench: Bench) -> None:
 async def idle_interrupt(bench: Bench) -> None:
     """Before anything was said, after an answer, twice in a row, and for a response that never was."""
     bench.need("verb" in bench.can.interrupt, "interrupt has no 'verb'")
+    bench.need(bench.can.outputs, "outputs is empty")
     async with bench.open() as talk:
         for stop in (Interrupt(), Interrupt(), Interrupt(response_id="no-such-response")):
             await talk.send(stop)

@@ -43,6 +43,14 @@ async def opens(bench: Bench) -> None:
             expect(ready.input_format in can.formats_in, f"{ready.input_format} is not among formats_in")
         if can.formats_out:
             expect(ready.output_format in can.formats_out, f"{ready.output_format} is not among formats_out")
+    untried = {
+        "resume 'native'": can.resume == "native",
+        "tools 'async'": can.tools == "async",
+        "seed 'user_audio'": "user_audio" in can.seed,
+    }
+    for declared, there in untried.items():
+        if there:
+            bench.not_checked(declared)
 
 
 def _within(narrow: Capabilities, bound: Capabilities) -> None:
@@ -78,8 +86,11 @@ async def unknown_option(bench: Bench) -> None:
 async def first_words(bench: Bench) -> None:
     """Text and audio given while the session still connects are answered and counted in full."""
     by_hand = "manual" in bench.can.turns and "audio" in bench.can.inputs
-    bench.need("text" in bench.can.inputs or by_hand, "it takes no text, and turns can't be ended by hand")
-    if "text" in bench.can.inputs:
+    bench.need(
+        ("text" in bench.can.inputs and bench.can.outputs) or by_hand,
+        "it answers no text, and turns can't be ended by hand",
+    )
+    if "text" in bench.can.inputs and bench.can.outputs:
         async with bench.open() as talk:
             await talk.send(command := SendText(text=bench.subject.prompt))
             await talk.done(command)

@@ -74,6 +74,10 @@ class Trace:
             if line.kind == kind and isinstance(line.message, Command):
                 yield line.message
 
+    def one_clock(self) -> bool:
+        """Whether events are stamped by the clock of the loop."""
+        return all(line.message.at <= line.at + 0.001 for line in self.lines if isinstance(line.message, Event))
+
     def sent_ms(self) -> float:
         """Milliseconds of audio given so far."""
         return audio_ms(self.commands("send"), self.input_format)
