@@ -38,7 +38,7 @@ from voicebridge.contract.session import Backend, VoiceSession
 
 from .recording import LOG, VERSION
 from .recording_writer import RecordingWriter
-from .scrubber import Scrubber, secrets_of_environment
+from .scrubber import Scrubber, secrets_of_environment, secrets_of_settings
 
 __all__ = ["RecordedBackend", "Recorder", "check_free", "new_folder"]
 
@@ -65,7 +65,7 @@ def check_free(folder: Path) -> None:
 class Recorder:
     """A session that is recorded; is a `VoiceSession`. Stands above or below the door.
 
-    Secrets are taken out of every text: the config's key, the environment's, and what looks like one. What was said,
+    Secrets are taken out of every text: the config's, the environment's, and what looks like one. What was said,
     tools' arguments included, stays.
 
     Args:
@@ -93,8 +93,8 @@ class Recorder:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._session = session
-        key = config.api_key.get_secret_value() if config is not None and config.api_key is not None else ""
-        scrubber = Scrubber([key, *secrets, *secrets_of_environment()])
+        settings = config.model_dump(mode="python") if config is not None else {}
+        scrubber = Scrubber([*secrets_of_settings(settings), *secrets, *secrets_of_environment()])
         self._writer = RecordingWriter(
             Path(folder),
             _header(session.capabilities, config, history),
