@@ -116,6 +116,16 @@ def test_usage_adds_up() -> None:
     assert sum(units.values()) == usage["total_tokens"]
 
 
+def test_a_cache_of_which_only_the_total_is_told_is_split_as_the_input_is() -> None:
+    details = {"text_tokens": 30, "audio_tokens": 10, "cached_tokens": 20}
+    assert response_units({"input_tokens": 40, "input_token_details": details}) == {
+        "input_text_tokens": 15,
+        "cached_text_tokens": 15,
+        "input_audio_tokens": 5,
+        "cached_audio_tokens": 5,
+    }
+
+
 @pytest.mark.parametrize(
     "usage", [None, 7, [], {}, {"input_tokens": "9"}, {"input_tokens": -3}, {"input_tokens": True}]
 )
@@ -165,6 +175,36 @@ async def test_no_secret_is_told_in_words(answer: httpx.Response, category: str)
     assert "sk-secret" not in str(raised.value)
 
 
+async def test_a_refusal_quotes_no_key_and_says_when_to_come_back() -> None:
+    key = SecretStr("sk-verysecretkey-1234567890")
+    said = {"error": {"message": f"Incorrect API key provided: {key.get_secret_value()}."}}
+    answer = httpx.Response(429, json=said, headers={"Retry-After": "7"})
+    with pytest.raises(VoiceBridgeError) as raised:
+        await create_client_secret("openai", "m", key, transport=server(answer, []))
+    assert "verysecret" not in str(raised.value)
+    assert (raised.value.fault.code, raised.value.fault.retry_after_s) == ("http_429", 7)
+    assert raised.value.__context__ is None
+
+
+async def test_the_key_goes_to_nobody_in_the_clear() -> None:
+    seen: list[httpx.Request] = []
+    transport = server(httpx.Response(200, json={"value": "ek_1", "expires_at": 99}), seen)
+    for base_url in ("ws://far.example/v1", "http://far.example/v1"):
+        with pytest.raises(ConfigError, match="encrypted"):
+            await create_client_secret("openai", "m", KEY, base_url=base_url, transport=transport)
+    assert not seen
+    await create_client_secret("openai", "m", KEY, base_url="ws://127.0.0.1:80/v1", transport=transport)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("answer", [{"value": None, "expires_at": 9}, {"value": "ek_1", "expires_at": "nan"}], ids=str)
+async def test_what_is_no_secret_is_not_taken_for_one(answer: dict[str, Any]) -> None:
+    with pytest.raises(VoiceBridgeError, match="no client secret"):
+        await create_client_secret("openai", "m", KEY, transport=server(httpx.Response(200, json=answer), []))
+
+
 async def test_dialects_without_secrets() -> None:
     with pytest.raises(ConfigError, match="no client secrets"):
         await create_client_secret("xai", "m", KEY)
+    with pytest.raises(ConfigError, match="no backend 'nope'"):
+        await create_client_secret("nope", "m", KEY)

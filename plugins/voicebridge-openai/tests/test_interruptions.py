@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from voicebridge.contract.commands import Interrupt, ReportPlayed, Respond, SendText
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.events import (
     BackendError,
     OutputAudio,
@@ -161,12 +162,23 @@ def test_items_that_come_after_the_cut_are_deleted(vendor: Any) -> None:
     assert shapes(wire.sent) == [("cancel", "r1"), ("truncate", "a1", 50), ("delete", "a2")]
 
 
-def test_a_dialect_without_truncation_only_cancels(vendor: Any) -> None:
+def test_a_dialect_without_truncation_only_cancels_and_what_was_heard_is_told_at_once(vendor: Any) -> None:
     command = Interrupt(heard={"r1": 50})
-    wire = vendor("xai").says("response.created", response={"id": "r1"}).speaks(100).hears(command)
+    wire = vendor("xai").says("response.created", response={"id": "r1"}).speaks(100, "One two").hears(command)
     assert shapes(wire.sent) == [("cancel", "r1")]
+    (heard,) = wire.all(OutputHeard)
+    assert (heard.response_id, heard.heard_ms, heard.text, heard.basis) == ("r1", 50, "One", "estimated")
     wire.finishes(status="cancelled")
     assert wire.fate(command) is None
+
+
+@pytest.mark.parametrize("ms", [float("nan"), float("inf"), -1.0])
+def test_what_can_not_have_been_heard_is_refused_before_anything_happens(vendor: Any, ms: float) -> None:
+    wire = vendor().creates().speaks(500)
+    with pytest.raises(ConfigError, match="r1"):
+        wire.codec.encode(Interrupt(heard={"r1": ms}))
+    wire.hears(Interrupt())
+    assert shapes(wire.sent) == [("cancel", "r1")]
 
 
 def test_a_truncation_in_the_vendors_own_words_is_heard_of(vendor: Any) -> None:

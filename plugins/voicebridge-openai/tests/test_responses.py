@@ -12,6 +12,7 @@ from voicebridge.contract.events import (
     BackendError,
     OutputAudio,
     OutputText,
+    ProviderEvent,
     ResponseEnded,
     ResponseStarted,
     ToolCall,
@@ -164,6 +165,48 @@ def test_an_aside_never_enters_the_conversation(vendor: Any) -> None:
     assert wire.last(OutputText).kind == "text"
 
 
+def test_options_of_one_response_are_written_as_those_of_the_session(vendor: Any) -> None:
+    mcp = {"type": "mcp", "server_label": "x"}
+    pairs = {str(n): "x" for n in range(15)}
+    wire = vendor().hears(Respond(options={"tool_choice": "look", "metadata": pairs}))
+    assert wire.sent[0]["response"]["tool_choice"] == {"type": "function", "name": "look"}
+    assert len(wire.sent[0]["response"]["metadata"]) == 16
+    for given in ("none", mcp):
+        wire = vendor().hears(Respond(options={"tool_choice": given}))
+        assert wire.sent[0]["response"]["tool_choice"] == given
+
+
+def test_a_response_without_output_shows_that_it_goes_on(vendor: Any) -> None:
+    """Tools of the vendor's, reasoning, calls being written: with the response that they are of, which not all name."""
+    wire = vendor().creates()
+    wire.says("response.output_item.added", response_id="r1", item={"id": "m1", "type": "mcp_call", "name": "find"})
+    wire.says("response.mcp_call_arguments.delta", response_id="r1", item_id="m1", delta="{")
+    wire.says("response.mcp_call.in_progress", item_id="m1", output_index=0)
+    wire.says("response.output_item.done", response_id="r1", item={"id": "m1", "type": "mcp_call", "name": "find"})
+    wire.says(
+        "response.output_item.added", response_id="r1", item={"id": "f1", "type": "function_call", "name": "look"}
+    )
+    wire.says("response.function_call_arguments.delta", response_id="r1", item_id="f1", delta="{")
+    told = wire.all(ProviderEvent)
+    assert [event.kind for event in told] == [
+        "response.output_item.added",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call.in_progress",
+        "response.output_item.done",
+        "response.function_call_arguments.delta",
+    ]
+    assert {event.payload["response_id"] for event in told} == {"r1"}
+    assert len(wire.told) == 6  # and the start
+
+
+def test_nothing_is_told_of_the_progress_of_a_response_that_nobody_wants(vendor: Any) -> None:
+    wire = vendor().hears(Respond())
+    create = wire.sent[0]
+    wire.hears(Interrupt()).creates(answers=create)
+    wire.says("response.mcp_call_arguments.delta", response_id="r1", item_id="m1", delta="{")
+    assert not wire.all(ProviderEvent)
+
+
 def test_without_an_echo_first_in_is_first_out(vendor: Any) -> None:
     command = SendText(text="hi")
     wire = vendor("xai").hears(command)
@@ -274,6 +317,9 @@ def test_what_the_wire_cannot_do_is_refused_beforehand(vendor: Any) -> None:
         wire.hears(Respond(say="hello"))
     with pytest.raises(BadOption, match="'metadata'"):
         wire.hears(Respond(options={"metadat": {}}))
+    for metadata in ({"a": 1}, {str(n): "x" for n in range(16)}, 7):
+        with pytest.raises(BadOption, match="metadata"):
+            wire.hears(Respond(options={"metadata": metadata}))
     with pytest.raises(Unsupported, match="xai always speaks"):
         vendor("xai").hears(Respond(modality="text"))
     assert not wire.sent

@@ -69,7 +69,8 @@ class Judge:
             if isinstance(outcome, Event):
                 self._look_at(outcome)
             else:
-                assert (frame := json.loads(outcome))["type"]
+                frame = json.loads(outcome)
+                assert frame["type"]
                 self.sent.append(frame)
 
     def _look_at(self, event: Event) -> None:

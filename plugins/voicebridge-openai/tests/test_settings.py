@@ -126,6 +126,22 @@ def test_dialects_shape_the_session(stranger: Any) -> None:
         ("xai", {"outputs": {"text"}}, "always speaks"),
         ("xai", {"noise_reduction": "near_field"}, "noise_reduction"),
         ("speech-to-speech", {"transcription": {"model": "x"}}, "by itself"),
+        ("openai", {"options": {"eagerness": "high"}}, "eagerness.*semantic"),
+        (
+            "openai",
+            {"turns": {"mode": "semantic"}, "options": {"idle_timeout_ms": 5000}},
+            "idle_timeout_ms.*server_vad",
+        ),
+        ("openai", {"turns": {"mode": "manual"}, "options": {"prefix_padding_ms": 9}}, "prefix_padding_ms.*server_vad"),
+        ("openai", {"options": {"noise_strength": 1.0}}, "noise_strength.*noise_reduction"),
+        (
+            "openai",
+            {"transcription": {"model": "whisper-1"}, "options": {"transcription_delay": "low"}},
+            "transcription_delay",
+        ),
+        ("azure", {"options": {"transcription_prompt": "x"}}, "transcription_prompt"),
+        ("openai", {"options": {"prompt": {"id": object()}}}, "JSON"),
+        ("openai", {"tools": [{"name": "look", "parameters": {"a": object()}}]}, "JSON"),
     ],
 )
 def test_what_does_not_fit_is_told_in_words(stranger: Any, dialect: str, config: Any, words: str) -> None:
@@ -249,7 +265,20 @@ def test_addresses(dialect: str, base_url: str | None, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "base_url", ["me.example", "ftp://me.example", "https://u:p@me.example", "wss://m.example?api_key=1"]
+    "base_url",
+    [
+        "me.example",
+        "ftp://me.example",
+        "https://u:p@me.example",
+        "wss://[::1",
+        "wss://me.example:99999/v1",
+        "wss://me.example:abc/v1",
+        "wss://me\x00.example/v1",
+        *(
+            f"wss://m.example?{name}=1"
+            for name in ("api_key", "sig", "Signature", "subscription-key", "authorization", "token")
+        ),
+    ],
 )
 def test_no_address_and_secrets_in_one(base_url: str) -> None:
     with pytest.raises(ConfigError):
@@ -286,6 +315,16 @@ def test_the_key_is_a_header_and_shown_nowhere(stranger: Any) -> None:
     with pytest.raises(ConfigError) as raised:
         RealtimeCodec(DIALECTS["openai"], "m", config, SecretStr("sk\nsecret\u20ac")).endpoint(config)
     assert "secret" not in str(raised.value)
+
+
+def test_when_a_connection_counts_as_dead() -> None:
+    from voicebridge_openai.codec import RealtimeCodec
+
+    for options, row in (({}, (5.0, 20.0)), ({"ping_interval_s": 2.0, "dead_after_s": 90.0}, (2.0, 90.0))):
+        config = SessionConfig(options=options)
+        live = RealtimeCodec(DIALECTS["openai"], "m", config, KEY).endpoint(config).liveness
+        assert (live.ping_interval_s, live.dead_after_s) == row
+        assert live.barrier_interval_s == DIALECTS["openai"].liveness.barrier_interval_s
 
 
 def test_models_of_specs() -> None:

@@ -66,7 +66,6 @@ def test_another_item_before_the_commit_goes_on_with_the_turn(vendor: Any) -> No
 
 
 def test_a_commit_out_of_nothing_has_an_inferred_beginning(vendor: Any) -> None:
-    """As when the vendor's idle time-out commits silence."""
     wire = vendor().says(f"{BUFFER}.committed", item_id="u1")
     assert [(phase, source) for _, phase, _, source in phases(wire)] == [
         ("speech", "inferred"),

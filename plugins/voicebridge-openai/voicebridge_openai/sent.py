@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -45,7 +46,7 @@ class SentFrames:
     def __init__(self) -> None:
         self._frames: dict[str, Sent] = {}
         self._count = 0
-        self._room = _REMEMBERED
+        self._room = math.inf
         self._keeps_ids = False
         """Whether the server was seen to call an item as we do."""
 
