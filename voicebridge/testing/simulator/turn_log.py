@@ -37,7 +37,8 @@ class TurnRecord:
     turn: int = 0
     """From 1; 0: not counted yet."""
     cause: str = ""
-    """`speech`: the user's turn was answered by itself. `request`: the client asked."""
+    """`speech`: the user's turn was answered by itself. `request`: the client asked.
+    `idle`: the user said nothing for too long."""
     profile: str = ""
     drawn_ms: dict[str, float] = field(default_factory=dict)
     stamps: dict[str, float] = field(default_factory=dict)

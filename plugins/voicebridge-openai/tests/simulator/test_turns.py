@@ -122,6 +122,69 @@ async def test_speech_that_is_cleared_makes_no_turn(simulate: Any, speak: Any) -
         await client.until("response.done")
 
 
+async def test_speech_that_is_committed_by_hand_goes_on_as_another_turn(simulate: Any, speak: Any) -> None:
+    async with simulate() as (_, client):
+        await speak(client, 600, silence_ms=0)
+        first = await client.until("input_audio_buffer.speech_started")
+        await client.send("input_audio_buffer.commit")
+        assert (await client.until("input_audio_buffer.committed"))["item_id"] == first["item_id"]
+        await speak(client, 600)
+        second = await client.until("input_audio_buffer.speech_started")
+        assert second["item_id"] != first["item_id"]
+        assert abs(second["audio_start_ms"] - 600) <= 40
+        stopped = await client.until("input_audio_buffer.speech_stopped")
+        assert stopped["item_id"] == second["item_id"]
+        assert abs(stopped["audio_end_ms"] - 1400) <= 40
+        assert (await client.until("input_audio_buffer.committed"))["item_id"] == second["item_id"]
+        await client.until("response.done")
+
+
+async def test_speech_keeps_its_item_though_detection_is_switched_off(simulate: Any, update: Any, speak: Any) -> None:
+    async with simulate() as (_, client):
+        await speak(client, 400, silence_ms=0)
+        started = await client.until("input_audio_buffer.speech_started")
+        await update(client, audio={"input": {"turn_detection": None}})
+        await speak(client, 200)
+        await client.send("input_audio_buffer.commit")
+        assert (await client.until("input_audio_buffer.committed"))["item_id"] == started["item_id"]
+        await speak(client, 400)
+        await client.send("input_audio_buffer.commit")
+        assert (await client.until("input_audio_buffer.committed"))["item_id"] != started["item_id"]
+
+
+async def test_a_user_who_says_nothing_for_too_long(simulate: Any, update: Any, write: Any, speak: Any) -> None:
+    async with simulate(pace=0, replies=["Hi."], transcripts=["Not said."]) as (server, client):
+        listens = {"transcription": {"model": "whisper-1"}, **detection(idle_timeout_ms=5000)["input"]}
+        await update(client, audio={"input": listens})
+        await speak(client, 0, silence_ms=7000)
+        await client.quiet()
+        assert "input_audio_buffer.timeout_triggered" not in client.kinds()  # nobody has asked the user anything
+        await write(client, "Hello")
+        await client.until("response.done")
+        played = 195  # "Hi." as a tone
+        await speak(client, 0, silence_ms=played + 5000 - 40)
+        await client.quiet()
+        assert "input_audio_buffer.timeout_triggered" not in client.kinds()
+        await speak(client, 0, silence_ms=60)
+        waited = await client.until("input_audio_buffer.timeout_triggered")
+        assert abs(waited["audio_start_ms"] - (7000 + played)) <= 20
+        assert abs(waited["audio_end_ms"] - waited["audio_start_ms"] - 5000) <= 20
+        assert (await client.until("input_audio_buffer.committed"))["item_id"] == waited["item_id"]
+        assert (await client.until("conversation.item.added"))["item"]["id"] == waited["item_id"]
+        told = await client.until("conversation.item.input_audio_transcription.completed")
+        assert (told["item_id"], told["transcript"]) == (waited["item_id"], "")
+        await client.until("response.done")
+        await client.quiet()
+        assert server.turns is not None
+        assert server.turns.turns[-1].cause == "idle"
+        await speak(client, 400)
+        await speak(client, 0, silence_ms=200)
+        assert (await client.until("response.done"))["response"]["output"][0]["content"][0]["transcript"] == (
+            "You said: Not said."
+        )
+        assert client.kinds().count("input_audio_buffer.timeout_triggered") == 1
+
+
 @pytest.mark.parametrize(("kind", "silence"), [("audio/pcmu", b"\xff"), ("audio/pcma", b"\xd5")])
 async def test_telephone_audio_both_ways(simulate: Any, update: Any, kind: str, silence: bytes) -> None:
     from voicebridge.audio.converter import Converter

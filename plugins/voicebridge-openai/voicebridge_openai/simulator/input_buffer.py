@@ -21,9 +21,9 @@ _KEPT_MS = 120_000.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A place in the session's audio where speech began or ended."""
+    """A place in the session's audio where speech began or ended, or where it was silent for too long."""
 
-    phase: Literal["speech", "end"]
+    phase: Literal["speech", "end", "idle"]
     ms: float
 
 
@@ -60,6 +60,8 @@ class InputBuffer:
         self._ears: Ears | None = None
         self._ears_from_ms = 0.0
         self._pcm = bytearray()
+        self._waits_from_ms: float | None = None
+        """Where the last response has been played. None: the user has spoken since, or there was none."""
 
     async def configure(self) -> None:
         """Follow the session's settings."""
@@ -76,6 +78,14 @@ class InputBuffer:
                 self._ears_from_ms = self._ms
             self._ears.configure(self._session.silence_ms, self._session.sensitivity)
 
+    def answered(self, audio_ms: float) -> None:
+        """A response is done, and plays for so long: from its end on the user is waited for."""
+        self._waits_from_ms = self._ms + audio_ms
+
+    def waits_no_more(self) -> None:
+        """Until the next response is done."""
+        self._waits_from_ms = None
+
     async def append(self, audio: bytes) -> list[Found]:
         """Take audio; tell where in it speech began or ended."""
         self._ms += self._format.ms(len(audio))
@@ -85,21 +95,36 @@ class InputBuffer:
         if self._ears is None:
             return []
         signals = await self._ears.push(audio)
-        return [Found(s.phase, self._ears_from_ms + s.audio_ms) for s in signals if s.phase in ("speech", "end")]
+        found = [Found(s.phase, self._ears_from_ms + s.audio_ms) for s in signals if s.phase in ("speech", "end")]
+        return found or self._idle()
+
+    def _idle(self) -> list[Found]:
+        limit, begun = self._session.idle_timeout_ms, self._waits_from_ms
+        if limit is None or begun is None or self._speech_ms is not None or self._ms < begun + limit:
+            return []
+        return [Found("idle", begun)]
+
+    def waited(self, begun_ms: float) -> tuple[int, int, Utterance]:
+        """Nothing was said since `begun_ms`: gives the silence's places to tell, and the silence."""
+        self.waits_no_more()
+        end = self._ms
+        return round(begun_ms), round(end), self._cut(max(begun_ms, self._from_ms), end)
 
     def speech_began(self, ms: float) -> int:
         """Speech was found at `ms`: gives the place to tell, its padding included."""
+        self.waits_no_more()
         self._speech_ms = max(ms - self._session.padding_ms, self._from_ms)
         return round(self._speech_ms)
 
     def speech_ended(self, ms: float) -> tuple[int, Utterance]:
         """It ended: gives the place to tell, the silence that proved it included, and what was said."""
+        self.waits_no_more()
         end = min(ms + self._session.silence_ms, self._ms)
         start = self._from_ms if self._speech_ms is None else self._speech_ms
         return round(end), self._cut(start, end)
 
-    def commit(self) -> Utterance:
-        """All that is not committed.
+    async def commit(self) -> Utterance:
+        """All that is not committed. Speech that goes on is found anew, as another turn.
 
         Raises:
             ProtocolError: it is too short.
@@ -111,13 +136,21 @@ class InputBuffer:
                 "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer "
                 f"only has {held:.2f}ms of audio.",
             )
+        await self._hear_anew()
+        self.waits_no_more()
         return self._cut(self._from_ms, self._ms)
 
-    def clear(self) -> None:
-        """Forget what is not committed."""
+    async def clear(self) -> None:
+        """Forget what is not committed. Speech that goes on is found anew."""
+        await self._hear_anew()
         self._from_ms = self._ms
-        self._speech_ms = None
         self._pcm.clear()
+
+    async def _hear_anew(self) -> None:
+        """In the middle of speech, the detector would tell an end without a beginning."""
+        if self._speech_ms is not None:
+            await self.aclose()
+            await self.configure()
 
     async def aclose(self) -> None:
         """Release the detector."""

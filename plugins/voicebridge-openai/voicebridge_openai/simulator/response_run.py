@@ -73,6 +73,11 @@ class ResponseRun:
         self._output: list[Entry] = []
 
     @property
+    def audio_ms(self) -> float:
+        """Of the audio that it made."""
+        return sum(entry.made_ms for entry in self._output)
+
+    @property
     def stopped(self) -> bool:
         """It was cancelled: nothing more is made."""
         return self._stopped.is_set()

@@ -183,6 +183,12 @@ class SessionState:
         return int(detection.get("silence_duration_ms", self._silence_ms))
 
     @property
+    def idle_timeout_ms(self) -> int | None:
+        """Of silence after a response, before the model speaks again. None: it does not."""
+        found: int | None = (self.turn_detection or {}).get("idle_timeout_ms")
+        return found
+
+    @property
     def padding_ms(self) -> int:
         """What comes before the speech that was found, and belongs to it."""
         return int((self.turn_detection or {}).get("prefix_padding_ms", 300))

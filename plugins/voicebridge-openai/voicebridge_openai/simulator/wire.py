@@ -159,8 +159,6 @@ class RealtimeWire:
             raise missing("session")
         self._session.update(event["session"])
         await self._input.configure()
-        if self._session.turn_detection is None:
-            self._turn_id = None
         await self._outbox.send("session.updated", session=self._session.shown())
 
     async def _expire(self, session_s: float) -> None:
@@ -188,8 +186,9 @@ class RealtimeWire:
     async def _append(self, event: Event) -> None:
         if "audio" not in event:
             raise missing("audio")
+        steps = {"speech": self._speech_began, "end": self._speech_ended, "idle": self._waited}
         for found in await self._input.append(decoded_audio(event["audio"], "audio")):
-            await (self._speech_began(found) if found.phase == "speech" else self._speech_ended(found))
+            await steps[found.phase](found)
 
     async def _speech_began(self, found: Found) -> None:
         detection = self._session.turn_detection or {}
@@ -224,24 +223,36 @@ class RealtimeWire:
                 answer = await self._begin(read_request(None, self._session))
         self._transcribe(entry, utterance, understanding, answer)
 
+    async def _waited(self, found: Found) -> None:
+        if self._running():
+            return
+        start, end, silence = self._input.waited(found.ms)
+        item_id = self._ids.new("item")
+        await self._outbox.send(
+            "input_audio_buffer.timeout_triggered", audio_start_ms=start, audio_end_ms=end, item_id=item_id
+        )
+        entry, understanding = await self._add_spoken(item_id, silence, self._new_record("idle"), silent=True)
+        answer = await self._begin(read_request(None, self._session))
+        self._transcribe(entry, silence, understanding, answer)
+
     async def _commit(self, event: Event) -> None:
-        utterance = self._input.commit()
+        utterance = await self._input.commit()
         item_id, self._turn_id = self._turn_id or self._ids.new("item"), None
         entry, understanding = await self._add_spoken(item_id, utterance, self._new_record("request"))
         self._transcribe(entry, utterance, understanding, None)
 
     async def _clear(self, event: Event) -> None:
-        self._input.clear()
+        await self._input.clear()
         self._turn_id = None
         await self._outbox.send("input_audio_buffer.cleared")
 
     async def _add_spoken(
-        self, item_id: str, utterance: Utterance, record: TurnRecord
+        self, item_id: str, utterance: Utterance, record: TurnRecord, *, silent: bool = False
     ) -> tuple[Entry, asyncio.Task[str]]:
         content = [{"type": "input_audio", "transcript": None}]
         item: Event = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
         entry = Entry(item=item, audio_ms=utterance.ms)
-        understanding = self._in_background(self._understand(entry, utterance))
+        understanding = self._in_background(_nothing() if silent else self._understand(entry, utterance))
         self._understanding[item_id] = understanding
         understanding.add_done_callback(lambda _: self._understanding.pop(item_id, None))
         previous = self._conversation.last_id
@@ -336,6 +347,7 @@ class RealtimeWire:
         run = ResponseRun(self._stage, request, context, record)
         self._runs[run.id] = run
         if not request.aside:
+            self._input.waits_no_more()
             self._active, self._unanswered = run, None
         await run.begin()
         self._in_background(self._finish(run, lambda: self._reply(request, context)))
@@ -346,6 +358,8 @@ class RealtimeWire:
             await run.run(reply)
         finally:
             del self._runs[run.id]
+        if not run.request.aside:
+            self._input.answered(run.audio_ms)
         if self._options.rate_limits:
             self._remaining = max(self._remaining - 600, 0)
             limit = {"name": "tokens", "limit": _TOKENS_A_MINUTE, "remaining": self._remaining, "reset_seconds": 0.002}
@@ -395,6 +409,11 @@ class RealtimeWire:
 
     def _new_record(self, cause: str) -> TurnRecord:
         return TurnRecord(connection=self._link.number, cause=cause, profile=self._draws.profile.name)
+
+
+async def _nothing() -> str:
+    """What is understood of silence."""
+    return ""
 
 
 def _stamp(record: TurnRecord, name: str) -> None:
