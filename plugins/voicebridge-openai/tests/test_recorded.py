@@ -1,4 +1,10 @@
-"""Recorded conversations with the vendor, replayed through the codec. The recordings are not part of the project."""
+"""A check by hand: recorded conversations with the vendor, replayed through the codec.
+
+The recordings belong to others and are not part of the project, so that no automatic run includes this. With a folder of
+them (YAML, each with a list `interactions` of `direction`, `kind` and `data`), and PyYAML installed:
+
+    VOICEBRIDGE_RECORDED_FRAMES=FOLDER python -m pytest -s plugins/voicebridge-openai/tests/test_recorded.py
+"""
 
 from __future__ import annotations
 
@@ -65,7 +71,7 @@ def replayed(interactions: list[dict[str, Any]]) -> tuple[list[Event], list[dict
     return events, frames
 
 
-@pytest.mark.skipif(not FILES, reason="VOICEBRIDGE_RECORDED_FRAMES names no folder of recorded conversations")
+@pytest.mark.skipif(not FILES, reason="by hand only: the recordings are not part of the project")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_recorded_conversation_is_understood(path: Path) -> None:
     yaml = pytest.importorskip("yaml")
@@ -77,7 +83,8 @@ def test_a_recorded_conversation_is_understood(path: Path) -> None:
     started = [e.response_id for e in events if isinstance(e, ResponseStarted)]
     ended = [e.response_id for e in events if isinstance(e, ResponseEnded)]
     assert started == ended == [f["response"]["id"] for f in received if f["type"] == "response.done"]
-    assert not [e for e in events if isinstance(e, (ProviderEvent, BackendError))]
+    assert not [e for e in events if isinstance(e, BackendError)]
+    assert {e.kind for e in events if isinstance(e, ProviderEvent)} <= {"response.function_call_arguments.delta"}
     assert len([e for e in events if isinstance(e, SessionReady)]) == 1
     deltas = [f for f in received if f["type"] == "response.output_audio.delta"]
     assert len([e for e in events if isinstance(e, OutputAudio)]) == len(deltas)
