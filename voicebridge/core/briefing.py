@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Configure, ReportPlayed
+from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.events import CommandSettled, Event, UserTurn
 from voicebridge.contract.items import Item
@@ -61,7 +61,7 @@ class Briefing:
         """The user's audio goes on."""
         self.backlog.add(pcm, safe=self._safe())
 
-    def played(self, report: ReportPlayed) -> None:
+    def played(self, report: ReportPlayed | Interrupt) -> None:
         """The player tells how far it is, whoever gets to know it."""
         self._chronicle.sent(report)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from voicebridge.contract.commands import Command, SendText, SendToolResult
+from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendText, SendToolResult
 from voicebridge.contract.events import (
     CommandSettled,
     Event,
     InputTranscript,
+    OutputAudio,
     OutputHeard,
     OutputText,
+    ResponseEnded,
     ResponseStarted,
+    SessionReady,
     ToolCall,
     ToolCallCancelled,
     UserTurn,
@@ -19,8 +24,19 @@ from voicebridge.contract.events import (
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 
 from .history import History
+from .playback import ResponsePlayback
 
 __all__ = ["Chronicle"]
+
+
+@dataclass(slots=True)
+class _Sound:
+    """The audio of a response, in milliseconds."""
+
+    received_ms: float = 0.0
+    played_ms: float | None = None
+    """As the player reported; None: it did not."""
+    lost: bool = False
 
 
 class Chronicle:
@@ -31,6 +47,8 @@ class Chronicle:
     a response starts          its place; asides get none
     text is spoken or written  to it; thoughts are not
     it was heard so far        only that of it
+    it was lost with its       of what it said, the share that the player had reported
+    connection                 (nothing is cut where the player reports nothing)
     a text or tool result      when it is sent; taken back if the command fails
     a tool is called           at once, with or without a result; taken back if the call is
     """
@@ -38,6 +56,10 @@ class Chronicle:
     def __init__(self, items: Iterable[Item] = ()) -> None:
         self._history = History(items)
         self._turns: set[str] = set()
+        self._format: AudioFormat = DOOR_FORMAT
+        """Of the agent's voice."""
+        self._sounds: dict[str, _Sound] = {}
+        """Of responses that run, or were lost and nobody said what was heard of them."""
 
     def items(self) -> tuple[Item, ...]:
         """What a new backend should know. A call whose result is still to come has none."""
@@ -51,6 +73,14 @@ class Chronicle:
         """A command was given."""
         if isinstance(command, SendText):
             self._history.place(command.id, MessageItem(role=command.role, text=command.text, images=command.images))
+        elif isinstance(command, ReportPlayed):
+            if sound := self._sounds.get(command.response_id):
+                sound.played_ms = max(sound.played_ms or 0.0, command.ms)
+                self._cut_lost(command.response_id)
+        elif isinstance(command, Interrupt):
+            for response_id in self._sounds.keys() & command.heard.keys():
+                self._sounds[response_id].played_ms = command.heard[response_id]
+                self._cut_lost(response_id)
         elif isinstance(command, SendToolResult):
             result = ToolResultItem(call_id=command.call_id, output=command.output, is_error=command.is_error)
             self._history.place(command.id, result)
@@ -72,7 +102,11 @@ class Chronicle:
         elif isinstance(event, ResponseStarted):
             if not event.aside:
                 self._history.open_response(event.response_id)
+                self._sounds[event.response_id] = _Sound()
+        elif isinstance(event, OutputAudio | ResponseEnded | SessionReady):
+            self._sounded(event)
         elif isinstance(event, OutputHeard):
+            self._sounds.pop(event.response_id, None)
             self._history.hear(event.response_id, event.text)
         elif isinstance(event, ToolCall):
             call = ToolCallItem(call_id=event.call_id, name=event.name, arguments=event.arguments)
@@ -81,6 +115,26 @@ class Chronicle:
             self._history.withdraw(_key(event.call_id))
         elif isinstance(event, CommandSettled) and event.fault is not None:
             self._history.withdraw(event.command_id)
+
+    def _sounded(self, event: OutputAudio | ResponseEnded | SessionReady) -> None:
+        if isinstance(event, SessionReady):
+            self._format = event.output_format
+        elif (sound := self._sounds.get(event.response_id)) is None:
+            return
+        elif isinstance(event, OutputAudio):
+            sound.received_ms = event.offset_ms + self._format.ms(len(event.pcm))
+        elif event.status == "lost":
+            sound.lost = True
+            self._cut_lost(event.response_id)
+        else:
+            del self._sounds[event.response_id]
+
+    def _cut_lost(self, response_id: str) -> None:
+        sound = self._sounds[response_id]
+        if sound.lost and sound.played_ms is not None and sound.received_ms:
+            playback = ResponsePlayback()
+            playback.add(sound.received_ms, self._history.said(response_id), ())
+            self._history.hear(response_id, playback.text_until(sound.played_ms))
 
     def _open_turn(self, turn_id: str) -> None:
         if turn_id not in self._turns:

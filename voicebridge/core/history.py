@@ -68,6 +68,10 @@ class History:
             if not entry.heard:
                 entry.item = replace(entry.item, text=entry.said)
 
+    def said(self, response_id: str) -> str:
+        """All that the response said, heard or not."""
+        return entry.said if (entry := self._of(response_id)) else ""
+
     def hear(self, response_id: str, text: str) -> None:
         """Keep only `text` of the response, whatever it still says. Empty text leaves nothing of it."""
         if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):

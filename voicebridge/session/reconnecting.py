@@ -143,7 +143,7 @@ class ReconnectingSession:
         """Give a command. See `VoiceSession.send`."""
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
-        if isinstance(command, ReportPlayed):
+        if isinstance(command, ReportPlayed | Interrupt):
             self._briefing.played(command)
         while (inner := self._inner) is not None:
             try:
