@@ -1,7 +1,7 @@
 """A check by hand: recorded conversations with the vendor, replayed through the codec.
 
-The recordings belong to others and are not part of the project, so that no automatic run includes this. With a folder of
-them (YAML, each with a list `interactions` of `direction`, `kind` and `data`), and PyYAML installed:
+The recordings belong to others and are not part of the project, so that no automatic run includes this. With a folder
+of them (YAML, each with a list `interactions` of `direction`, `kind` and `data`), and PyYAML installed:
 
     VOICEBRIDGE_RECORDED_FRAMES=FOLDER python -m pytest -s plugins/voicebridge-openai/tests/test_recorded.py
 """
