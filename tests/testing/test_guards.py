@@ -89,6 +89,32 @@ def test_a_leaked_socket_is_told_by_its_addresses() -> None:
             socket.create_connection(("127.0.0.1", port)).close()
 
 
+def test_what_the_loop_closes_a_turn_later_is_no_leak() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with no_leaked_sockets(), no_leaked_threads():
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.to_thread(time.sleep, 0)
+                writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_socket_that_a_coroutine_leaks_is_told() -> None:
+    async def main() -> socket.socket:
+        with pytest.raises(Leak, match="1 sockets"):
+            async with no_leaked_sockets(grace_s=0.05):
+                leaked = socket.socket()
+        return leaked
+
+    asyncio.run(main()).close()
+
+
 def test_what_holds_up_the_loop_is_shown() -> None:
     def decode_everything() -> None:
         time.sleep(0.3)

@@ -18,10 +18,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "Lag",
@@ -32,6 +33,7 @@ __all__ = [
     "no_leaked_threads",
     "open_files",
     "open_sockets",
+    "running_threads",
 ]
 
 _LOOK_S = 0.01
@@ -70,24 +72,70 @@ def _task_told(task: asyncio.Task[object]) -> str:
     return f"  {task.get_name()!r} ({getattr(task.get_coro(), '__qualname__', task.get_coro())}) waits at {where}"
 
 
-@contextmanager
-def no_leaked_threads(grace_s: float = 2.0) -> Iterator[None]:
+class _Guard:
+    """Compares what there is after its block with what there was before.
+
+    Args:
+        look: what there is, each with what tells it from another.
+        tell: one of them in words.
+    """
+
+    def __init__(
+        self, what: str, look: Callable[[], dict[Any, str]], tell: Callable[[Any, str], str], grace_s: float
+    ) -> None:
+        self._what, self._look, self._tell, self._grace_s = what, look, tell, grace_s
+        self._before: dict[Any, str] = {}
+
+    def _left(self) -> dict[Any, str]:
+        return {one: mark for one, mark in self._look().items() if self._before.get(one) != mark}
+
+    def _judge(self) -> None:
+        if left := self._left():
+            told = sorted(f"  {self._tell(one, mark)}" for one, mark in left.items())
+            raise Leak(f"{len(left)} {self._what}:\n" + "\n".join(told))
+
+    def __enter__(self) -> None:
+        self._before = self._look()
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None:
+            return
+        deadline = time.monotonic() + self._grace_s
+        while self._left() and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        self._judge()
+
+    async def __aenter__(self) -> None:
+        self._before = self._look()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None:
+            return
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._grace_s
+        while self._left() and clock() < deadline:  # noqa: ASYNC110  # nothing tells when a socket is gone
+            await asyncio.sleep(_LOOK_S)
+        self._judge()
+
+
+def no_leaked_threads(grace_s: float = 2.0) -> _Guard:
     """No thread that begins inside may outlive it. Threads of the event loop's own pool, which it keeps, don't count.
+
+    In a coroutine write `async with`: a plain `with` holds up the loop while it waits, and so what the loop would end.
 
     Raises:
         Leak: names each thread that is left, and shows where it is.
     """
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + grace_s
-    while (left := _threads() - before) and time.monotonic() < deadline:
-        time.sleep(_LOOK_S)
-    if left:
-        told = [f"  {thread.name!r} at {_place(thread.ident)}" for thread in left]
-        raise Leak(f"{len(left)} threads were left running:\n" + "\n".join(sorted(told)))
+    return _Guard(
+        "threads were left running",
+        lambda: {thread: thread.name for thread in running_threads()},
+        lambda thread, name: f"{name!r} at {_place(thread.ident)}",
+        grace_s,
+    )
 
 
-def _threads() -> set[threading.Thread]:
+def running_threads() -> set[threading.Thread]:
+    """This process's threads but for those of event loops' own pools, which grow with use and are kept."""
     return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
 
 
@@ -96,23 +144,15 @@ def _place(ident: int | None) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "nowhere"
 
 
-@contextmanager
-def no_leaked_sockets(grace_s: float = 2.0) -> Iterator[None]:
+def no_leaked_sockets(grace_s: float = 2.0) -> _Guard:
     """No socket that is opened inside may outlive it. On systems that don't list open files it sees none.
+
+    In a coroutine write `async with`: a plain `with` holds up the loop, which closes a socket a turn after it is told.
 
     Raises:
         Leak: tells each socket that is left by its two addresses.
     """
-    before = open_sockets()
-    yield
-    deadline = time.monotonic() + grace_s
-    while (left := {fd: told for fd, told in open_sockets().items() if before.get(fd) != told}) and (
-        time.monotonic() < deadline
-    ):
-        time.sleep(_LOOK_S)
-    if left:
-        told = [f"  file {fd}: {text}" for fd, text in sorted(left.items())]
-        raise Leak(f"{len(left)} sockets were left open:\n" + "\n".join(told))
+    return _Guard("sockets were left open", open_sockets, lambda fd, told: f"file {fd}: {told}", grace_s)
 
 
 def open_sockets() -> dict[int, str]:

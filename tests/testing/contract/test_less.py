@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +90,21 @@ def test_what_no_check_tries_is_said() -> None:
 def test_without_a_question_nobody_knows_whether_it_remembers() -> None:
     blind = verdict("seeding", subject())
     assert (blind.status, "recall" in blind.reason) == ("skipped", True), blind
+
+
+def test_threads_of_the_loops_own_pool_are_not_the_backends() -> None:
+    class Threads(ScriptedBackend):
+        count = 0
+
+        @asynccontextmanager
+        async def connect(self, *given: Any, **more: Any) -> AsyncIterator[Any]:
+            self.count += 1
+            await asyncio.gather(*[asyncio.to_thread(time.sleep, 0.05) for _ in range(self.count)])
+            async with super().connect(*given, **more) as session:
+                yield session
+
+    kept = asyncio.run(run_check(CHECKS["nothing_left"], Subject(backend=Threads("Hello."))))
+    assert kept.status == "pass", kept
 
 
 def test_who_runs_a_check_may_stop_it() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 from voicebridge.contract.commands import (
     Command,
@@ -17,7 +16,7 @@ from voicebridge.contract.commands import (
 )
 from voicebridge.contract.errors import SessionClosed, Unsupported, VoiceBridgeError
 from voicebridge.contract.events import CommandSettled, OutputAudio, OutputText, ResponseEnded
-from voicebridge.testing.guards import open_files, open_sockets
+from voicebridge.testing.guards import open_files, open_sockets, running_threads
 
 from .conversation import CLOSE_S, Conversation
 from .suite import Bench, check
@@ -184,7 +183,7 @@ async def _held(first: dict[str, int] | None) -> dict[str, int]:
     since, before = loop.time(), None
     while True:
         held = {
-            "threads": threading.active_count(),
+            "threads": len(running_threads()),
             "sockets": len(open_sockets()),
             "files": len(open_files()),
         }
