@@ -39,6 +39,9 @@ class CountingWire:
         if frame == "flood":
             for n in range(2000):
                 await self._link.send("flood", json.dumps({"type": "flood", "n": n, "fill": "x" * 100_000}))
+        if frame == "deep":
+            await self._link.send("deep", "[" * 100_000)
+            return
         for n in (1, 2, 3):
             await self._link.send(f"n{n}", json.dumps({"type": f"n{n}"}))
 
@@ -131,6 +134,36 @@ async def test_text_that_is_no_text_ends_the_connection(counting: Serve) -> None
             await socket.recv()
         assert closed.value.sent is not None
         assert closed.value.sent.code == 1007
+
+
+@pytest.mark.parametrize("kind", ["text", "truncated", "binary"])
+async def test_garbage_counts_as_a_frame(counting: Serve, kind: str) -> None:
+    async with (
+        counting(f"garbage {kind} on n1", "close 4002 after 2 frames").serve() as url,
+        bare_client(url) as client,
+    ):
+        await client.socket.send("ask")
+        assert await client.ended() == (4002, "")
+        assert [frame["type"] for frame in client.frames] == ["hello", "garbage"]
+
+
+@pytest.mark.parametrize(("kind", "size"), [("text", 20), ("truncated", 9), ("binary", 260)])
+async def test_the_bytes_of_garbage_count(counting: Serve, kind: str, size: int) -> None:
+    # The greeting takes 32 bytes with its header: what lies behind the garbage does not come.
+    async with counting(f"garbage {kind} on n1", f"cut at byte {32 + size}").serve() as url, bare_client(url) as client:
+        await client.socket.send("ask")
+        assert await client.ended() == (None, "")
+        assert [frame["type"] for frame in client.frames] == ["hello", "garbage"]
+
+
+async def test_a_fault_that_fails_ends_the_connection(counting: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    async with counting("unknown on deep").serve() as url, bare_client(url) as client:
+        await client.socket.send("deep")
+        assert await client.ended(within_s=5) == (None, "")
+        assert [frame["type"] for frame in client.frames] == ["hello"]
+    [record] = caplog.records
+    assert "faults of connection 1 failed" in record.getMessage()
+    assert record.exc_info is None
 
 
 async def test_a_delay_holds_all_that_is_behind_it(counting: Serve) -> None:

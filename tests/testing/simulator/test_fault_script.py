@@ -42,6 +42,23 @@ def test_a_line_means(line: str, fields: dict[str, Any]) -> None:
     assert mishap.line == line
 
 
+@pytest.mark.parametrize("code", [1000, 1003, 1007, 1014, 3000, 4999])
+def test_codes_that_a_close_frame_can_carry(code: int) -> None:
+    [mishap] = read_script([f"close {code} {'x' * 123}"])
+    assert (mishap.code, len(mishap.reason)) == (code, 123)
+
+
+@pytest.mark.parametrize("line", ["handshake 429", "reset after 1s", "reset at byte 5", "reset after 1 frame"])
+def test_what_happens_once_may_be_left_to_chance(line: str) -> None:
+    script = read_script([f"{line} chance 50%"])
+
+    def happens(connection: int) -> bool:
+        run = FaultRun(script, connection, 1)
+        return bool(run.handshake or run.timed or run.cutting(100) or run.sent(100))
+
+    assert 20 < sum(happens(connection) for connection in range(100)) < 80
+
+
 def test_comments_and_empty_lines_count_for_nothing() -> None:
     assert read_script(["", "  # nothing", "drop on a # this"]) == (read_script(["drop on a # this"]))
 
@@ -61,7 +78,23 @@ def test_comments_and_empty_lines_count_for_nothing() -> None:
         ("reset after 3 bytes", "`N frames`"),
         ("stall at byte 7", "only reset, cut and half-open"),
         ("close", "a close code"),
-        ("close 7", "no code between 1000 and 4999"),
+        ("close 7", "7 is no code that a close frame can carry"),
+        ("close 999", "999 is no code"),
+        ("close 1004", "1004 is no code"),
+        ("close 1005 on a", "1005 is no code"),
+        ("close 1006", "say `cut`"),
+        ("close 1015", "1015 is no code"),
+        ("close 2999", "2999 is no code"),
+        ("close 5000", "5000 is no code"),
+        (f"close 1000 {'x' * 124}", "more than 123 bytes"),
+        (f"close 1000 {'ü' * 62}", "more than 123 bytes"),
+        ("reset after 3 frames every", "happens once"),
+        ("reset after 3 frames occurrence 2", "happens once"),
+        ("cut at byte 7 every", "happens once"),
+        ("cut at byte 7 occurrence 2", "happens once"),
+        ("reset after 2s every", "happens once"),
+        ("handshake 429 every", "happens once"),
+        ("handshake 429 occurrence 2", "happens once"),
         ("handshake", "a status"),
         ("handshake 200", "no code between 300 and 599"),
         ("handshake 429 on a", "no events"),

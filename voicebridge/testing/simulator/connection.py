@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
@@ -18,6 +21,9 @@ _QUEUE = 256
 """Frames that wait behind a fault."""
 _LAST_WORDS_S = 1.0
 """How long a close waits for the frames before it."""
+_NO_TEXT = b"\xff\xfe\xfa"
+"""No UTF-8."""
+_logger = logging.getLogger("voicebridge.simulator")
 
 
 class Connection:
@@ -47,7 +53,7 @@ class Connection:
         for mishap in self._faults.due_by_count():
             self._start(mishap)
         if not self._faults.idle:
-            self._keep(loop.create_task(self._write_queue()))
+            self._keep(self._write_queue())
 
     async def send(self, kind: str, frame: str | bytes) -> None:
         """See `Link.send`."""
@@ -79,9 +85,10 @@ class Connection:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, mishap: Mishap) -> None:
-        self._keep(asyncio.get_running_loop().create_task(self._alone(mishap)))
+        self._keep(self._alone(mishap))
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -91,6 +98,15 @@ class Connection:
                 await self._happen(mishap)
         else:
             await self._happen(mishap)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong with a fault, the client is not left to wait for what will never come."""
+        try:
+            await work
+        except Exception as error:
+            _logger.error("The faults of connection %d failed: %s", self.number, error)
+            self.closed.set()
+            self._socket.reset()
 
     async def _write_queue(self) -> None:
         while not self.closed.is_set():
@@ -154,6 +170,10 @@ class Connection:
             await self._happen(mishap)
             return
         await self._write(frame)
+        await self._after(size)
+
+    async def _after(self, size: int) -> None:
+        """So many bytes have gone out as a frame."""
         for mishap in self._faults.sent(size):
             await self._happen(mishap)
 
@@ -164,15 +184,15 @@ class Connection:
             self.closed.set()
 
     async def _write_garbage(self, kind: str, frame: str | bytes) -> None:
-        with suppress(ConnectionClosed):
-            if kind == "truncated":
-                await self._socket.send(frame[: len(frame) // 2])
-            elif kind == "binary":
-                await self._socket.send(bytes(range(256)))
-            elif kind == "utf8":
-                self._socket.write_broken_text()
-            else:
-                await self._socket.send("}{ this is no JSON")
+        if kind == "truncated":
+            await self._counted(frame[: len(frame) // 2])
+        elif kind == "binary":
+            await self._counted(bytes(range(256)))
+        elif kind != "utf8":
+            await self._counted("}{ this is no JSON")
+        elif not self.closed.is_set():
+            self._socket.write_text_bytes(_NO_TEXT)
+            await self._after(_wire_size(_NO_TEXT))
 
 
 def _unheard_of(frame: str | bytes) -> str:

@@ -16,12 +16,12 @@ class FaultRun:
 
     def __init__(self, script: Iterable[Mishap], connection: int, seed: int) -> None:
         mine = [mishap for mishap in script if mishap.connection in (None, connection)]
-        self.handshake = tuple(mishap for mishap in mine if mishap.handshake)
+        self._rng = random.Random(f"{seed}/{connection}/faults")
+        self.handshake = tuple(mishap for mishap in mine if mishap.handshake and self._happens(mishap))
         self._frames = [mishap for mishap in mine if not mishap.handshake]
-        self.timed = tuple(mishap for mishap in self._frames if mishap.after_s is not None)
+        self.timed = tuple(mishap for mishap in self._frames if mishap.after_s is not None and self._happens(mishap))
         self._seen: dict[int, int] = {}
         self._done: set[int] = set()
-        self._rng = random.Random(f"{seed}/{connection}/faults")
         self.frames = 0
         """Sent so far."""
         self.bytes = 0
@@ -50,6 +50,8 @@ class FaultRun:
         for index, mishap in enumerate(self._frames):
             if mishap.at_byte is not None and index not in self._done and mishap.at_byte < self.bytes + size:
                 self._done.add(index)
+                if not self._happens(mishap):
+                    continue
                 return mishap, max(mishap.at_byte - self.bytes, 0)
         return None
 

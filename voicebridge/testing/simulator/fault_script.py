@@ -19,6 +19,7 @@ WHEN is `on EVENT` (a name, or a pattern with `*`; the action comes in the place
 `after N frames`, `after TIME` from the opening, or `at byte N` of what the server sends. Without it: the first frame.
 WHICH narrows it: `occurrence N` (of the event, on each connection; 1 unless said), `every`, `chance 5%` (of every one,
 drawn with the seed), `connection N` (only the server's Nth connection; without it: every one). TIME is `200ms` or `5s`.
+What happens once on a connection (`after`, `at`, a handshake) takes neither `occurrence` nor `every`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ Action = Literal[
 ]
 _GARBAGE = ("text", "truncated", "binary", "utf8")
 _OF_A_FRAME = ("delay", "drop", "duplicate", "reorder", "garbage", "unknown")
+_CLOSE_CODES = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
+"""What RFC 6455 and the registry of IANA let a server send."""
+_LONGEST_REASON = 123
+"""Bytes. A control frame holds 125, the code takes two."""
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 
 
@@ -122,9 +127,9 @@ class _Reader:
         elif action == "garbage" and self._words and self._words[0] in _GARBAGE:
             found["garbage"] = self._next("a kind")
         elif action == "close":
-            found["code"] = self._code(self._next("a close code, such as 1011"), 1000, 4999)
+            found["code"] = self._close_code(self._next("a close code, such as 1011"))
             if self._words and self._words[0] not in _KEYWORDS:
-                found["reason"] = self._next("a reason")
+                found["reason"] = self._reason(self._next("a reason"))
         return found
 
     def _handshake(self) -> dict[str, object]:
@@ -179,6 +184,9 @@ class _Reader:
             raise _unclear(self._line, "a handshake has no events")
         if found["action"] in _OF_A_FRAME and not found.get("handshake") and whens not in ([], ["event"]):
             raise _unclear(self._line, f"`{found['action']}` is about a frame: say `on EVENT`")
+        once = found.get("handshake") or whens not in ([], ["event"])
+        if once and ("occurrence" in found or (found.get("every") and "chance" not in found)):
+            raise _unclear(self._line, "it happens once on a connection: `occurrence` and `every` are for `on EVENT`")
         if "at_byte" in whens and found["action"] not in ("reset", "cut", "half-open"):
             raise _unclear(self._line, "only reset, cut and half-open can come at a byte")
 
@@ -202,6 +210,21 @@ class _Reader:
         if not low <= code <= high:
             raise _unclear(self._line, f"{code} is no code between {low} and {high}")
         return code
+
+    def _close_code(self, word: str) -> int:
+        code = self._number(word)
+        if not any(code in codes for codes in _CLOSE_CODES):
+            raise _unclear(
+                self._line,
+                f"{code} is no code that a close frame can carry; there are 1000 to 1003, 1007 to 1014, 3000 to 4999 "
+                "(for an end without a close frame say `cut`)",
+            )
+        return code
+
+    def _reason(self, words: str) -> str:
+        if len(words.encode()) > _LONGEST_REASON:
+            raise _unclear(self._line, f"the reason has more than {_LONGEST_REASON} bytes, more than a close frame can")
+        return words
 
 
 _KEYWORDS = ("on", "at", "after", "occurrence", "every", "chance", "connection")

@@ -109,9 +109,9 @@ class ServerSocket(ServerConnection):
             self.protocol.send_binary(frame)
         self.transport.write(b"".join(self.protocol.data_to_send())[:size])
 
-    def write_broken_text(self) -> None:
-        """Send a text frame that is no UTF-8: its reader must close with 1007."""
-        self.protocol.send_text(b"\xff\xfe\xfa")
+    def write_text_bytes(self, data: bytes) -> None:
+        """Send a text frame of these bytes. Where they are no UTF-8, its reader must close with 1007."""
+        self.protocol.send_text(data)
         self.send_data()
 
     def write_raw(self, data: bytes) -> None:
