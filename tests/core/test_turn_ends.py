@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from voicebridge.contract.commands import Command, DiscardTurn, EndTurn, SendText
+from voicebridge.contract.commands import Command, DiscardTurn, EndTurn, Interrupt, SendText
 from voicebridge.contract.events import CommandSettled, Event, ResponseEnded, ResponseStarted, UserTurn
 from voicebridge.contract.fault import Fault
 from voicebridge.core.turn_ends import TurnEnds
@@ -96,3 +96,15 @@ def test_a_command_that_failed_has_ended_nothing() -> None:
 
 def test_other_commands_end_no_turn() -> None:
     assert after((100, SendText(text="Hello"))).again(0, ()) == []
+
+
+def test_an_answer_that_nobody_wants_is_not_asked_for_again() -> None:
+    every, one, other = Interrupt(), Interrupt(response_id="r1"), Interrupt(response_id="r9")
+    asked: list[tuple[int, Command] | Event] = [(100, END), turn("t1")]
+    assert after(*asked, (100, every)).again(0, ("t1",)) == [(100, QUIET)]
+    assert after(*asked, (100, other)).again(0, ("t1",)) == [(100, END)]
+    ends = after(*asked, answer("t1"), ended("lost"))
+    ends.interrupted(other)
+    ends.interrupted(one)
+    assert ends.again(0, ("t1",)) == [(100, QUIET)]
+    assert after((100, every), *asked).again(0, ("t1",)) == [(100, END)], "that was asked for later"

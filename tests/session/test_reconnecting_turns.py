@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from voicebridge.contract.commands import DiscardTurn, EndTurn, SendToolResult
+from voicebridge.contract.commands import DiscardTurn, EndTurn, Interrupt, SendToolResult
 from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
@@ -208,5 +208,23 @@ def test_a_tool_may_answer_whenever_the_connection_is_lost(when: str) -> None:
                 assert fates(b) == {result.id: "closed"}, "the tool's owner knows, and may send it again"
             else:
                 assert second.commands == [result]
+
+    test()
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_an_answer_that_was_interrupted_is_not_asked_for_again(gap: bool) -> None:
+    @virtually
+    async def test() -> None:
+        first, second = Line(), Line()
+        async with bench(first, second) as b:
+            end = await push_to_talk(b, first)
+            if gap:
+                first.end()
+                await settle()
+            await b.session.send(Interrupt())
+            first.end()
+            await settle(1)
+            assert second.heard[:2] == [voice(0, 1000), replace(end, respond=False)]
 
     test()

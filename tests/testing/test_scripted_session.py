@@ -23,7 +23,7 @@ from voicebridge.contract.events import (
     ToolCall,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.items import Item, MessageItem
+from voicebridge.contract.items import Item, MessageItem, ToolCallItem
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.script import SCRIPTED_CAPABILITIES, Call, Reply
 from voicebridge.testing.scripted_session import ScriptedBackend
@@ -165,3 +165,15 @@ def test_sessions_begin_at_the_beginning_of_the_script() -> None:
         return said
 
     assert run_in_virtual_time(main()) == ["One.", "One."]
+
+
+def test_a_call_of_the_history_may_still_be_answered() -> None:
+    async def main() -> None:
+        said = (MessageItem(role="user", text="weather?"), ToolCallItem(call_id="k", name="look_up", arguments="{}"))
+        async with voicebridge.connect(ScriptedBackend("Sunny."), history=said) as session:
+            user = User(session)
+            await session.send(result := SendToolResult(call_id="k", output="sunny"))
+            assert (await user.until(ResponseStarted)).answers == (result.id,)
+            assert (await user.until(CommandSettled, command_id=result.id)).fault is None
+
+    run_in_virtual_time(main())

@@ -61,9 +61,11 @@ class Briefing:
         """The user's audio goes on."""
         self.backlog.add(pcm, safe=self._safe())
 
-    def played(self, report: ReportPlayed | Interrupt) -> None:
-        """The player tells how far it is, whoever gets to know it."""
-        self._chronicle.sent(report)
+    def heeded(self, command: ReportPlayed | Interrupt) -> None:
+        """The application says what was heard, and what it does not want any more, whichever connection that is of."""
+        self._chronicle.sent(command)
+        if isinstance(command, Interrupt):
+            self.turn_ends.interrupted(command)
 
     def given(self, due: Due) -> None:
         """A connection is given a command."""

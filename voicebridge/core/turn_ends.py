@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from voicebridge.contract.commands import Command, DiscardTurn, EndTurn
+from voicebridge.contract.commands import Command, DiscardTurn, EndTurn, Interrupt
 from voicebridge.contract.events import CommandSettled, Event, ResponseEnded, ResponseStarted, UserTurn
 
 __all__ = ["TurnEnds"]
@@ -18,7 +18,9 @@ class _End:
     turn_id: str | None = None
     """The turn that it ended, when that was told."""
     response_id: str | None = None
-    """The answer to it, unless that was lost."""
+    """The answer to it."""
+    answered: bool = False
+    """The answer was begun and not lost, or nobody wants it any more."""
     again: bool = False
     """Its fate was told: what another connection says of it is not."""
 
@@ -27,7 +29,8 @@ class TurnEnds:
     """Follows `EndTurn` and `DiscardTurn`. Places are bytes from the first sample of the session.
 
     A turn is ended once more, in its place, when its audio is heard again: without that, it would run on into the next
-    one. An answer is asked for again only where none was begun, or where that went down with its connection.
+    one. An answer is asked for again only where none was begun, or where that went down with its connection, and where
+    nobody interrupted it.
 
     Args:
         tolerance: bytes by which a backend's end of a turn may lie before the place of the command that ended it.
@@ -41,6 +44,14 @@ class TurnEnds:
         """A connection took a command."""
         if isinstance(command, EndTurn | DiscardTurn):
             self._ends.append(_End(place, command))
+        elif isinstance(command, Interrupt):
+            self.interrupted(command)
+
+    def interrupted(self, command: Interrupt) -> None:
+        """The application wants no answer to what was said so far, or not that one."""
+        for end in self._ends:
+            if command.response_id is None or command.response_id == end.response_id:
+                end.answered = True
 
     def withdraw(self, command_id: str) -> None:
         """It was not taken after all, or failed."""
@@ -60,11 +71,11 @@ class TurnEnds:
         elif isinstance(event, ResponseStarted):
             for end in self._ends:
                 if end.command.id in event.answers or end.turn_id in event.answers:
-                    end.response_id = event.response_id
+                    end.response_id, end.answered = event.response_id, True
         elif isinstance(event, ResponseEnded) and event.status == "lost":
             for end in self._ends:
                 if end.response_id == event.response_id:
-                    end.response_id = None
+                    end.answered = False
         elif isinstance(event, CommandSettled) and event.fault is not None:
             self.withdraw(event.command_id)
 
@@ -85,6 +96,6 @@ class TurnEnds:
 
 
 def _asked_again(end: _End) -> Command:
-    if isinstance(end.command, EndTurn) and end.response_id is not None:
+    if isinstance(end.command, EndTurn) and end.answered:
         return replace(end.command, respond=False)
     return end.command

@@ -144,7 +144,7 @@ class ReconnectingSession:
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
         if isinstance(command, ReportPlayed | Interrupt):
-            self._briefing.played(command)
+            self._briefing.heeded(command)
         while (inner := self._inner) is not None:
             try:
                 await self._pass(inner, Due(self._backlog.audio.end, command))
