@@ -227,7 +227,7 @@ def test_nothing_that_followed_a_command_comes_before_it(tmp_path: Path) -> None
     recording = record(tmp_path / "call", ask)
 
     async def main() -> None:
-        async with ReplayBackend(recording.folder).connect(SessionConfig()) as session:
+        async with ReplayBackend(recording.folder, patience_s=2000).connect(SessionConfig()) as session:
             reader = aiter(session)
             assert isinstance(await anext(reader), SessionReady)
             with pytest.raises(TimeoutError):
@@ -244,7 +244,7 @@ def test_nothing_that_followed_a_command_comes_before_it(tmp_path: Path) -> None
 
 def test_audio_counts_by_its_length_and_reports_not_at_all(call: Recording) -> None:
     async def main() -> None:
-        async with ReplayBackend(call.folder, "instant").connect(SessionConfig()) as session:
+        async with ReplayBackend(call.folder, "instant", patience_s=60).connect(SessionConfig()) as session:
             reader, seen = aiter(session), []
 
             async def read() -> None:

@@ -43,6 +43,8 @@ from .recording import Line, Recording
 __all__ = ["Pace", "ReplayBackend", "ReplaySession"]
 
 Pace = Literal["recorded", "instant"]
+_LOOK_S = 1.0
+"""Between looks at whether somebody waits in vain."""
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 
 
@@ -53,11 +55,16 @@ class ReplayBackend:
         folder: what a recorder has written.
         pace: `recorded` keeps the time between a command and what followed; `instant` waits for commands alone. A
             session may choose otherwise by the option of this name.
+        patience_s: seconds that somebody may wait for an event where a recorded command is still to be given. Then the
+            session ends as one that diverged. An option, too.
+
+    Raises:
+        BadOption: such a pace or patience makes no sense.
     """
 
-    def __init__(self, folder: str | Path, pace: Pace = "recorded") -> None:
+    def __init__(self, folder: str | Path, pace: Pace = "recorded", *, patience_s: float = 10.0) -> None:
         self.folder = Path(folder)
-        self._pace = _checked(pace)
+        self._pace, self._patience_s = _checked(pace), _checked_patience(patience_s)
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -76,12 +83,15 @@ class ReplayBackend:
 
         Raises:
             BadRecording: the folder holds no recording that can be read.
-            BadOption: an option but `pace`.
+            BadOption: an option but `pace` and `patience_s`.
         """
         for name in config.options:
-            if name != "pace":
-                raise BadOption(f"A replay has no option {name!r}: it knows `pace`.", code="unknown_option")
-        session = ReplaySession(Recording(self.folder), _checked(config.options.get("pace", self._pace)))
+            if name not in ("pace", "patience_s"):
+                problem = f"A replay has no option {name!r}: it knows `pace` and `patience_s`."
+                raise BadOption(problem, code="unknown_option")
+        pace = _checked(config.options.get("pace", self._pace))
+        patience_s = _checked_patience(config.options.get("patience_s", self._patience_s))
+        session = ReplaySession(Recording(self.folder), pace, patience_s)
         session.start()
         try:
             yield session
@@ -92,8 +102,8 @@ class ReplayBackend:
 class ReplaySession:
     """A `VoiceSession` out of a recording. Made by `ReplayBackend`."""
 
-    def __init__(self, recording: Recording, pace: Pace) -> None:
-        self._recording, self._pace = recording, pace
+    def __init__(self, recording: Recording, pace: Pace, patience_s: float) -> None:
+        self._recording, self._pace, self._patience_s = recording, pace, patience_s
         self._clock = asyncio.get_running_loop().time
         self._capabilities = recording.capabilities
         formats = self._capabilities.formats_out
@@ -218,8 +228,7 @@ class ReplaySession:
                 if line.kind == "close":
                     return  # nothing more comes until the application closes, as it did then
                 if line.kind == "command":
-                    while not self._passes(line):
-                        await self._more()
+                    await self._given_again(line, due)
                     due = max(due, self._clock()) if self._pace == "recorded" else due
                 elif line.kind == "event":
                     await self._until(due)
@@ -228,7 +237,7 @@ class ReplaySession:
                     if self._closed:
                         return
                 self._line = None
-        except BadRecording as error:
+        except (BadRecording, ReplayDiverged) as error:
             self._end(error.fault)
             return
         self._end(Fault(category="planned_end", code="recording_ended", message=self._last_words()))
@@ -253,9 +262,40 @@ class ReplaySession:
             self._waiting.popleft()
         return True
 
-    async def _more(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+    async def _given_again(self, line: Line, due: float) -> None:
+        """Wait for the command of a line.
+
+        Raises:
+            ReplayDiverged: it does not come, and whoever waits for an event would wait for ever.
+        """
+        quiet_since = self._clock()
+        if self._pace == "recorded":
+            quiet_since = max(quiet_since, due)
+        heard_bytes = self._heard_bytes
+        while not self._passes(line):
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_LOOK_S, self._patience_s)):
+                    await self._news.wait()
+            hears = isinstance(line.message, SendAudio) and self._heard_bytes > heard_bytes
+            heard_bytes = self._heard_bytes
+            if hears or not self._delivery.awaited:
+                quiet_since = max(quiet_since, self._clock())
+            elif self._clock() - quiet_since >= self._patience_s:
+                raise self._missing(line)
+
+    def _missing(self, line: Line) -> ReplayDiverged:
+        script = self._recording.script
+        if isinstance(line.message, SendAudio) and line.audio is not None:
+            left = self._wanted_bytes + line.audio.size - self._heard_bytes
+            expected = f"{left} more bytes of audio"
+        else:
+            expected = f"{script[self._given].type} (command {self._given + 1} of {len(script)})"
+        return ReplayDiverged(
+            f"The recorded session in {self._recording.folder} was given {expected} here, and nothing comes before "
+            f"that. It was not given for {self._patience_s:g} s: give it, or wait for longer with patience_s.",
+            code="replay_diverged",
+        )
 
     async def _until(self, due: float) -> None:
         """Wait for the recorded time. An interruption that comes earlier than it did then takes effect at once."""
@@ -299,6 +339,12 @@ class ReplaySession:
         """The session ends by itself."""
         self._closed = True
         self._delivery.end(fault)
+
+
+def _checked_patience(patience_s: Any) -> float:
+    if isinstance(patience_s, int | float) and not isinstance(patience_s, bool) and patience_s > 0:
+        return float(patience_s)
+    raise BadOption(f"patience_s is a number of seconds above 0, not {patience_s!r}.", code="bad_option")
 
 
 def _checked(pace: Any) -> Pace:

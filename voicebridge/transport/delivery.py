@@ -66,6 +66,11 @@ class Delivery:
         """Whether less than two minutes of audio are undelivered."""
         return self._room.is_set()
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for an event, and there is none."""
+        return self._waiter is not None and not self._events
+
     async def room(self) -> None:
         """Wait until less than two minutes of audio are undelivered."""
         await self._room.wait()
