@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from voicebridge import About, ConfigError, hookimpl
+from voicebridge.contract.items import Item
 from voicebridge.registry.registry import registry
 from voicebridge.testing.contract import CHECKS
+from voicebridge.testing.script import SCRIPTED_CAPABILITIES, Call, Reply
 from voicebridge.testing.scripted_session import ScriptedBackend
 
 from .conftest import Ended, tone, write
@@ -38,10 +43,59 @@ class Shut(ScriptedBackend):
         yield
 
 
+class Stopped(ScriptedBackend):
+    """Ctrl-C is pressed in the middle of a turn."""
+
+    @asynccontextmanager
+    async def connect(self, *given: Any, **more: Any) -> AsyncIterator[Any]:
+        async with super().connect(*given, **more) as session:
+            session._carry_out = lambda command: os.kill(os.getpid(), signal.SIGINT)
+            yield session
+
+
+class Looks(ScriptedBackend):
+    """Looks at what is written whenever it is opened."""
+
+    look: Callable[[], None] = staticmethod(lambda: None)
+
+    @asynccontextmanager
+    async def connect(self, *given: Any, **more: Any) -> AsyncIterator[Any]:
+        type(self).look()
+        async with super().connect(*given, **more) as session:
+            yield session
+
+
+def paper(reply: str) -> ScriptedBackend:
+    return ScriptedBackend(reply, capabilities=replace(SCRIPTED_CAPABILITIES, resume="native"))
+
+
+def clever(reply: str) -> ScriptedBackend:
+    """Calls tools, and remembers."""
+
+    def answer(items: tuple[Item, ...]) -> Reply:
+        last = getattr(items[-1], "text", "")
+        if count := {"call": 1, "call twice": 2}.get(last, 0):
+            return Reply(calls=(Call("look_up_weather"),) * count)
+        return Reply(" ".join(getattr(item, "text", "") for item in items) if last == "What is my name?" else reply)
+
+    return ScriptedBackend(answer)
+
+
+BACKENDS: dict[str, Callable[[str], ScriptedBackend]] = {
+    "kept": ScriptedBackend,
+    "deaf": Deaf,
+    "shut": Shut,
+    "stopped": Stopped,
+    "looks": Looks,
+    "paper": paper,
+    "clever": clever,
+}
+
+
 class Plugin:
     @hookimpl
     def register_backends(self, register: Any) -> None:
-        for name, backend in (("kept", ScriptedBackend), ("deaf", Deaf), ("shut", Shut)):
+        for name, backend in BACKENDS.items():
             register(name, lambda model, backend=backend: backend("Hello."), About(summary="x"))
         register("paid", lambda model: ScriptedBackend("Hello."), About(summary="x", key="TEST_KEY"))
 
@@ -116,6 +170,39 @@ class _Terminal:
 
     def readline(self) -> str:
         return self.answer
+
+
+def test_questions_make_it_do_what_a_check_is_about(contract: Run) -> None:
+    given = ("--tool-prompt", "call", "--parallel-prompt", "call twice")
+    recall = ("--recall", "My name is Ada.", "What is my name?", "Ada")
+    checks = ("--only", "tool_round", "--only", "parallel_tools", "--only", "seeding")
+    assert "clever: 3 pass" in contract("clever", *given, *recall, *checks).out
+    assert "clever: 3 skipped" in contract("clever", *checks).out
+    assert contract("clever", *recall[:3], *checks).status == 2
+
+
+def test_what_was_not_looked_at_stands_in_the_row(contract: Run) -> None:
+    ended = contract("paper", "--only", "opens")
+    assert ended.status == 0
+    assert "not checked: resume 'native'" in ended.out
+
+
+def test_a_stop_reports_what_was_done(contract: Run) -> None:
+    ended = contract("stopped", *FEW)
+    assert ended.status == 130
+    assert "text_turn" not in ended.out
+    assert "stopped: 2 pass, 1 not run: stopped" in ended.out
+    report = json.loads(contract("stopped", *FEW, "--json").out)
+    assert (report["complete"], report["counts"]) == (False, {"pass": 2})
+
+
+def test_rows_come_one_by_one(
+    contract: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(Looks, "look", lambda: seen.append(capsys.readouterr().out))
+    contract("looks", *FEW)
+    assert any("opens" in out and "text_turn" not in out for out in seen)
 
 
 def test_the_user_says_what_is_in_a_recording(contract: Run, tmp_path: Path) -> None:

@@ -144,17 +144,32 @@ def contract(
     wav: Annotated[
         Path | None, typer.Option("--wav", metavar="FILE", help="What the user says. Without it, a loud sound.")
     ] = None,
+    tool_prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A question that makes it call the tool look_up_weather.")
+    ] = None,
+    parallel_prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="One that makes it call that tool twice in one answer.")
+    ] = None,
+    recall: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(
+            metavar="FACT QUESTION WORD",
+            help="Something said before, a question about it, and a word of the right answer.",
+        ),
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This check alone. May be repeated.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before using a key that costs money.")] = False,
     option: Settings = None,
     json: Json = False,
 ) -> int:
     """Check whether a backend keeps what every session promises. Exit status 1 when it does not."""
+    from .contract import Questions
     from .contract import contract as run
     from .settings import Settings as Given
 
     settings = Given(backend=backend, instructions=None, voice=None, silence_ms=None, more=option or [])
-    return run(backend, settings, wav=wav, only=only or [], yes=yes, json=json)
+    questions = Questions(tool_prompt=tool_prompt, parallel_prompt=parallel_prompt, recall=recall or None)
+    return run(backend, settings, questions, wav=wav, only=only or [], yes=yes, json=json)
 
 
 @app.command(

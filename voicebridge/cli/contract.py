@@ -6,7 +6,7 @@ import asyncio
 import json as json_format
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,10 +27,19 @@ from voicebridge.testing.contract import CHECKS, Check, Subject, Verdict, run_ch
 from .ending import FAILED, STOPPED
 from .settings import Settings
 
-__all__ = ["contract"]
+__all__ = ["Questions", "contract"]
 
 _OPENS = "opens"
 _SIGNS = {"pass": "[green]pass[/]", "fail": "[bold red]FAIL[/]", "not applicable": "[dim]n/a[/]", "skipped": "skipped"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What gets a backend to do what some checks are about. See the fields of `Subject` by these names."""
+
+    tool_prompt: str | None = None
+    parallel_prompt: str | None = None
+    recall: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +48,45 @@ class _Asked:
 
     spec: str
     settings: Settings
+    questions: Questions
     wav: Path | None
-    only: Sequence[str]
-    yes: bool
 
 
-def contract(spec: str, settings: Settings, *, wav: Path | None, only: Sequence[str], yes: bool, json: bool) -> int:
-    """Run the command; its exit status: 1 when a check failed.
+def contract(
+    spec: str,
+    settings: Settings,
+    questions: Questions,
+    *,
+    wav: Path | None,
+    only: Sequence[str],
+    yes: bool,
+    json: bool,
+) -> int:
+    """Run the command; its exit status: 1 when a check failed, 130 when it was stopped before the last one.
 
     Raises:
         VoiceBridgeError: the backend, the settings or the recording can't be used, or no check has that name.
     """
-    asked = _Asked(spec, settings, wav, only, yes)
-    checks, subject = _checks(only), _subject(asked)
-    errors = Console(stderr=True, highlight=False)
+    checks, subject = _checks(only), _subject(_Asked(spec, settings, questions, wav))
     if not (yes or _agreed(spec, subject, len(checks))):
         return STOPPED
-    verdicts = _run(checks, subject, errors)
+    verdicts: list[Verdict] = []
+    rows = _Rows(checks, Console(highlight=False, stderr=json))
+    stopped = False
+    try:
+        for verdict in _run(checks, subject):
+            verdicts.append(verdict)
+            rows.show(verdict)
+    except KeyboardInterrupt:
+        stopped = True
     if json:
         counts = Counter(verdict.status for verdict in verdicts)
-        print(json_format.dumps({"backend": spec, "counts": counts, "checks": list(map(asdict, verdicts))}, indent=2))
+        told = {"backend": spec, "complete": not stopped, "counts": counts, "checks": list(map(asdict, verdicts))}
+        print(json_format.dumps(told, indent=2))
     else:
-        _show(spec, verdicts)
+        _sum_up(spec, verdicts, len(checks), rows.console)
+    if stopped:
+        return STOPPED
     return FAILED if any(verdict.status == "fail" for verdict in verdicts) else 0
 
 
@@ -82,7 +108,7 @@ def _subject(asked: _Asked) -> Subject:
     settings = checked(config)  # a misfit is told now, and not once for each check
     if settings.model is not None:
         raise BadOption("The model is part of the spec: write vendor/model.")
-    subject = Subject(backend=backend_of(asked.spec), config=config)
+    subject = Subject(backend=backend_of(asked.spec), config=config, **asdict(asked.questions))
     if asked.wav is None:
         return subject
     recording = read_recording(asked.wav)
@@ -117,40 +143,55 @@ def _abouts(spec: str) -> list[About]:
     return [registry().stage_row(seat, name).about for seat, name in seats]
 
 
-def _run(checks: Sequence[Check], subject: Subject, errors: Console) -> list[Verdict]:
+def _run(checks: Sequence[Check], subject: Subject) -> Iterator[Verdict]:
     """Each check on an event loop of its own. Of a backend that does not open, no more is asked."""
-    verdicts: list[Verdict] = []
-    with errors.status("") as status:
-        for number, check in enumerate(checks, 1):
-            status.update(f"{number}/{len(checks)} {check.name}")
-            if verdicts and verdicts[0].check == _OPENS and verdicts[0].status == "fail":
-                verdicts.append(
-                    Verdict(
-                        check=check.name, promise=check.promise, status="skipped", reason="the session does not open"
-                    )
-                )
-            else:
-                verdicts.append(asyncio.run(run_check(check, subject)))
-    return verdicts
+    errors = Console(stderr=True, highlight=False)
+    opens = True
+    for number, check in enumerate(checks, 1):
+        if not opens:
+            reason = "the session does not open"
+            yield Verdict(check=check.name, promise=check.promise, status="skipped", reason=reason)
+            continue
+        with errors.status(f"{number}/{len(checks)} {check.name}"):
+            verdict = asyncio.run(run_check(check, subject))
+        opens = (check.name, verdict.status) != (_OPENS, "fail")
+        yield verdict
 
 
-def _show(spec: str, verdicts: Sequence[Verdict]) -> None:
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title_justify="left")
-    for column in ("check", "", "s", "what is promised, or what was seen"):
-        table.add_column(column, no_wrap=column in ("check", ""), overflow="fold")
-    for verdict in verdicts:
-        told = verdict.promise if verdict.status == "pass" else verdict.reason
-        table.add_row(verdict.check, _SIGNS[verdict.status], f"{verdict.seconds:.1f}", _plain(told))
-    console.print(table)
+class _Rows:
+    """A row for each check, shown as soon as there is a verdict."""
+
+    def __init__(self, checks: Sequence[Check], console: Console) -> None:
+        self.console = console
+        self._width = max(len(check.name) for check in checks)
+
+    def show(self, verdict: Verdict) -> None:
+        """Write a row."""
+        row = Table.grid(padding=(0, 2, 0, 0))
+        row.add_column(width=self._width, no_wrap=True)
+        row.add_column(width=7, no_wrap=True)
+        row.add_column(width=6, no_wrap=True, justify="right")
+        row.add_column(overflow="fold")
+        told = verdict.reason or verdict.promise
+        if verdict.status == "pass" and verdict.reason:
+            told = f"{verdict.promise} ({verdict.reason})"
+        row.add_row(verdict.check, _SIGNS[verdict.status], f"{verdict.seconds:.1f} s", _plain(told))
+        self.console.print(row)
+        self.console.file.flush()
+
+
+def _sum_up(spec: str, verdicts: Sequence[Verdict], asked: int, console: Console) -> None:
+    """Say what went in and came out where a check failed, and how many came to what."""
     for verdict in verdicts:
         if verdict.status == "fail":
             console.print(f"\n{verdict.check}: {_plain(verdict.promise)}", style="bold")
             console.print(f"  {_plain(verdict.reason)}")
             for line in verdict.trace:
                 console.print(f"  {_plain(line)}", soft_wrap=True)
-    counts = Counter(verdict.status for verdict in verdicts)
-    console.print(f"\n{spec}: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    counts = [f"{count} {status}" for status, count in Counter(verdict.status for verdict in verdicts).items()]
+    if left := asked - len(verdicts):
+        counts.append(f"{left} not run: stopped")
+    console.print(f"\n{spec}: " + ", ".join(counts))
 
 
 def _plain(text: Any) -> str:

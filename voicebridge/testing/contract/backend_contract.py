@@ -66,6 +66,8 @@ def _as_test(check: Check) -> Callable[[BackendContract], None]:
         verdict = self.verdict(check)
         if verdict.status == "fail":
             raise AssertionError(str(verdict))
+        if verdict.reason:
+            print(verdict)  # noqa: T201  # what was not checked: pytest shows it with -rA
         if verdict.status != "pass":
             import pytest
 
