@@ -66,6 +66,12 @@ def test_a_turn_that_a_request_went_before_is_not_awaited_for_ever(vendor: Any) 
     assert (wire.last(ResponseStarted).cause, wire.last(ResponseStarted).answers) == ("spontaneous", ())
 
 
+def test_an_aside_does_not_stand_in_for_the_answer_to_a_turn(vendor: Any) -> None:
+    wire = turn(vendor(), 1).hears(Respond(aside=True))
+    wire.creates("r1", answers=wire.frames("response.create")[0]).finishes("r1").creates("r2")
+    assert wire.last(ResponseStarted).answers == ("t1",)
+
+
 @pytest.mark.parametrize("dialect", ["xai", "openai-compatible"])
 def test_a_vendor_that_echoes_no_metadata_leaves_no_request_waiting(vendor: Any, dialect: str) -> None:
     first, second = Respond(), Respond()

@@ -107,11 +107,11 @@ class Judge:
             self.settled.add(event.command_id)
 
 
-def fair_answers(frame: dict[str, Any], number: int) -> list[dict[str, Any]]:
+def fair_answers(frame: dict[str, Any], number: int, *, echoes: bool) -> list[dict[str, Any]]:
     """What a vendor that does all it is asked says to a frame of ours."""
     kind = frame["type"]
     if kind == "response.create":
-        response = {"id": f"fair{number}", "metadata": frame.get("response", {}).get("metadata")}
+        response = {"id": f"fair{number}", "metadata": frame["response"]["metadata"] if echoes else None}
         return [
             {"type": "response.created", "response": response},
             {"type": "response.done", "response": response | {"status": "completed"}},
@@ -132,7 +132,7 @@ def fair_answers(frame: dict[str, Any], number: int) -> list[dict[str, Any]]:
     return [answers[kind]] if kind in answers else []
 
 
-def continued_fairly(codec: RealtimeCodec, judge: Judge) -> None:
+def continued_fairly(codec: RealtimeCodec, judge: Judge, *, echoes: bool) -> None:
     """From here on the vendor does all that it was asked, now or before; what runs, ends."""
 
     def says(frames: Iterable[dict[str, Any]]) -> None:
@@ -141,7 +141,7 @@ def continued_fairly(codec: RealtimeCodec, judge: Judge) -> None:
 
     answered = 0
     while answered < len(judge.sent):
-        says(fair_answers(judge.sent[answered], answered))
+        says(fair_answers(judge.sent[answered], answered, echoes=echoes))
         answered += 1
         if answered == len(judge.sent):
             if any(phase in ("speech", "pause") for phase in judge.turns.values()):
@@ -291,8 +291,8 @@ def test_mutated_conversations() -> None:
     draw, frames, names = random.Random(SEED), session(), list(DIALECTS)
     count = 0
     while count < MUTANTS:
-        config = SessionConfig(tools=(Tool(name="look"),))
-        codec, judge = RealtimeCodec(DIALECTS[draw.choice(names)], "m", config), Judge()
+        config, dialect = SessionConfig(tools=(Tool(name="look"),)), DIALECTS[draw.choice(names)]
+        codec, judge = RealtimeCodec(dialect, "m", config), Judge()
         judge.look(codec.open(config, (), None))
         share, asked = draw.choice((0.1, 0.5, 1.0)), list[str]()
         for frame in frames:
@@ -306,7 +306,7 @@ def test_mutated_conversations() -> None:
                 with contextlib.suppress(VoiceBridgeError):
                     judge.look(codec.encode(command))
                     asked += [] if isinstance(command, SendAudio) else [command.id]
-        continued_fairly(codec, judge)
+        continued_fairly(codec, judge, echoes=dialect.echoes_metadata or draw.random() < 0.5)
         assert judge.settled.issuperset(asked)
         assert not judge.running
     assert count >= MUTANTS

@@ -269,7 +269,7 @@ class Received:
         asked = on.requests.claim(body.get("metadata"), vendor_answers=bool(on.turns.unanswered))
         if asked is not None:
             response = Response(response_id)
-            response.passes_over = tuple(on.turns.unanswered)
+            response.passes_over = () if asked.request.aside else tuple(on.turns.unanswered)
             return self._start(response, asked)
         ended = self._inferred_end()
         turn_ids, unwanted = on.turns.answered()
