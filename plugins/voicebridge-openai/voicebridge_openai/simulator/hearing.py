@@ -10,6 +10,7 @@ from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.testing.simulator.ears import Recogniser
 from voicebridge.testing.simulator.profile import StageDraws
 
+from .background import Background
 from .conversation import Entry
 from .input_buffer import Utterance
 from .options import WireOptions
@@ -27,10 +28,13 @@ _TOLD = "conversation.item.input_audio_transcription"
 class Hearing:
     """Understands one utterance after the other."""
 
-    def __init__(self, options: WireOptions, outbox: Outbox, draws: StageDraws) -> None:
+    def __init__(self, options: WireOptions, outbox: Outbox, draws: StageDraws, background: Background) -> None:
         self._script = list(options.transcripts)
         self._outbox = outbox
         self._draws = draws
+        self._background = background
+        self._listening: dict[str, asyncio.Task[str]] = {}
+        """By the item's id: what it says, where that is not known yet."""
         self._recogniser = Recogniser(options.recogniser) if options.recogniser else None
         self._one_at_a_time = asyncio.Lock()
         self._utterances = 0
@@ -40,12 +44,24 @@ class Hearing:
         """A recogniser listens."""
         return self._recogniser is not None
 
-    async def understand(self, utterance: Utterance) -> str:
-        """The words.
+    def listen(self, entry: Entry, utterance: Utterance | None) -> asyncio.Task[str]:
+        """Begin to understand an item; None: it is silence. The task gives the words, or a `VoiceBridgeError`."""
+        task = self._background.start(self._hear(entry, utterance))
+        self._listening[entry.id] = task
+        task.add_done_callback(lambda _: self._listening.pop(entry.id, None))
+        return task
 
-        Raises:
-            VoiceBridgeError: the recogniser failed.
-        """
+    async def understood(self, item_id: str) -> None:
+        """Wait until it is clear what an item says, or that nobody can tell."""
+        if task := self._listening.get(item_id):
+            # The model hears for itself: it answers also where the transcription failed.
+            await asyncio.wait({task})
+
+    async def _hear(self, entry: Entry, utterance: Utterance | None) -> str:
+        entry.heard = "" if utterance is None else await self._understand(utterance)
+        return entry.heard
+
+    async def _understand(self, utterance: Utterance) -> str:
         if self._recogniser is None:
             text = self._script.pop(0) if self._script else f"{utterance.ms / 1000:.1f} seconds of speech"
             if text is None:

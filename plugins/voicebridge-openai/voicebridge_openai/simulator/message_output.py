@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pybase64
 
 from .conversation import Entry
+from .stage import Stage
 
 if TYPE_CHECKING:
-    from .response_run import ResponseRun, Stage
+    from .response_run import ResponseRun
 
 __all__ = ["MessageOutput"]
 

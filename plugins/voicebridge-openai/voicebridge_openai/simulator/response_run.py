@@ -6,46 +6,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.testing.simulator.profile import StageDraws
-from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
-from voicebridge.testing.simulator.voice import Voice
+from voicebridge.testing.simulator.turn_log import TurnRecord
 
-from .conversation import Conversation, Entry
+from .conversation import Entry
 from .message_output import MessageOutput
-from .options import WireOptions
-from .outbox import Outbox
 from .replies import Call, Failure, Part, Say
 from .response_request import ResponseRequest
-from .session_state import SessionState
-from .usage import Meter, text_tokens
+from .stage import Stage
+from .usage import text_tokens
 
-__all__ = ["ResponseRun", "Stage"]
+__all__ = ["ResponseRun"]
 
 T = TypeVar("T")
 _logger = logging.getLogger("voicebridge.simulator")
 _CALL_DELTA = 8
 """Characters of arguments in one delta."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """What the responses of a session share."""
-
-    outbox: Outbox
-    session: SessionState
-    conversation: Conversation
-    conversation_id: str
-    options: WireOptions
-    voice: Voice
-    meter: Meter
-    draws: StageDraws
-    log: TurnLog
-    turns: int = 0
-    """Responses begun so far."""
 
 
 class ResponseRun:
