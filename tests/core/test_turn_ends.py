@@ -108,3 +108,11 @@ def test_an_answer_that_nobody_wants_is_not_asked_for_again() -> None:
     ends.interrupted(one)
     assert ends.again(0, ("t1",)) == [(100, QUIET)]
     assert after((100, every), *asked).again(0, ("t1",)) == [(100, END)], "that was asked for later"
+
+
+def test_what_is_too_old_to_be_heard_is_forgotten() -> None:
+    ends = after((100, END), (200, LATER))
+    ends.forget(before=99)
+    assert [place for place, _ in ends.again(0, ())] == [100, 200]
+    ends.forget(before=100)
+    assert [place for place, _ in ends.again(0, ())] == [200]

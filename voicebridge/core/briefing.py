@@ -71,6 +71,7 @@ class Briefing:
         """A connection is given a command."""
         command = due.command
         self._chronicle.sent(command)
+        self.turn_ends.forget(self.backlog.audio.start)
         self.turn_ends.given(due.place, command)
         if isinstance(command, Configure):
             self._patches[command.id] = command

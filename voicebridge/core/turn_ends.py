@@ -47,6 +47,10 @@ class TurnEnds:
         elif isinstance(command, Interrupt):
             self.interrupted(command)
 
+    def forget(self, before: int) -> None:
+        """Audio before this place is not there any more: nobody hears it again."""
+        self._ends = [end for end in self._ends if end.place > before]
+
     def interrupted(self, command: Interrupt) -> None:
         """The application wants no answer to what was said so far, or not that one."""
         for end in self._ends:
