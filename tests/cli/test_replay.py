@@ -91,6 +91,31 @@ def test_a_recording_is_not_written_over(run: Run, call: Path, speech: Path) -> 
         assert "holds a recording already" in ended.err
 
 
+def test_a_recording_does_not_command_the_terminal(run: Run, tmp_path: Path) -> None:
+    attack = "a\x1b[2J\x1b]0;pwned\x07\x9b2J\x7f\r\u202eb\td"
+    header = {"recording": 1, "capabilities": {}, "began": attack}
+    said = {"type": "input_transcript", "turn_id": "t", "text": attack, "final": True}
+    text = {"type": "output_text", "response_id": "r", "delta": attack}
+    written = {"type": "send_text", "text": attack}
+    lines: list[object] = [
+        header,
+        {"event": said, "t": 0},
+        {"command": written, "t": 0},
+        {"event": text, "t": 0},
+        {"end": {"complete": False, "problem": attack}, "t": 0},
+    ]
+    (tmp_path / "call.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    plain = "a?[2J?]0;pwned??2J???b\td"
+    ended = run("replay", tmp_path)
+    assert ended.out == f"You: {plain}\nYou (in writing): {plain}\nAgent: {plain}\n"
+    assert ended.err.count(plain) == 2
+    ended = run("replay", tmp_path, "--json")
+    assert [character for character in ended.out if not character.isprintable()] == ["\n"] * 3
+    assert [json.loads(line).get("text") for line in ended.out.splitlines()][:2] == [attack, attack]
+    (tmp_path / "call.jsonl").write_text(json.dumps({"recording": 1} | {attack: 1}) + "\n" + attack + "\n")
+    assert "\x1b" not in run("replay", tmp_path, "--json").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [(("nowhere",), "does not exist"), ((".", "--pace", "slow"), "recorded or instant, not 'slow'")],

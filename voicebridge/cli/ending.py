@@ -15,6 +15,7 @@ import sys
 import traceback
 
 from voicebridge.contract.errors import ConfigError, NoSoundDevice, Unsupported, VoiceBridgeError
+from voicebridge.session.plain_text import plain
 
 __all__ = ["DEBUG_VARIABLE", "FAILED", "STOPPED", "UNREACHABLE", "USAGE", "ended", "status_of", "told"]
 
@@ -69,4 +70,4 @@ def told(problem: str) -> int:
 
 
 def _say(problem: str) -> None:
-    print("voicebridge:", " ".join(problem.split()), file=sys.stderr, flush=True)
+    print("voicebridge:", plain(" ".join(problem.split())), file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from voicebridge.contract.events import Event, OutputAudio, SessionReady
 from voicebridge.contract.lines import dump
 from voicebridge.observe.recording import Line, Recording
 from voicebridge.session.captions import Captions
+from voicebridge.session.plain_text import escaped, plain
 
 __all__ = ["replay"]
 
@@ -35,7 +36,7 @@ def replay(folder: Path, *, pace: str, out: Path | None, json: bool) -> int:
     recording = Recording(folder)
     if out is not None:
         out = _checked_out(out, folder)
-    print(_about(recording), file=sys.stderr)
+    print(plain(_about(recording)), file=sys.stderr)
     captions = Captions(sys.stdout)
     try:
         with ExitStack() as files:
@@ -84,7 +85,7 @@ def _paced(recording: Recording, pace: str) -> Iterator[Line]:
 def _print_line(line: Line) -> None:
     """A command or event as a line of JSON, without the sound."""
     if line.message is not None and not isinstance(line.message, SendAudio | OutputAudio | ReportPlayed):
-        print(dump(line.message), flush=True)
+        print(escaped(dump(line.message)), flush=True)
 
 
 def _show(captions: Captions, line: Line) -> None:

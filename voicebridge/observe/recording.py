@@ -18,13 +18,16 @@ agent.wav      what came back, in its output format; more files follow where the
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from voicebridge.contract import errors
 from voicebridge.contract.capabilities import Capabilities
@@ -42,6 +45,10 @@ LOG = "call.jsonl"
 _LONGEST = 32 * 1024 * 1024
 """Bytes of the longest line that is read."""
 _AUDIO_FILE = re.compile(r"(?:user|agent)(?:-[0-9]{1,6})?\.wav")
+_FILE_BYTES = 2**32
+"""Of the longest WAV file."""
+_LONGEST_S = 366 * 24 * 3600
+"""Seconds of the longest recording."""
 _SENT_AUDIO = b'{"command": {"type": "send_audio"'
 _WHOLE_FRAME = 4
 """Bytes of the largest frame: what is left of one at the end of a file was never written."""
@@ -141,7 +148,7 @@ class Recording:
     def _pcm(self, place: AudioPlace) -> bytes:
         path = self.folder / place.file
         try:
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 file.seek(place.at)
                 pcm = file.read(place.size)
         except OSError as error:
@@ -152,7 +159,7 @@ class Recording:
 
     def _read_header(self) -> Mapping[str, Any]:
         try:
-            with self._log.open("rb") as file:
+            with _opened(self._log) as file:
                 first = file.readline(_LONGEST)
         except FileNotFoundError as error:
             there = self.folder.is_dir()
@@ -174,7 +181,7 @@ class Recording:
 
     def _texts(self) -> Iterator[tuple[int, bytes]]:
         """Whole lines after the header, with their numbers."""
-        with self._log.open("rb") as file:
+        with _opened(self._log) as file:
             file.readline(_LONGEST)
             number = 1
             while (text := file.readline(_LONGEST)).endswith(b"\n"):
@@ -226,16 +233,46 @@ class Recording:
                 message = load(json.dumps(fields[kind]))
                 audio = _place(fields["audio"]) if "audio" in fields else None
             data = fields if kind == "refused" else fields[kind]
-            return Line(kind, float(fields["t"]), message, audio, data)
-        except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
+            return Line(kind, _time(fields["t"]), message, audio, data)
+        except (ConfigError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             why = str(error) if isinstance(error, VoiceBridgeError) else type(error).__name__
             raise BadRecording(f"Line {number} of {self._log} can't be read: {why}") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file to read. A recording may come from anywhere: a link would lead out of it, a pipe would never end.
+
+    Raises:
+        BadRecording: it is something else.
+        OSError: it can't be opened.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    strange = BadRecording(f"{path} is a link, a pipe or a folder. A recording holds files alone: copy it again.")
+    try:
+        file = open(os.open(path, flags), "rb")  # noqa: SIM115  # given to the caller, who closes it
+    except IsADirectoryError as error:
+        raise strange from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise strange from error
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise strange
+    return file
+
+
+def _time(told: Any) -> float:
+    t = float(told)
+    if not 0 <= t <= _LONGEST_S:  # nor NaN
+        raise BadRecording(f"its time is {t:g} s.")
+    return t
 
 
 def _place(fields: Mapping[str, Any]) -> AudioPlace:
     place = AudioPlace(str(fields["file"]), int(fields["at"]), int(fields["bytes"]))
     # A recording may come from anywhere: it names files beside its log, and nothing else.
-    if not _AUDIO_FILE.fullmatch(place.file) or place.at < 0 or not 0 <= place.size <= _LONGEST:
+    if not _AUDIO_FILE.fullmatch(place.file) or not 0 <= place.at < _FILE_BYTES or not 0 <= place.size <= _LONGEST:
         raise BadRecording("its audio lies outside of the recording.")
     return place
 

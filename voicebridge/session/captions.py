@@ -15,6 +15,8 @@ from voicebridge.contract.events import (
     ToolCall,
 )
 
+from .plain_text import plain
+
 __all__ = ["Captions"]
 
 
@@ -73,5 +75,5 @@ class Captions:
             self.note(f"! {ended.fault.message if ended.fault else 'The answer failed.'}")
 
     def _write(self, text: str) -> None:
-        self._out.write(text)
+        self._out.write(plain(text))
         self._out.flush()
