@@ -83,8 +83,8 @@ def replayed(name: str, subject: Subject, parent: Path, pace: Pace) -> Verdict:
 @pytest.mark.parametrize("source", SUBJECTS)
 @pytest.mark.parametrize("name", [name for name in CHECKS if name != "hostile_server"])  # a replay has no wire
 def test_replay_keeps_the_promise(name: str, source: str, pace: Pace, tmp_path: Path) -> None:
-    if (name, pace) == ("nobody_reads", "recorded"):
-        pytest.skip("a recording keeps the pace of the one who read: here nobody did")
+    if name == "unread_audio" or (name, pace) == ("nobody_reads", "recorded"):
+        pytest.skip("a recording keeps the pace and the order of the one who read: here nobody did")
     first = recorded(name, SUBJECTS[source](), tmp_path)
     if first.status != "pass" and name == "lost_connection":
         pytest.skip("a cascade of scripted stages has no connection that could be lost")

@@ -395,6 +395,11 @@ class ReadsWhileIterated(Mutant):
         return [replace(event, at=asyncio.get_running_loop().time())]
 
 
+@caught_by("unread_audio", "more than the two minutes that may wait")
+class KeepsEverything(QueueOfItsOwn):
+    """Reads ahead without end."""
+
+
 @caught_by("hostile_server", "ValueError")
 class DiesOfGarbage(Mutant):
     def told(self, event: Event) -> Sequence[Event]:

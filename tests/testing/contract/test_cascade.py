@@ -22,6 +22,8 @@ def answer(prompt: Prompt) -> list[str | ToolRequest]:
             return [ToolRequest(f"call-{len(prompt.items)}-{n}", prompt.tools[0].name, "{}") for n in range(count)]
     if isinstance(last, MessageItem) and last.text == "What is my name?":
         return [next(f"You told me: {item.text}" for item in prompt.items if isinstance(item, MessageItem))]
+    if isinstance(last, MessageItem) and last.text == "flood":
+        return ["This sentence takes five seconds in the end. " * 60]
     if isinstance(last, MessageItem) and "Count" in last.text:
         return [f"This is number {n}, and it goes on." for n in range(30)]
     return ["Hello there,", " nice to meet you."]
@@ -55,6 +57,7 @@ def scripted_subject() -> Subject:
         virtual_time=True,
         tool_prompt="call",
         parallel_prompt="call twice",
+        flood_prompt="flood",
         recall=("My name is Ada.", "What is my name?", "Ada"),
     )
 

@@ -22,6 +22,8 @@ def answer(items: tuple[Item, ...]) -> Reply | str:
         return next(f"You told me: {item.text}" for item in items if isinstance(item, MessageItem))
     if count := {"call": 1, "call twice": 2}.get(text, 0):
         return Reply(calls=(Call("look_up_weather"),) * count)
+    if text == "flood":
+        return "This sentence takes three seconds in the end. " * 60
     if "Count" in text:
         return Reply("one two three four five six seven eight nine ten " * 6, wait_s=0.2, word_s=0.1)
     return Reply("Hello there, nice to meet you.", wait_s=0.2, word_s=0.05)
@@ -42,6 +44,7 @@ class TestScriptedSession(BackendContract):
             virtual_time=True,
             tool_prompt="call",
             parallel_prompt="call twice",
+            flood_prompt="flood",
             recall=("My name is Ada.", "What is my name?", "Ada"),
             dropping=dropping,
         )

@@ -6,7 +6,7 @@
 or from the shell: `voicebridge contract mine/model`.
 """
 
-from . import opening, answers, hand_turns, interrupting, tool_calls, refusals, cancelling, closing, hostility  # isort: skip  # the order of the table
+from . import opening, answers, unread, hand_turns, interrupting, tool_calls, refusals, cancelling, closing, hostility  # isort: skip  # the order of the table
 from .backend_contract import BackendContract
 from .subject import Subject
 from .suite import CHECKS, Bench, Check, run_check
@@ -33,4 +33,5 @@ __all__ = [
     "refusals",
     "run_check",
     "tool_calls",
+    "unread",
 ]

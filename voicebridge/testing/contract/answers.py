@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from voicebridge.contract.commands import Respond, SendText
@@ -24,8 +23,6 @@ SAID = "Good morning"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 _LONG_SPEECH_MS = 2000.0
 """Speech of this length has a word that is understood before its end."""
-_AT_ONCE_S = 0.5
-"""The longest that it takes to read what waits to be read."""
 
 
 @check("A written message is settled, answered by a response that names it, and the response is complete.")
@@ -231,50 +228,3 @@ async def seeding(bench: Bench) -> None:
         if not text:
             raise NotTried("the answer has no text to look for the word in")
         expect(word.lower() in text.lower(), f"asked {question!r} after {fact!r}, it said {text!r}")
-
-
-@check("It goes on whether or not anyone reads: what comes meanwhile is kept in order.")
-async def nobody_reads(bench: Bench) -> None:
-    """A whole response comes while nobody iterates, and all of it is there afterwards, at once."""
-    bench.need(bench.can.outputs, "outputs is empty")
-    async with bench.open() as talk:
-        await talk.ready()
-        first_s = await _first_output_s(talk)
-        command = await talk.ask()
-        longest_s = bench.subject.patience_s / 2
-        unread_s = min(max(2 * bench.subject.unread_s, 3 * first_s), longest_s)
-        await talk.look_away(unread_s)
-        looked = asyncio.get_running_loop().time()
-        started = await talk.response_to(command)
-        if (ended := await talk.end_of(started)).status not in ("completed", "incomplete"):
-            raise Broken(f"the response ended {ended.status!r}: {ended.fault}")
-        expect(len(talk.all(ResponseEnded)) == 2, "one question had several responses")
-        if 3 * first_s > longest_s:
-            bench.not_checked(f"that it goes on unread: its first output takes {first_s:.1f} s")
-        elif talk.trace.one_clock():
-            _went_on(talk, started, looked)
-
-
-async def _first_output_s(talk: Conversation) -> float:
-    """Seconds from a question to the first of its answer, while somebody reads."""
-    clock = asyncio.get_running_loop().time
-    began, first_s = clock(), 0.0
-    started = await talk.response_to(await talk.ask())
-    while not (ended := talk.all(ResponseEnded, response_id=started.response_id)):
-        await talk.read_until(talk.deadline())
-        if not first_s and talk.outputs(started):
-            first_s = clock() - began
-    expect(ended[0].status == "completed", f"the response ended {ended[0].status!r}: {ended[0].fault}")
-    return first_s or clock() - began
-
-
-def _went_on(talk: Conversation, started: ResponseStarted, looked: float) -> None:
-    """What came while nobody read was stamped then, and was there at once when somebody did."""
-    expect(
-        any(output.at < looked for output in talk.outputs(started)),
-        f"nothing of {started.response_id} came until somebody read",
-    )
-    late = max(
-        line.at for line in talk.trace.lines if line.message and getattr(line.message, "at", looked + 1) <= looked
-    )
-    expect(late - looked <= _AT_ONCE_S, f"what came unread took {late - looked:.1f} s to be read")

@@ -43,6 +43,8 @@ class Subject:
     prompt: str = "Say hello in one short sentence."
     long_prompt: str = "Count from one to sixty in words, slowly, and say nothing else."
     """Its answer must go on for some seconds."""
+    flood_prompt: str | None = None
+    """Its answer has more than two minutes of audio, which come within `patience_s`. None: that is not checked."""
     tool_prompt: str | None = None
     """Makes the model call `tool`. None: a question about the weather, which it may answer otherwise."""
     parallel_prompt: str | None = None
