@@ -37,8 +37,6 @@ from .toxics import CHUNK, Toxics
 
 __all__ = ["ChaosProxy"]
 
-_HELD_BYTES = 4 * 1024 * 1024
-"""Of one direction of a connection, on their way: then nothing more is read until some have gone."""
 _LAST_BYTES_S = 0.5
 """Between our FIN and the peer's: whoever goes on sending for longer gets an RST."""
 Cut = Literal["reset", "close"]
@@ -254,6 +252,7 @@ class _Way:
         self._held: deque[tuple[float, bytes]] = deque()
         """What is on its way, and when it is due. Nothing at all is the end."""
         self._held_bytes = 0
+        self._buffer_bytes: int | None = None
         self._moved = asyncio.Event()
         self._read = 0
         self._due = self._free_at = 0.0
@@ -263,10 +262,11 @@ class _Way:
         while True:
             while self._toxics.stalled:
                 await self._toxics.change()
-            while self._held_bytes >= _HELD_BYTES:
+            while (room := self._toxics.held_bytes() - self._held_bytes) <= 0:
                 await self._move()
+            self._size_buffers()
             try:
-                data = await self._loop.sock_recv(self._source, CHUNK)
+                data = await self._loop.sock_recv(self._source, min(CHUNK, room))
             except OSError:
                 data = None
             while self._toxics.stalled:
@@ -283,6 +283,15 @@ class _Way:
             if not data:
                 return
 
+    def _size_buffers(self) -> None:
+        """What the system holds before and behind a narrow line is small, too."""
+        size = self._toxics.buffer_bytes()
+        if size is not None and size != self._buffer_bytes:
+            self._buffer_bytes = size
+            with suppress(OSError):  # one of them has gone
+                self._source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+                self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
     async def write(self) -> None:
         """Pass on what is due, piece by piece."""
         sent = 0
@@ -292,6 +301,8 @@ class _Way:
             due, data = self._held[0]
             await asyncio.sleep(due - self._loop.time())
             if not data:
+                if self._toxics.blackhole:  # set while it was on its way
+                    await self._loop.create_future()
                 with suppress(OSError):  # it has gone first
                     self._sink.shutdown(socket.SHUT_WR)
                 return
@@ -370,12 +381,20 @@ class _Target:
         if isinstance(target, int):
             return cls(("127.0.0.1", target))
         parts = urlsplit(target if "://" in target else f"tcp://{target}")
+        if parts.scheme in ("wss", "https"):
+            raise ConfigError(
+                f"{target!r} wants TLS, whose certificate would not fit the proxy's address. Let the server speak "
+                "without TLS on this machine (ws:// or http://), or give host:port and let the client skip the check.",
+                code="bad_target",
+            )
         try:
-            port = parts.port or {"ws": 80, "http": 80, "wss": 443, "https": 443}.get(parts.scheme)
+            port = parts.port or {"ws": 80, "http": 80}.get(parts.scheme)
         except ValueError:
             port = None
         if not parts.hostname or not port:
             raise ConfigError(f"{target!r} leads nowhere: give a port, host:port or a URL.", code="bad_target")
+        if ":" in parts.hostname:
+            raise ConfigError(f"{target!r} is an IPv6 address: the proxy knows IPv4 alone.", code="bad_target")
         return cls((parts.hostname, port), parts.scheme, (parts.path, parts.query, parts.fragment))
 
     def through(self, port: int) -> str:

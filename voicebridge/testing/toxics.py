@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from voicebridge.contract.errors import ConfigError
@@ -13,6 +14,13 @@ CHUNK = 16 * 1024
 """Bytes that are read, and passed on, at once."""
 _PACE_S = 0.02
 """Between the pieces of a narrow line."""
+_HELD_S = 0.2
+"""Of a narrow line: what waits before it. More, and the sender would not feel how narrow it is."""
+_HELD_BYTES = 4 * 1024 * 1024
+"""Of a wide one."""
+_LEAST_BYTES = 8 * 1024
+"""Of a socket's buffer: with less, some systems send nothing for a while."""
+_MAY_BE_NONE = frozenset({"bytes_per_s", "slice_bytes", "corrupt_at", "reset_at", "close_at"})
 
 
 class Toxics:
@@ -44,7 +52,7 @@ class Toxics:
     jitter_s: float
     """Seconds, at most, added to that at random: another time for each piece, the order kept."""
     bytes_per_s: float | None
-    """Width of the line."""
+    """Width of the line. About 0.2 s of it are held before it, then nothing more is read."""
     slice_bytes: int | None
     """Bytes, at most, that arrive at once."""
     blackhole: bool
@@ -75,7 +83,8 @@ class Toxics:
 
     def __setattr__(self, name: str, value: Any) -> None:
         least = {"bytes_per_s": 1, "slice_bytes": 1}.get(name, 0)
-        if value is not None and not value >= least:
+        fits = isinstance(value, int | float) and least <= value < math.inf  # nor NaN
+        if not fits and not (value is None and name in _MAY_BE_NONE):
             raise ConfigError(f"{name} must be {least} or more, not {value!r}.", code="bad_toxic")
         object.__setattr__(self, name, value)
         self._changed.set()
@@ -89,3 +98,15 @@ class Toxics:
         """How much may be sent at once."""
         most = CHUNK if self.slice_bytes is None else self.slice_bytes
         return most if self.bytes_per_s is None else max(1, min(most, int(self.bytes_per_s * _PACE_S)))
+
+    def held_bytes(self) -> int:
+        """How much may be on its way, of one connection: then nothing more is read until some has gone."""
+        if self.bytes_per_s is None:
+            return _HELD_BYTES
+        return max(1, min(_HELD_BYTES, int(self.bytes_per_s * (self.latency_s + self.jitter_s + _HELD_S))))
+
+    def buffer_bytes(self) -> int | None:
+        """What to ask of the system for the sockets of a narrow line; None: nothing."""
+        return (
+            None if self.bytes_per_s is None else max(_LEAST_BYTES, min(_HELD_BYTES, int(self.bytes_per_s * _HELD_S)))
+        )
