@@ -154,6 +154,12 @@ class CancelsItself(Mutant):
         raise asyncio.CancelledError
 
 
+@caught_by("text_turn", "the iterator raised CancelledError")
+class CancelsItsReader(Mutant):
+    async def __anext__(self) -> Event:
+        raise asyncio.CancelledError
+
+
 @caught_by("text_turn", "no VoiceBridgeError")
 class TimesOut(Mutant):
     async def send(self, command: Command) -> None:

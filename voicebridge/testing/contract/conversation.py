@@ -276,7 +276,8 @@ class Conversation:
             self._wait = asyncio.create_task(self._take(), name="contract suite: wait for an event")
         done, _ = await asyncio.wait({self._wait}, timeout=seconds)
         if done:
-            self._wait = None
+            cancelled, self._wait = self._wait.cancelled(), None
+            expect(not cancelled, "the iterator raised CancelledError, and nobody had cancelled anything")
 
     async def _take(self) -> None:
         # Written down where it is delivered: later, a command may have been sent that it must not follow.
