@@ -114,6 +114,17 @@ def test_the_vendor_finds_the_end_of_a_turn_before_our_commit_arrives(vendor: An
     assert [told.phase for told in wire.all(UserTurn)] == ["speech", "pause", "committed"]
 
 
+def test_our_commit_is_acknowledged_while_the_user_goes_on(vendor: Any) -> None:
+    """An item that no turn is known by is the one that we asked for."""
+    command = EndTurn()
+    wire = vendor().hears(SendAudio(pcm=bytes(48_000))).hears(command)
+    wire.says(f"{BUFFER}.speech_started", item_id="u2").says(f"{BUFFER}.speech_stopped", item_id="u2")
+    wire.says(f"{BUFFER}.committed", item_id="u1")
+    assert wire.fate(command) is None
+    wire.says(f"{BUFFER}.committed", item_id="u2")
+    assert [told.turn_id for told in wire.all(UserTurn) if told.phase == "committed"] == ["t1", "t2"]
+
+
 def test_a_request_that_was_withdrawn_is_refused_in_silence(vendor: Any) -> None:
     wire = vendor(turns={"mode": "manual"}).hears(SendAudio(pcm=bytes(9600))).hears(EndTurn()).hears(Interrupt())
     wire.refuses(wire.frames("response.create")[0], "server_error")

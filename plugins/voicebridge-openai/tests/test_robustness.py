@@ -58,6 +58,7 @@ class Judge:
         self.written: set[str] = set()
         self.settled: set[str] = set()
         self.sent: list[dict[str, Any]] = []
+        self.unanswered: set[str] = set()
 
     def hears(self, codec: RealtimeCodec, frame: str | bytes) -> None:
         """What is no event of the wire raises that, and nothing else is raised."""
@@ -78,6 +79,7 @@ class Judge:
             assert event.response_id not in self.running
             assert event.response_id not in self.ended
             self.running[event.response_id] = 0.0
+            self.unanswered -= set(event.answers)
         elif isinstance(event, ResponseEnded):
             del self.running[event.response_id]
             self.ended.add(event.response_id)
@@ -98,6 +100,8 @@ class Judge:
             }.get(before, ())
             assert 0 <= event.audio_ms < float("inf")
             self.turns[event.turn_id] = event.phase
+            if event.phase == "committed":
+                self.unanswered.add(event.turn_id)
         elif isinstance(event, InputTranscript):
             assert event.turn_id not in self.written
             if event.final:
@@ -143,16 +147,15 @@ def continued_fairly(codec: RealtimeCodec, judge: Judge, *, echoes: bool) -> Non
     while answered < len(judge.sent):
         says(fair_answers(judge.sent[answered], answered, echoes=echoes))
         answered += 1
-        if answered == len(judge.sent):
-            if any(phase in ("speech", "pause") for phase in judge.turns.values()):
-                says(
-                    {"type": f"input_audio_buffer.{kind}", "item_id": "last"}
-                    for kind in ("speech_stopped", "committed")
-                )
-                says([{"type": "response.created", "response": {"id": "last"}}])
-            says(
-                {"type": "response.done", "response": {"id": one, "status": "completed"}} for one in list(judge.running)
-            )
+        if answered < len(judge.sent):
+            continue
+        last = f"last{answered}"
+        if any(phase in ("speech", "pause") for phase in judge.turns.values()):
+            says({"type": f"input_audio_buffer.{kind}", "item_id": last} for kind in ("speech_stopped", "committed"))
+        if judge.unanswered:
+            judge.unanswered.clear()
+            says([{"type": "response.created", "response": {"id": last}}])
+        says({"type": "response.done", "response": {"id": one, "status": "completed"}} for one in list(judge.running))
 
 
 def session() -> list[dict[str, Any]]:

@@ -182,7 +182,7 @@ class Received:
 
     def _committed(self, frame: Fields) -> list[Outcome]:
         on = self._on
-        turn = on.turns.knows(frame.get("item_id")) or on.turns.open
+        turn = on.turns.knows(frame.get("item_id"))
         if turn is not None and turn.over:
             return []
         by_vendor = on.turns.silent(frame.get("item_id")) or (turn is not None and turn.phase == "pause")
