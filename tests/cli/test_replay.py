@@ -91,6 +91,30 @@ def test_a_recording_is_not_written_over(run: Run, call: Path, speech: Path) -> 
         assert "holds a recording already" in ended.err
 
 
+@pytest.mark.parametrize("command", ["ask", "talk"])
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("", "--record needs the name of a new folder"),
+        ("afile", "is no folder: name another place"),
+        ("afile/in/it", "is no folder: name another place"),
+        ("x" * 300, "can't be a folder for a recording"),
+    ],
+)
+def test_where_no_recording_can_go_is_said_before_the_backend_is_set_up(
+    run: Run, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, folder: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "afile").write_text("mine")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    asked = ("ask", speech) if command == "ask" else ("talk",)
+    ended = run(*asked, "-b", "no-such-backend", "--record", folder)
+    assert ended.status == 2
+    assert said in ended.err
+    assert "no-such-backend" not in ended.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_a_recording_does_not_command_the_terminal(run: Run, tmp_path: Path) -> None:
     attack = "a\x1b[2J\x1b]0;pwned\x07\x9b2J\x7f\r\u202eb\td"
     header = {"recording": 1, "capabilities": {}, "began": attack}

@@ -150,6 +150,8 @@ async def test_a_recording_is_never_written_over(tmp_path: Path) -> None:
     before = (tmp_path / "call" / "call.jsonl").read_bytes()
     with pytest.raises(BadRecording, match="holds a recording already: name a new folder"):
         Recorder(Echo(), tmp_path / "call")
+    with pytest.raises(BadRecording, match="its name is empty"):
+        Recorder(Echo(), "")
     (tmp_path / "file").write_text("")
     with pytest.raises(BadRecording, match="is no folder"):
         Recorder(Echo(), tmp_path / "file")

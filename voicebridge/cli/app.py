@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from voicebridge.contract.errors import BadOption
+
 from .plugin_commands import CommandGroup
 
 __all__ = ["program"]
@@ -31,9 +33,22 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", metavar="NAME=VALUE", help="Any other setting of the backend. May be repeated."),
 ]
+
+
+def _folder(name: str) -> Path:
+    """A path that was named: of an empty name, `Path` makes the current folder."""
+    if not name:
+        raise BadOption("--record needs the name of a new folder, such as `--record calls/7`.", code="bad_option")
+    return Path(name)
+
+
 Record = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Record the session in a new folder: both voices, and all else for `replay`."),
+    typer.Option(
+        parser=_folder,
+        metavar="FOLDER",
+        help="Record the session in a new folder: both voices, and all else for `replay`.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything else goes to stderr.")]
 

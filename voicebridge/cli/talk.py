@@ -39,9 +39,10 @@ def talk(settings: Settings, *, record: Path | None, json: bool) -> int:
 
 
 async def _talk(settings: Settings, record: Path | None, captions: Captions, show: Callable[[Event], None]) -> None:
-    backend = backend_of(settings.backend)
     if record is not None:
         check_free(record)
+    backend = backend_of(settings.backend)
+    if record is not None:
         backend = RecordedBackend(backend, record)
     agent = VoiceAgent(backend=backend, **settings.arguments())
     async with device.Microphone() as microphone, device.Speaker() as speaker:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -52,14 +53,29 @@ def new_folder(parent: str | Path) -> Path:
     return Path(parent) / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex}"
 
 
-def check_free(folder: Path) -> None:
+def check_free(folder: str | Path) -> None:
     """Look early whether a recording can go there.
 
     Raises:
-        BadRecording: there is one already.
+        BadRecording: there is one already, or no folder can be made there.
     """
-    if (folder / LOG).exists():
-        raise BadRecording(f"{folder} holds a recording already: name a new folder for this one.")
+    folder = _named(folder)
+    try:
+        if (folder / LOG).exists():
+            raise BadRecording(f"{folder} holds a recording already: name a new folder for this one.")
+        nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists() or one.is_symlink())
+        if not nearest.is_dir():
+            raise BadRecording(f"{nearest} is no folder: name another place for the recording.")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise BadRecording(f"{nearest} may not be written to by this user: name another place for the recording.")
+    except (OSError, ValueError) as error:  # a name that no system takes
+        raise BadRecording(f"{folder} can't be a folder for a recording: {error}. Name another one.") from error
+
+
+def _named(folder: str | Path) -> Path:
+    if folder == "":  # else this would be the current folder
+        raise BadRecording("A recording needs a folder, and its name is empty. Name a new one, such as `calls/7`.")
+    return Path(folder)
 
 
 class Recorder:
@@ -96,7 +112,7 @@ class Recorder:
         settings = config.model_dump(mode="python") if config is not None else {}
         scrubber = Scrubber([*secrets_of_settings(settings), *secrets, *secrets_of_environment()])
         self._writer = RecordingWriter(
-            Path(folder),
+            _named(folder),
             _header(session.capabilities, config, history),
             scrubber,
             clock or asyncio.get_running_loop().time,
