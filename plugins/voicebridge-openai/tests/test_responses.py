@@ -152,6 +152,15 @@ def test_a_refused_item_withdraws_the_response_that_only_it_asked_for(vendor: An
     assert not wire.all(OutputAudio)
 
 
+def test_what_has_failed_is_not_remembered_for_ever(vendor: Any) -> None:
+    wire = vendor()
+    for _ in range(1100):
+        wire.sent.clear()
+        wire.hears(SendText(text="x", respond=False))
+        wire.refuses(wire.sent[0], "invalid_value")
+    assert len(wire.codec._on.requests._refused) == 1000
+
+
 def test_an_aside_never_enters_the_conversation(vendor: Any) -> None:
     wire = vendor().hears(Respond(aside=True, modality="text", options={"metadata": {"topic": "x"}, "input": []}))
     body = wire.sent[0]["response"]
