@@ -105,6 +105,16 @@ async def push_to_talk(client: BareClient) -> None:
     await client.until("input_audio_buffer.cleared")
 
 
+async def silent_user(client: BareClient) -> None:
+    await update(client, audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000}}})
+    await write(client, "Hello")
+    await client.send("response.create")
+    await client.until("response.done")
+    await speak(client, bytes(48 * 8000))
+    await client.until("input_audio_buffer.timeout_triggered")
+    await client.until("response.done")
+
+
 async def semantic_settings(client: BareClient) -> None:
     await update(
         client,
@@ -177,6 +187,7 @@ SCENARIOS: dict[str, tuple[Callable[[BareClient], Awaitable[None]], dict[str, An
     "interruption": (interrupted_turn, {}),
     "tool round": (tool_round, {}),
     "push to talk": (push_to_talk, {}),
+    "silent user": (silent_user, {}),
     "settings and seeding": (semantic_settings, {}),
     "errors": (errors, {}),
     "scripted": (scripted, {"replies": REPLIES}),
