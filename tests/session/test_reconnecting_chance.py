@@ -164,7 +164,7 @@ def test_whatever_happens(steps: list[Step], plans: list[Plan], format: AudioFor
     async def test() -> None:
         world = World(plans, format)
         config = SessionConfig(input_format=format)
-        patience = {"policy": PATIENT, "timeouts": Timeouts(connect_s=None)}
+        patience = {"policy": PATIENT, "timeouts": Timeouts(connect_s=None, first_output_s=None)}
         async with bench(*world.dials, capabilities=CAPABILITIES, config=config, **patience) as b:
             for step in steps:
                 await world.step(b, step)

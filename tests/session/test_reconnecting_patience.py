@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from voicebridge.contract.codec import Closed, Endpoint, Timeouts
-from voicebridge.contract.commands import Command, SendAudio, SendText
+from voicebridge.contract.commands import Command, EndTurn, SendAudio, SendText
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.events import (
     BackendError,
     OutputAudio,
+    ResponseEnded,
     ResponseStarted,
     SessionRestarted,
 )
@@ -23,7 +24,7 @@ from voicebridge.contract.items import Item
 from voicebridge.contract.session import VoiceSession
 from voicebridge.core.retry import RetryPolicy
 
-from .lines import Line, Lines, Refusal, bench, fates, say, settle, virtually, voice
+from .lines import Line, Lines, Refusal, bench, fates, say, settle, turn, virtually, voice
 
 NO_HOST = Closed(by="nobody", problem="no_such_host")
 
@@ -274,3 +275,31 @@ async def test_what_a_connection_had_before_it_was_ready_comes_first() -> None:
         await b.session.send(late)
         await settle(2)
         assert third.commands == [*early, late]
+
+
+@virtually
+async def test_a_server_that_never_answers_is_not_asked_for_ever() -> None:
+    lines = [Line() for _ in range(9)]
+    async with bench(*lines, timeouts=Timeouts(first_output_s=10)) as b:
+        for line, name in zip(lines, ("t1", "t2"), strict=False):
+            await say(b.session, 0, 500)
+            await b.session.send(EndTurn())
+            line.tell(turn(name, "committed", 500), ResponseStarted(response_id="r1", cause="user", answers=(name,)))
+            await settle(12)
+        assert len(b.of(SessionRestarted)) == 1
+        assert b.failure is not None
+        assert b.failure.fault.category == "busy"
+
+
+@virtually
+async def test_a_server_that_stalls_now_and_then_is_asked_again() -> None:
+    lines = [Line() for _ in range(6)]
+    async with bench(*lines, timeouts=Timeouts(first_output_s=10)) as b:
+        for line in lines[:5]:
+            await settle(5)
+            line.tell(ResponseStarted(response_id="r0", cause="user"))
+            line.tell(ResponseEnded(response_id="r0", status="completed"))
+            line.tell(ResponseStarted(response_id="r1", cause="user"))
+            await settle(12)
+        assert len(b.of(SessionRestarted)) == 5
+        assert not b.over

@@ -105,6 +105,8 @@ class ReconnectingSession:
         """The same, when it was told what it missed: it takes commands."""
         self._ready_at: float | None = None
         """When the connection became ready; None: it has not."""
+        self._answered_at = 0.0
+        """When it last finished an answer."""
         self._was_ready = False
         """Whether any connection has."""
         self._limit = asyncio.timeout(None)
@@ -219,7 +221,9 @@ class ReconnectingSession:
             if self._closed or fault is None:
                 return None
             now = self._clock()
-            lasted_s = None if self._ready_at is None else now - self._ready_at
+            # One that stalled was well until its last answer, not until now: else it would be asked again for ever.
+            well_until = self._answered_at if fault.category == "busy" else now
+            lasted_s = None if self._ready_at is None else well_until - self._ready_at
             fault = self._patience.meaning(fault, lasted_s=lasted_s)
             wait_s = self._patience.wait_after(fault, lasted_s=lasted_s, now=now)
             if wait_s is None:
@@ -338,7 +342,9 @@ class ReconnectingSession:
             return
         event = self._generation.told(event)
         self._briefing.happened(event)
-        if isinstance(event, ResponseEnded) and event.status != "completed":
+        if isinstance(event, ResponseEnded) and event.status == "completed":
+            self._answered_at = self._clock()
+        elif isinstance(event, ResponseEnded):
             self._delivery.purge(event.response_id)
         elif isinstance(event, SessionReady):
             event = self._became_ready(event, carried)
@@ -353,7 +359,7 @@ class ReconnectingSession:
 
     def _became_ready(self, ready: SessionReady, carried: Literal["text", "none"]) -> SessionReady | SessionRestarted:
         self._capabilities = ready.capabilities
-        self._ready_at = self._clock()
+        self._ready_at = self._answered_at = self._clock()
         if not self._limit.expired():
             self._limit.reschedule(None)
         self._generation.hears(ready.input_format)
