@@ -16,9 +16,12 @@ from voicebridge.contract.commands import Command, ReportPlayed, SendAudio, Send
 from voicebridge.contract.errors import BadAudio, BadOption
 from voicebridge.contract.events import Event, OutputAudio, SessionReady
 from voicebridge.contract.lines import dump
+from voicebridge.contract.message import Message
 from voicebridge.observe.recording import Line, Recording
 from voicebridge.session.captions import Captions
 from voicebridge.session.plain_text import escaped, plain
+
+from .turn_order import TurnOrder, transcribed
 
 __all__ = ["replay"]
 
@@ -41,13 +44,17 @@ def replay(folder: Path, *, pace: str, out: Path | None, json: bool) -> int:
     try:
         with ExitStack() as files:
             voice = files.enter_context(_Voice(recording, out)) if out is not None else None
+            order = TurnOrder(frozenset() if json else transcribed(recording.lines()))
             for line in _paced(recording, pace):
                 if voice is not None:
                     voice.take(line)
                 if json:
                     _print_line(line)
-                else:
-                    _show(captions, line)
+                elif line.message is not None and not isinstance(line.message, SendAudio | OutputAudio | ReportPlayed):
+                    for message in order.take(line.message):
+                        _show(captions, message)
+            for message in order.rest():
+                _show(captions, message)
     finally:
         captions.end()
     return 0
@@ -88,9 +95,8 @@ def _print_line(line: Line) -> None:
         print(escaped(dump(line.message)), flush=True)
 
 
-def _show(captions: Captions, line: Line) -> None:
+def _show(captions: Captions, message: Message) -> None:
     """What a person wants to know."""
-    message = line.message
     if isinstance(message, SendText):
         captions.note(f"{'You' if message.role == 'user' else message.role.capitalize()} (in writing): {message.text}")
     elif isinstance(message, Event) and not isinstance(message, SessionReady):
