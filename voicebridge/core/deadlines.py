@@ -97,11 +97,11 @@ class Deadlines:
     def happened(self, event: Event, now: float) -> None:
         """Something was told."""
         if isinstance(event, OutputAudio | ToolCall) or (isinstance(event, OutputText) and event.kind != "thought"):
-            self._goes_on(event.response_id, now)
+            self.goes_on(event.response_id, now)
             if isinstance(event, ToolCall):
                 self._calls.add(event.call_id)
         elif isinstance(event, ProviderEvent):
-            self._goes_on(event.payload.get("response_id"), now)
+            self.goes_on(event.payload.get("response_id"), now)
         elif isinstance(event, CommandSettled):
             self._open.pop(event.command_id, None)
             self._asked.pop(event.command_id, None)
@@ -120,7 +120,8 @@ class Deadlines:
         elif isinstance(event, UserTurn):
             self._user(event, now)
 
-    def _goes_on(self, response_id: object, now: float) -> None:
+    def goes_on(self, response_id: object, now: float) -> None:
+        """There is output of a response, or news of it."""
         if isinstance(response_id, str) and (running := self._running.get(response_id)):
             running.output_at = now
 

@@ -31,6 +31,7 @@ from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
     Event,
+    OutputAudio,
     ProviderEvent,
     ResponseEnded,
     SessionReady,
@@ -296,6 +297,10 @@ class LinkSession:
     def _tell(self, event: Event) -> None:
         """Pass an event on, if it may come now."""
         if self._closed or not self._books.admit(event):
+            return
+        if isinstance(event, OutputAudio):  # fifty times a second: nothing below is about it
+            self._deadlines.goes_on(event.response_id, self._clock())
+            self._delivery.put(event)
             return
         event = self._secrets.hidden(event)
         if isinstance(event, ResponseEnded) and event.status != "completed":
