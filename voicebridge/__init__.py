@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         CommandSettled,
         Event,
         InputTranscript,
+        Interruption,
         Limit,
         OutputAudio,
         OutputHeard,
@@ -141,6 +142,7 @@ __all__ = [
     "Frame",
     "InputTranscript",
     "Interrupt",
+    "Interruption",
     "Item",
     "LanguageModel",
     "LanguageModelTraits",
@@ -227,9 +229,9 @@ _HOMES = {
         "NoSoundDevice ReplayDiverged SessionClosed SessionFailed Unsupported VoiceBridgeError"
     ),
     "contract.events": (
-        "BackendError CommandSettled Event InputTranscript Limit OutputAudio OutputHeard OutputText ProviderEvent "
-        "ResponseEnded ResponseStarted SessionNotice SessionReady SessionRestarted ToolCall ToolCallCancelled "
-        "UsageReported UserTurn"
+        "BackendError CommandSettled Event InputTranscript Interruption Limit OutputAudio OutputHeard OutputText "
+        "ProviderEvent ResponseEnded ResponseStarted SessionNotice SessionReady SessionRestarted ToolCall "
+        "ToolCallCancelled UsageReported UserTurn"
     ),
     "contract.fault": "Category Fault",
     "contract.items": "Item MessageItem ToolCallItem ToolResultItem",

@@ -129,7 +129,8 @@ class Configure(Command):
     """Change the session while it runs."""
 
     patch: Mapping[str, Any]
-    """Fields of `SessionConfig` by name, with their new values."""
+    """Fields of `SessionConfig` by name, with their new values. A managed session also takes `backend`, a spec, and
+    turns what its backend can't change while it runs into a handover."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

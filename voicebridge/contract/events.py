@@ -16,6 +16,7 @@ __all__ = [
     "CommandSettled",
     "Event",
     "InputTranscript",
+    "Interruption",
     "Limit",
     "OutputAudio",
     "OutputHeard",
@@ -191,6 +192,23 @@ class OutputHeard(Event):
     """The words that were spoken in them."""
     basis: Literal["measured", "provider", "estimated"]
     """`measured`: the player reported it. `estimated`: it is assumed that the player plays at once, in real time."""
+    text_basis: Literal["whole", "aligned", "proportion"] = "proportion"
+    """How `text` was found: `whole`: all of it was heard; `aligned`: by the times of its words; `proportion`: by the
+    share of the audio that was heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interruption(Event):
+    """What was decided when the user made a sound while the agent spoke. A player obeys it."""
+
+    action: Literal["ignore", "duck", "pause", "resume", "interrupt"]
+    """`ignore`: speak on. `duck`: speak on, more softly. `pause`: hold what is queued. `resume`: at full loudness, from
+    where it stood. `interrupt`: drop it."""
+    reason: str
+    """Why, in a word: `speech`, `words`, `backchannel`, `noise`, `protected`, `command`, `backend`, ..."""
+    response_ids: tuple[str, ...] = ()
+    """The responses that could be heard."""
+    turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

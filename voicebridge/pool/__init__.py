@@ -1,0 +1,1 @@
+"""API keys that many sessions share: who may use which, and for how long."""
