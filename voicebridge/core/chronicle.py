@@ -24,6 +24,7 @@ from voicebridge.contract.events import (
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 
 from .history import History
+from .history_record import Record
 from .playback import ResponsePlayback
 
 __all__ = ["Chronicle"]
@@ -51,9 +52,12 @@ class Chronicle:
     connection                 (nothing is cut where the player reports nothing)
     a text or tool result      when it is sent; taken back if the command fails
     a tool is called           at once, with or without a result; taken back if the call is
+
+    Args:
+        items: how the conversation began; records of a store, where it goes on (see `History`).
     """
 
-    def __init__(self, items: Iterable[Item] = ()) -> None:
+    def __init__(self, items: Iterable[Item | Record] = ()) -> None:
         self._history = History(items)
         self._turns: set[str] = set()
         self._format: AudioFormat = DOOR_FORMAT
@@ -64,6 +68,10 @@ class Chronicle:
     def items(self) -> tuple[Item, ...]:
         """What a new backend should know. A call whose result is still to come has none."""
         return self._history.items()
+
+    def changed(self) -> list[Record]:
+        """What is new, was changed or was withdrawn since the last call: for a store."""
+        return self._history.changed()
 
     def withdraw(self, key: str) -> None:
         """A command was not taken, or a turn will be told in another way."""
@@ -107,7 +115,7 @@ class Chronicle:
             self._sounded(event)
         elif isinstance(event, OutputHeard):
             self._sounds.pop(event.response_id, None)
-            self._history.hear(event.response_id, event.text)
+            self._history.hear(event.response_id, event.text, event.heard_ms)
         elif isinstance(event, ToolCall):
             call = ToolCallItem(call_id=event.call_id, name=event.name, arguments=event.arguments)
             self._history.place(_key(event.call_id), call)
@@ -134,7 +142,8 @@ class Chronicle:
         if sound.lost and sound.played_ms is not None and sound.received_ms:
             playback = ResponsePlayback()
             playback.add(sound.received_ms, self._history.said(response_id), ())
-            self._history.hear(response_id, playback.text_until(sound.played_ms))
+            played_ms = min(sound.played_ms, sound.received_ms)
+            self._history.hear(response_id, playback.text_until(played_ms), played_ms)
 
     def _open_turn(self, turn_id: str) -> None:
         if turn_id not in self._turns:

@@ -7,18 +7,24 @@ from dataclasses import dataclass, replace
 
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 
+from .history_record import Record
+
 __all__ = ["History"]
 
 
 @dataclass(slots=True)
 class _Entry:
+    place: int
     item: Item
-    response_id: str | None = None
     key: str | None = None
-    """Of a user's turn or a command: by what it is found again."""
+    """Of a user's turn, a response or a command: by what it is found again."""
     said: str = ""
     """All that the response said, of which `item` holds what was heard."""
     heard: bool = False
+    heard_ms: float | None = None
+
+    def record(self) -> Record:
+        return Record(place=self.place, key=self.key, item=self.item, said=self.said, heard_ms=self.heard_ms)
 
 
 class History:
@@ -26,64 +32,106 @@ class History:
 
     An answer takes its place when its response starts and grows while it runs; `hear` cuts it afterwards. Empty
     answers hold their place but are not told.
+
+    Args:
+        items: how the conversation began. Records are what a store has of it: they come before all else, keep their
+            places, are not told by `changed`, and nothing changes them any more.
     """
 
-    def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._entries = [_Entry(item) for item in items]
+    def __init__(self, items: Iterable[Item | Record] = ()) -> None:
+        self._entries: dict[int, _Entry] = {}
+        """By place, in their order."""
+        self._next = 0
+        self._keyed: dict[str, list[_Entry]] = {}
+        """Turns and commands."""
+        self._responses: dict[str, _Entry] = {}
+        self._last_response: _Entry | None = None
+        self._changed: dict[int, str | None] = {}
+        """Places that `changed` has not told, with their keys."""
         self.last_heard: str | None = None
         """What was heard of the last answer, if that was cut; for models that remember by themselves."""
+        self._begin(list(items))
+
+    def _begin(self, items: list[Item | Record]) -> None:
+        known = [item for item in items if isinstance(item, Record)]
+        for record in sorted(known, key=lambda record: record.place):
+            self._next = record.place + 1
+            if record.item is not None:
+                self._entries[record.place] = _Entry(record.place, record.item, said=record.said, heard=True)
+        for item in items:
+            if not isinstance(item, Record):
+                self._add(item)
 
     def append(self, item: Item) -> None:
         """Add an item that nothing will change."""
-        self._entries.append(_Entry(item))
+        self._add(item)
 
     def open_turn(self, turn_id: str) -> None:
         """Give a turn of the user its place. What was said may be known long after it was answered."""
-        self._entries.append(_Entry(MessageItem(role="user", text=""), key=turn_id))
+        self.place(turn_id, MessageItem(role="user", text=""))
 
     def write_down(self, turn_id: str, text: str) -> None:
         """What the user said in a turn, as far as is known. Ignored if the turn was never opened."""
-        for entry in reversed(self._entries):
-            if entry.key == turn_id and isinstance(entry.item, MessageItem):
+        for entry in reversed(self._keyed.get(turn_id, ())):
+            if isinstance(entry.item, MessageItem):
                 entry.item = replace(entry.item, text=text)
+                self._touch(entry)
                 return
 
     def place(self, command_id: str, item: Item) -> None:
         """Add an item that `withdraw` may take back."""
-        self._entries.append(_Entry(item, key=command_id))
+        self._keyed.setdefault(command_id, []).append(self._add(item, command_id))
 
     def withdraw(self, key: str) -> None:
         """Take back the item of a command or a turn: it is none of the conversation."""
-        self._entries = [entry for entry in self._entries if entry.key != key]
+        for entry in self._keyed.pop(key, ()):
+            del self._entries[entry.place]
+            self._touch(entry)
 
     def open_response(self, response_id: str) -> None:
         """Give a response its place."""
-        self._entries.append(_Entry(MessageItem(role="assistant", text=""), response_id))
+        entry = self._add(MessageItem(role="assistant", text=""), response_id)
+        self._responses[response_id] = self._last_response = entry
         self.last_heard = None
 
     def say(self, response_id: str, delta: str) -> None:
         """The response says more. Ignored if it was never opened: an aside is in no history."""
-        if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):
+        if (entry := self._responses.get(response_id)) and isinstance(entry.item, MessageItem):
             entry.said += delta
             if not entry.heard:
                 entry.item = replace(entry.item, text=entry.said)
+            self._touch(entry)
 
     def said(self, response_id: str) -> str:
         """All that the response said, heard or not."""
-        return entry.said if (entry := self._of(response_id)) else ""
+        return entry.said if (entry := self._responses.get(response_id)) else ""
 
-    def hear(self, response_id: str, text: str) -> None:
-        """Keep only `text` of the response, whatever it still says. Empty text leaves nothing of it."""
-        if (entry := self._of(response_id)) and isinstance(entry.item, MessageItem):
+    def hear(self, response_id: str, text: str, heard_ms: float | None = None) -> None:
+        """Keep only `text` of the response, whatever it still says. Empty text leaves nothing of it.
+
+        Args:
+            heard_ms: milliseconds of its audio in which that was heard, where known.
+        """
+        if (entry := self._responses.get(response_id)) and isinstance(entry.item, MessageItem):
             cut = text.strip() != entry.said.strip()
             entry.item, entry.heard = replace(entry.item, text=text, interrupted=cut), True
-            if entry is next(other for other in reversed(self._entries) if other.response_id):
+            entry.heard_ms = heard_ms
+            self._touch(entry)
+            if entry is self._last_response:
                 self.last_heard = text if cut else None
 
     def hear_all(self, response_id: str) -> None:
         """All of the response was heard, whatever was thought before."""
-        if (entry := self._of(response_id)) and entry.heard:
+        if (entry := self._responses.get(response_id)) and entry.heard:
             self.hear(response_id, entry.said)
+
+    def changed(self) -> list[Record]:
+        """What is new, was changed or was withdrawn since the last call, in the order of places: for a store."""
+        changed, self._changed = self._changed, {}
+        return [
+            entry.record() if (entry := self._entries.get(place)) else Record(place=place, key=key, item=None)
+            for place, key in sorted(changed.items())
+        ]
 
     def items(self, *, placeholders: bool = False) -> tuple[Item, ...]:
         """What was said, each call followed by its result, if that is known.
@@ -92,10 +140,10 @@ class History:
             placeholders: give a result to calls that have none yet. For prompts: models refuse a call without a
                 result. A backend that is seeded must not have them: to it the call would be answered.
         """
-        results = {e.item.call_id: e.item for e in self._entries if isinstance(e.item, ToolResultItem)}
+        results = {e.item.call_id: e.item for e in self._entries.values() if isinstance(e.item, ToolResultItem)}
         told: list[Item] = []
         calls: list[ToolCallItem] = []
-        for entry in self._entries:
+        for entry in self._entries.values():
             item = entry.item
             if isinstance(item, ToolCallItem):
                 calls.append(item)
@@ -113,8 +161,14 @@ class History:
         answered = {item.call_id for item in items if isinstance(item, ToolResultItem)}
         return tuple(i.call_id for i in items if isinstance(i, ToolCallItem) and i.call_id not in answered)
 
-    def _of(self, response_id: str) -> _Entry | None:
-        return next((entry for entry in reversed(self._entries) if entry.response_id == response_id), None)
+    def _add(self, item: Item, key: str | None = None) -> _Entry:
+        entry = self._entries[self._next] = _Entry(self._next, item, key)
+        self._next += 1
+        self._touch(entry)
+        return entry
+
+    def _touch(self, entry: _Entry) -> None:
+        self._changed[entry.place] = entry.key
 
 
 def _results(
