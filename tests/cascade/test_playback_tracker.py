@@ -67,7 +67,7 @@ async def test_an_answer_that_nobody_reports_on(stage: Stage) -> None:
     assert await stage.told() == [("r1", 1000, TEXT, "estimated")]
     assert stage.tracker.unsettled() == ()
     assert stage.remembered == [(TEXT, False)]
-    assert not stage.tracker._timers
+    assert not stage.tracker._timer
 
 
 @staged
@@ -96,7 +96,7 @@ async def test_a_report_before_the_end_is_known_is_enough(stage: Stage) -> None:
     stage.tracker.report("r1", 1000)
     stage.tracker.response_ended("r1", whole=True)
     assert await stage.told() == [("r1", 1000, TEXT, "measured")]
-    assert not stage.tracker._timers
+    assert not stage.tracker._timer
 
 
 @staged
@@ -201,7 +201,7 @@ async def test_reports_of_nobody(stage: Stage) -> None:
     stage.tracker.report("nobody", 5)
     stage.tracker.response_ended("nobody", whole=True)
     assert await stage.told() == []
-    assert not stage.tracker._timers
+    assert not stage.tracker._timer
 
 
 @staged
@@ -222,6 +222,6 @@ def test_timers_are_let_go(reported: float | None) -> None:
             if reported is not None:
                 stage.tracker.report(f"r{number}", reported)
         await asyncio.sleep(100)
-        assert not stage.tracker._timers
+        assert not stage.tracker._timer
 
     run_in_virtual_time(main())

@@ -164,7 +164,7 @@ def test_heard_to_the_end_but_for_a_rounding(missing: float) -> None:
     ended = player(("r1", 1000, 0.0))
     response = ended.response("r1")
     assert response
-    response.ended = True
+    response.over = response.complete = True
     ended.report("r1", 1000 - missing)
     assert heard(ended, "r1", 0.5) == (1000, "measured")
     assert response.whole
@@ -174,7 +174,7 @@ def test_more_than_a_rounding_is_missing() -> None:
     ended = player(("r1", 1000, 0.0))
     response = ended.response("r1")
     assert response
-    response.ended = True
+    response.over = response.complete = True
     ended.report("r1", 1000 - TOLERANCE_MS - 1)
     assert heard(ended, "r1", 0.5) == (979, "measured")
     assert not response.whole
@@ -203,7 +203,7 @@ def test_an_estimate_at_the_end_is_the_whole(pieces: list[float], began: float) 
         undisturbed.received("r1", ms, began)
     response = undisturbed.response("r1")
     assert response
-    response.ended = True
+    response.over = response.complete = True
     undisturbed.settle("r1", response.ends_at)
     assert response.whole
     assert response.heard_ms == response.received_ms

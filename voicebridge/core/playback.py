@@ -1,14 +1,15 @@
-"""How much of a response has left the speaker, and which words those were."""
+"""How much of each response has left the speaker: by the player's reports, or as a player in real time would."""
 
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from voicebridge.contract.stages import Word
+
+from .spoken_text import SpokenText
 
 __all__ = ["TOLERANCE_MS", "Player", "ResponsePlayback"]
 
@@ -18,61 +19,77 @@ _REMEMBERED = 16
 """Responses of which a late correction is still understood. Those that still play are remembered in any case."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    start_ms: float
-    end_ms: float
-    text: str
-    words: tuple[Word, ...]
-
-
 @dataclass(slots=True)
 class ResponsePlayback:
     """The audio of one response: what was received, what was played, what was said where. In milliseconds."""
 
     received_ms: float = 0.0
+    undelivered_ms: float = 0.0
+    """Of what was received: dropped before any player had it."""
     played_ms: float | None = None
     """As reported by the player; None while it has not said anything."""
     ends_at: float = 0.0
     """Seconds: when a player that plays at once, in real time, would have played it all."""
-    ended: bool = False
-    """No more audio will come, and this was all that was to be said."""
+    over: bool = False
+    """No more audio will come."""
+    complete: bool = False
+    """It is over, and this was all that was to be said."""
     settled: bool = False
     heard_ms: float = 0.0
-    """Final once settled, unless the player corrects it."""
-    basis: Literal["measured", "estimated"] = "estimated"
-    _pieces: list[_Piece] = field(default_factory=list)
+    """Final once settled, unless it is corrected."""
+    basis: Literal["measured", "provider", "estimated"] = "estimated"
+    text: SpokenText = field(default_factory=SpokenText)
+    told_text: str = ""
+    """The words that were told with `heard_ms`."""
+    cut: bool = False
+    """It was stopped; what was heard is known better than by the course of time."""
+    written: bool = False
+    """It came as text, not as speech."""
 
-    def hear(self, now: float) -> None:
-        """Fix how many milliseconds left the speaker until `now`, clamped to what was received."""
-        if self.played_ms is not None:
-            heard_ms, self.basis = self.played_ms, "measured"
-        elif self.settled:
-            return
-        else:
-            heard_ms = max(0.0, self.received_ms - max(0.0, (self.ends_at - now) * 1000))
-        whole = self.ended and heard_ms >= self.received_ms - TOLERANCE_MS
-        self.heard_ms = self.received_ms if whole else min(heard_ms, self.received_ms)
+    @property
+    def playable_ms(self) -> float:
+        """What a player can have played."""
+        return max(0.0, self.received_ms - self.undelivered_ms)
 
     @property
     def whole(self) -> bool:
         """Whether all of it was heard."""
-        return self.ended and self.heard_ms >= self.received_ms
+        return self.complete and self.heard_ms >= self.received_ms
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the player says that it has played all that there is."""
+        if not self.over or self.played_ms is None:
+            return False
+        return self.played_ms >= self.playable_ms - TOLERANCE_MS
+
+    def played_by(self, now: float) -> float:
+        """How many milliseconds left the speaker until `now`, never more than could."""
+        if self.played_ms is not None:
+            played_ms = self.played_ms
+        else:
+            played_ms = max(0.0, self.received_ms - max(0.0, (self.ends_at - now) * 1000))
+        to_the_end = self.complete and not self.undelivered_ms and played_ms >= self.received_ms - TOLERANCE_MS
+        return self.received_ms if to_the_end else min(played_ms, self.playable_ms)
+
+    def hear(self, now: float) -> None:
+        """Fix what left the speaker until `now`. Once settled, only a player's word changes it."""
+        if self.played_ms is not None or not self.settled:
+            self.heard_ms = self.played_by(now)
+            self.basis = "estimated" if self.played_ms is None else "measured"
 
     def text_until(self, ms: float) -> str:
         """The words spoken in the first `ms`: by their times where known, else by proportion, to whole words."""
-        return "".join(_spoken(piece, ms) for piece in self._pieces).strip() if ms > 0 else ""
+        return self.text.until(ms, self.received_ms)[0]
 
     def add(self, duration_ms: float, text: str, words: Sequence[Word]) -> None:
-        """A piece follows. One without text prolongs the text of the piece before."""
-        start, self.received_ms = self.received_ms, self.received_ms + duration_ms
-        if text or not self._pieces:
-            self._pieces.append(_Piece(start, self.received_ms, text, tuple(words)))
-            return
-        last = self._pieces[-1]
-        later = start - last.start_ms
-        moved = tuple(replace(word, start_ms=word.start_ms + later, end_ms=word.end_ms + later) for word in words)
-        self._pieces[-1] = replace(last, end_ms=self.received_ms, words=last.words + moved)
+        """A piece follows that speaks `text`. One without text prolongs the text of the piece before."""
+        start_ms = self.received_ms
+        self.received_ms += duration_ms
+        if text:
+            self.text.say(text, start_ms, words=words)
+        elif words:
+            self.text.time(words, start_ms)
 
 
 class Player:
@@ -82,38 +99,65 @@ class Player:
         self._responses: dict[str, ResponsePlayback] = {}
         self._free_at = 0.0
 
+    def start(self, response_id: str) -> ResponsePlayback:
+        """A response that may get audio. Old ones that are settled are forgotten."""
+        if known := self._responses.get(response_id):
+            return known
+        made = self._responses[response_id] = ResponsePlayback()
+        settled = [id for id, response in self._responses.items() if response.settled]
+        for id in settled[: max(0, len(self._responses) - _REMEMBERED)]:
+            del self._responses[id]
+        return made
+
     def received(
         self, response_id: str, duration_ms: float, now: float, text: str = "", words: Sequence[Word] = ()
     ) -> None:
         """Audio of a response came, `duration_ms` long, speaking `text` with word times from its own first sample."""
-        if response_id not in self._responses:
-            self._responses[response_id] = ResponsePlayback()
-            settled = [id for id, response in self._responses.items() if response.settled]
-            for id in settled[: max(0, len(self._responses) - _REMEMBERED)]:
-                del self._responses[id]
-        response = self._responses[response_id]
-        response.add(duration_ms, text, words)
-        self._free_at = max(self._free_at, now) + duration_ms / 1000
-        response.ends_at = self._free_at
+        response = self._responses.get(response_id) or self.start(response_id)
+        if text or words:
+            response.add(duration_ms, text, words)
+        else:
+            response.received_ms += duration_ms
+        if response.settled:  # nobody plays it any more; it only tells how long the words took
+            response.undelivered_ms += duration_ms
+            return
+        free_at = self._free_at if self._free_at > now else now
+        self._free_at = response.ends_at = free_at + duration_ms / 1000
 
-    def report(self, response_id: str, ms: float) -> None:
-        """The player says how far it is. It never goes back; what is no time is ignored."""
+    def undelivered(self, response_id: str, ms: float, now: float) -> None:
+        """The last `ms` of what was received of a response were dropped before any player had them."""
         response = self._responses.get(response_id)
-        if response and ms >= 0 and math.isfinite(ms):
-            response.played_ms = max(response.played_ms or 0.0, ms)
+        if response is None or not 0 < ms < math.inf:
+            return
+        ms = min(ms, response.playable_ms)
+        response.undelivered_ms += ms
+        if not response.settled:
+            self._skip(response, min(ms / 1000, max(0.0, response.ends_at - now)))
 
-    def cut(self, response_id: str, ms: float) -> None:
-        """The application says how much was heard: that counts, whatever was reported before."""
+    def report(self, response_id: str, ms: float) -> bool:
+        """The player says how far it is. It never goes back; what is no time is ignored. Whether that is news."""
         response = self._responses.get(response_id)
-        if response and math.isfinite(ms):
-            response.played_ms = max(0.0, ms)
+        if response is None or not (ms >= 0 and math.isfinite(ms)):
+            return False
+        if response.played_ms is not None and ms <= response.played_ms:
+            return False
+        response.played_ms = ms
+        return True
+
+    def cut(self, response_id: str, ms: float) -> bool:
+        """The application says how much was heard: that counts, whatever was reported before. Whether it is a time."""
+        response = self._responses.get(response_id)
+        if response is None or not math.isfinite(ms):
+            return False
+        response.played_ms = max(0.0, ms)
+        return True
 
     def response(self, response_id: str) -> ResponsePlayback | None:
-        """What is known of a response's audio; None where it has none."""
+        """What is known of a response; None where there is nothing."""
         return self._responses.get(response_id)
 
     def unsettled(self) -> tuple[str, ...]:
-        """Responses with audio of which it is not yet final what was heard, oldest first."""
+        """Responses of which it is not yet final what was heard, oldest first."""
         return tuple(id for id, response in self._responses.items() if not response.settled)
 
     def settle(self, response_id: str, now: float) -> ResponsePlayback | None:
@@ -124,48 +168,13 @@ class Player:
         response.hear(now)
         if not response.settled:
             response.settled = True
-            self._skip(response, now)
+            self._skip(response, min(max(0.0, response.ends_at - now), response.received_ms / 1000))
         return response
 
-    def _skip(self, skipped: ResponsePlayback, now: float) -> None:
-        """What waits behind a response plays earlier by what is left of that."""
-        left = min(max(0.0, skipped.ends_at - now), skipped.received_ms / 1000)
+    def _skip(self, skipped: ResponsePlayback, seconds: float) -> None:
+        """The end of a response will not be played: what waits behind it plays earlier."""
         for response in self._responses.values():
             if response.ends_at > skipped.ends_at:
-                response.ends_at -= left
-        self._free_at -= left
-
-
-def _spoken(piece: _Piece, ms: float) -> str:
-    if ms >= piece.end_ms:
-        return piece.text
-    if ms <= piece.start_ms:
-        return ""
-    if piece.words:
-        return _by_words(piece.text, [word.text for word in piece.words if piece.start_ms + word.end_ms <= ms])
-    share = (ms - piece.start_ms) / (piece.end_ms - piece.start_ms)
-    return _whole_words(piece.text, int(len(piece.text) * share))
-
-
-def _by_words(text: str, words: Sequence[str]) -> str:
-    """The text as far as these words of it, or these characters, reach."""
-    end = 0
-    for word in words:
-        if (at := text.find(word, end)) >= 0:
-            end = at + len(word)
-    if not end and words:  # they are written in another way than the text
-        return f" {' '.join(words)} "
-    while end < len(text) and not text[end].isspace() and not text[end].isalnum():
-        end += 1
-    return _whole_words(text, end)
-
-
-def _whole_words(text: str, end: int) -> str:
-    """The text up to `end`, without a word that is cut there. A wide character is a word."""
-    while 0 < end < len(text) and not (text[end].isspace() or text[end - 1].isspace() or _is_wide(text[end - 1])):
-        end -= 1
-    return text[:end]
-
-
-def _is_wide(char: str) -> bool:
-    return unicodedata.east_asian_width(char) in "WF"
+                response.ends_at -= seconds
+        skipped.ends_at -= seconds
+        self._free_at -= seconds

@@ -1,0 +1,116 @@
+"""Which words were spoken by when: by their times where they are known, else by proportion."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from voicebridge.contract.stages import Word
+
+__all__ = ["SpokenText"]
+
+
+@dataclass(slots=True)
+class _Piece:
+    text: str
+    start_ms: float | None
+    """None: where the piece before ends."""
+    end_ms: float | None
+    """None: where the next one starts; of the last one, where the audio ends."""
+    words: list[Word] = field(default_factory=list)
+    """Their times count from `start_ms`."""
+
+    @property
+    def timed(self) -> bool:
+        return bool(self.words) or self.end_ms is not None
+
+
+class SpokenText:
+    """The words of a response, in order, each piece of them with as much as is known of its place in the audio.
+
+    Text without times is spread over the audio that no other piece claims: all of it, if no piece has times.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[_Piece] = []
+
+    def say(
+        self, text: str, start_ms: float | None = None, end_ms: float | None = None, words: Sequence[Word] = ()
+    ) -> None:
+        """More words. Times are milliseconds from the response's first sample; those of `words` from `start_ms`."""
+        start_ms, end_ms = _known(start_ms), _known(end_ms)
+        last = self._pieces[-1] if self._pieces else None
+        if last and last.end_ms is None and start_ms is None:
+            last.text += text
+            last.end_ms = end_ms
+        else:
+            self._pieces.append(_Piece(text, start_ms, end_ms, list(words)))
+
+    def time(self, words: Sequence[Word], start_ms: float) -> None:
+        """Times of words of the last piece, counted from `start_ms`."""
+        if not self._pieces:
+            self.say("", start_ms)
+        last = self._pieces[-1]
+        later = start_ms - (last.start_ms or 0.0)
+        last.words += [replace(word, start_ms=word.start_ms + later, end_ms=word.end_ms + later) for word in words]
+
+    def until(self, ms: float, total_ms: float) -> tuple[str, Literal["aligned", "proportion"]]:
+        """The words spoken in the first `ms` of `total_ms`, to whole words, and how they were found."""
+        spoken, basis, before = [], False, 0.0
+        for number, piece in enumerate(self._pieces if ms > 0 else ()):
+            start = before if piece.start_ms is None else piece.start_ms
+            end = max(start, self._end(number, total_ms))
+            if ms < start:
+                break
+            basis = piece.timed
+            if ms < end:
+                spoken.append(_part(piece, ms - start, end - start))
+                break
+            spoken.append(piece.text)
+            before = end
+        return "".join(spoken).strip(), "aligned" if basis else "proportion"
+
+    def _end(self, number: int, total_ms: float) -> float:
+        if (end := self._pieces[number].end_ms) is not None:
+            return end
+        following = self._pieces[number + 1].start_ms if number + 1 < len(self._pieces) else None
+        return total_ms if following is None else following
+
+
+def _known(ms: float | None) -> float | None:
+    return ms if ms is not None and math.isfinite(ms) else None
+
+
+def _part(piece: _Piece, ms: float, length_ms: float) -> str:
+    if ms <= 0:
+        return ""
+    if piece.words:
+        return _by_words(piece.text, [word.text for word in piece.words if word.end_ms <= ms])
+    return _whole_words(piece.text, int(len(piece.text) * ms / length_ms))
+
+
+def _by_words(text: str, words: Sequence[str]) -> str:
+    """The text as far as these words of it, or these characters, reach."""
+    end = 0
+    for word in words:
+        if (at := text.find(word, end)) >= 0:
+            end = at + len(word)
+    if not end and words:  # they are written in another way than the text
+        return f" {' '.join(words)} "
+    while end < len(text) and not text[end].isspace() and not text[end].isalnum():
+        end += 1
+    return _whole_words(text, end)
+
+
+def _whole_words(text: str, end: int) -> str:
+    """The text up to `end`, without a word that is cut there. A wide character is a word."""
+    while 0 < end < len(text) and not (text[end].isspace() or text[end - 1].isspace() or _is_wide(text[end - 1])):
+        end -= 1
+    return text[:end]
+
+
+def _is_wide(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in "WF"
