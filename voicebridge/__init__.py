@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .contract.audio import DOOR_FORMAT, AudioFormat
+    from .contract.call_policy import Budget, CallPolicy
     from .contract.capabilities import Capabilities
     from .contract.codec import Closed, Codec, Endpoint, Frame, Liveness, Tick, Timeouts
     from .contract.commands import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         ConcurrentIteration,
         ConfigError,
         MissingExtra,
+        NoFreeKey,
         NoSoundDevice,
         ReplayDiverged,
         SessionClosed,
@@ -122,6 +124,8 @@ __all__ = [
     "BadOption",
     "BadRecording",
     "BrokenPlugin",
+    "Budget",
+    "CallPolicy",
     "Capabilities",
     "Category",
     "Closed",
@@ -152,6 +156,7 @@ __all__ = [
     "Message",
     "MessageItem",
     "MissingExtra",
+    "NoFreeKey",
     "NoSoundDevice",
     "OutputAudio",
     "OutputHeard",
@@ -217,6 +222,7 @@ __all__ = [
 
 _HOMES = {
     "contract.audio": "AudioFormat DOOR_FORMAT",
+    "contract.call_policy": "Budget CallPolicy",
     "contract.capabilities": "Capabilities",
     "contract.codec": "Closed Codec Endpoint Frame Liveness Tick Timeouts",
     "contract.commands": (
@@ -226,7 +232,7 @@ _HOMES = {
     "contract.config": "SessionConfig Tool Transcription TurnPolicy",
     "contract.errors": (
         "BackendNotFound BadAudio BadOption BadRecording BrokenPlugin ConcurrentIteration ConfigError MissingExtra "
-        "NoSoundDevice ReplayDiverged SessionClosed SessionFailed Unsupported VoiceBridgeError"
+        "NoFreeKey NoSoundDevice ReplayDiverged SessionClosed SessionFailed Unsupported VoiceBridgeError"
     ),
     "contract.events": (
         "BackendError CommandSettled Event InputTranscript Interruption Limit OutputAudio OutputHeard OutputText "

@@ -10,6 +10,7 @@ VoiceBridgeError
  │    ├── BadRecording          a folder that holds no recorded session that can be read, or can't hold one
  │    ├── ReplayDiverged        a replayed session was given another command than the recorded one
  │    └── NoSoundDevice         no microphone or speaker here
+ ├── NoFreeKey                  no API key of a pool is free, or none can be used any more
  ├── Unsupported                the backend can't do this; raised before a byte is sent
  ├── SessionClosed              `send` after the end
  ├── SessionFailed              the session ended by itself; the last event said why
@@ -29,6 +30,7 @@ __all__ = [
     "ConcurrentIteration",
     "ConfigError",
     "MissingExtra",
+    "NoFreeKey",
     "NoSoundDevice",
     "ReplayDiverged",
     "SessionClosed",
@@ -91,6 +93,13 @@ class ReplayDiverged(ConfigError):
 
 class NoSoundDevice(ConfigError):
     """There is no microphone or speaker to use."""
+
+
+class NoFreeKey(VoiceBridgeError):
+    """No key of a pool came free in time, or none can be used any more: the category says which."""
+
+    category: Category = "rate"
+    retryable = True
 
 
 class Unsupported(VoiceBridgeError):
