@@ -160,7 +160,7 @@ def assembled(chunks: Iterable[AudioChunk]) -> tuple[bytes, AudioFormat]:
     for chunk in chunks:
         format = chunk.format
         joined += _SILENCE[format.encoding] * (chunk.offset - len(joined))
-        joined[chunk.offset :] = chunk.pcm
+        joined[chunk.offset : chunk.offset + len(chunk.pcm)] = chunk.pcm
     return bytes(joined), format
 
 

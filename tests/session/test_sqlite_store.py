@@ -1,0 +1,231 @@
+"""The SQLite file: who may read it, who it is refused from, and what is left of it when a program is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from voicebridge.contract.audio import DOOR_FORMAT
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
+from voicebridge.contract.items import MessageItem
+from voicebridge.core.history_record import AudioChunk, Record
+from voicebridge.session.sqlite_store import SqliteHistoryStore
+from voicebridge.testing.clock import run_in_virtual_time
+from voicebridge.testing.guards import loop_lag, no_leaked_threads, open_files
+
+WRITER = """
+import asyncio, sys
+from voicebridge.contract.items import MessageItem
+from voicebridge.core.history_record import Record
+from voicebridge.session.sqlite_store import SqliteHistoryStore
+
+async def main(path, conversation, batches):
+    store = SqliteHistoryStore(path)
+    for batch in range(batches):
+        records = [
+            Record(place=10 * batch + i, key=f"t{i}", item=MessageItem(role="user", text=f"{batch} " * 300))
+            for i in range(10)
+        ]
+        await store.write(conversation, records)
+        print(batch, flush=True)
+    await store.aclose()
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+def at(place: int, text: str) -> Record:
+    return Record(place=place, key=f"t{place}", item=MessageItem(role="user", text=text))
+
+
+def writer(path: Path, conversation: str, batches: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(path), conversation, str(batches)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "calls.db"
+
+
+async def test_another_process_goes_on_with_it(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    await store.aclose()
+    again = SqliteHistoryStore(path)
+    assert await again.load("a") == [at(0, "x")]
+    await again.aclose()
+
+
+async def test_the_file_is_for_its_owner_alone(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    files = list(path.parent.iterdir())
+    assert path in files
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}, "with those that SQLite makes beside it"
+    await store.aclose()
+
+
+async def test_nothing_is_left_open(path: Path) -> None:
+    files = open_files()
+    async with no_leaked_threads():
+        store = SqliteHistoryStore(path)
+        await store.write("a", [at(0, "x")])
+        await store.aclose()
+    assert open_files() == files
+    with pytest.raises(ConfigError, match="open the store again"):
+        await store.load("a")
+
+
+async def test_what_is_deleted_can_not_be_found_in_the_file(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    secret = "my number is 5551234 " * 500
+    await store.write("a", [at(0, secret)], [AudioChunk(key="t0", offset=0, pcm=b"VOICE" * 5000, format=DOOR_FORMAT)])
+    await store.write("b", [at(0, "other")])
+    await store.delete("a")
+    left = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"other" in left
+    assert b"5551234" not in left
+    assert b"VOICEVOICE" not in left
+    await store.aclose()
+
+
+# Files that it can't use
+
+
+async def refused(path: Path, match: str) -> None:
+    store = SqliteHistoryStore(path)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=match):
+            await store.load("a")
+    await store.aclose()
+
+
+def test_a_file_that_is_no_database(path: Path) -> None:
+    path.write_text("To whom it may concern. " * 100)
+    asyncio.run(refused(path, "no SQLite database.*name another file"))
+    assert path.read_text().startswith("To whom"), "and it is as it was"
+
+
+async def test_the_database_of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("CREATE TABLE conversations (id INTEGER)")
+    await refused(path, "another program's database")
+
+
+async def test_a_file_of_a_newer_version(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    await store.aclose()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 2")
+    await refused(path, r"newer voicebridge \(format 2; this one knows 1\): update voicebridge")
+
+
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    await refused(tmp_path / "no" / "calls.db", "No such file or directory.*in a folder that is there")
+
+
+async def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
+    await refused(tmp_path, "can't hold a history")
+
+
+async def test_a_name_that_can_not_be_written(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    with pytest.raises(ConfigError, match="can't hold this"):
+        await store.write("\ud800", [at(0, "x")])
+    with pytest.raises(ConfigError, match="can't hold this"):
+        await store.write("a", [at(0, "x"), at(2**70, "y")])
+    assert await store.load("a") == [], "all or nothing"
+    await store.write("a", [at(0, "x")])
+    await store.aclose()
+
+
+# Others at the same file
+
+
+async def test_a_file_that_another_program_holds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicebridge.session.sqlite_store._BUSY_S", 0.05)
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(VoiceBridgeError, match="another program has held it") as caught:
+            await store.write("a", [at(1, "y")])
+        assert caught.value.fault.category == "busy"
+        assert caught.value.retryable
+        assert await store.load("a") == [at(0, "x")], "it may be read"
+        other.execute("ROLLBACK")
+    await store.write("a", [at(1, "y")])
+    assert await store.load("a") == [at(0, "x"), at(1, "y")]
+    await store.aclose()
+
+
+async def test_the_loop_goes_on_while_another_program_holds_the_file(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(store.write("a", [at(1, "y")]))
+        async with loop_lag(0.25):
+            await asyncio.sleep(0.5)
+        assert not writing.done()
+        other.execute("COMMIT")
+    await writing
+    await store.aclose()
+
+
+async def test_two_processes_write_at_once(path: Path) -> None:
+    writers = [writer(path, name, 60) for name in ("a", "b")]
+    for process in writers:
+        _, errors = await asyncio.to_thread(process.communicate, timeout=60)
+        assert process.returncode == 0, errors
+    store = SqliteHistoryStore(path)
+    for name in ("a", "b"):
+        assert [record.place for record in await store.load(name)] == list(range(600))
+    await store.aclose()
+
+
+@pytest.mark.parametrize("after", [1, 7, 23])
+def test_a_program_that_is_killed_leaves_whole_batches(path: Path, after: int) -> None:
+    process = writer(path, "a", 100_000)
+    assert process.stdout is not None
+    known = -1
+    for line in process.stdout:
+        known = int(line)
+        if known >= after:
+            break
+    time.sleep(0.003)  # somewhere in the next batches
+    process.kill()
+    rest, _ = process.communicate(timeout=60)
+    known = max([known, *(int(line) for line in rest.split())])
+
+    async def go_on() -> list[Record]:
+        store = SqliteHistoryStore(path)
+        records = await store.load("a")
+        await store.write("a", [at(len(records), "on it goes")])
+        await store.aclose()
+        return records
+
+    records = asyncio.run(go_on())
+    assert [record.place for record in records] == list(range(len(records))), "from the first on, without a hole"
+    assert len(records) % 10 == 0
+    assert len(records) >= 10 * (known + 1), "and all that the store said it had"
+
+
+def test_in_the_callers_thread_for_virtual_time(path: Path) -> None:
+    async def main() -> None:
+        store = SqliteHistoryStore(path, in_thread=False)
+        await store.write("a", [at(0, "x")])
+        assert await store.load("a") == [at(0, "x")]
+        await store.aclose()
+
+    run_in_virtual_time(main())
