@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .contract.account import Account, DiscardReason, DropReason, InputAccount, OutputAccount
     from .contract.audio import DOOR_FORMAT, AudioFormat
     from .contract.call_policy import Budget, CallPolicy
     from .contract.capabilities import Capabilities
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DOOR_FORMAT",
     "About",
+    "Account",
     "AudioFormat",
     "Backend",
     "BackendError",
@@ -137,13 +139,16 @@ __all__ = [
     "Configure",
     "Delivery",
     "DetectorTraits",
+    "DiscardReason",
     "DiscardTurn",
+    "DropReason",
     "EndTurn",
     "Endpoint",
     "Event",
     "Fault",
     "Flush",
     "Frame",
+    "InputAccount",
     "InputTranscript",
     "Interrupt",
     "Interruption",
@@ -158,6 +163,7 @@ __all__ = [
     "MissingExtra",
     "NoFreeKey",
     "NoSoundDevice",
+    "OutputAccount",
     "OutputAudio",
     "OutputHeard",
     "OutputText",
@@ -221,6 +227,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "contract.account": "Account DiscardReason DropReason InputAccount OutputAccount",
     "contract.audio": "AudioFormat DOOR_FORMAT",
     "contract.call_policy": "Budget CallPolicy",
     "contract.capabilities": "Capabilities",

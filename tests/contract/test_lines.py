@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from voicebridge.contract import capabilities, commands, events, items
+from voicebridge.contract import account, capabilities, commands, events, items
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.commands import Command, EndTurn, ProviderCommand, SendAudio, SendText
 from voicebridge.contract.errors import ConfigError
@@ -88,7 +88,7 @@ def test_reflection_finds_the_modules_words() -> None:
 
 def test_every_message_lives_where_it_is_looked_for() -> None:
     homes = {cls.__module__ for cls in MESSAGES}
-    assert homes == {module.__name__ for module in (capabilities, commands, events, items)}
+    assert homes == {module.__name__ for module in (account, capabilities, commands, events, items)}
 
 
 @pytest.mark.parametrize("cls", MESSAGES, ids=lambda cls: cls.__name__)

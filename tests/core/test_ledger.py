@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pydantic import TypeAdapter
 
+from voicebridge.contract.account import Account, DropReason
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.core.ledger import Account, AudioLedger, DropReason, SentPlaces
+from voicebridge.core.ledger import AudioLedger, SentPlaces
 
 SECOND = DOOR_FORMAT.size(1000)
 PLACES = st.integers(0, 400)
@@ -120,8 +122,6 @@ def test_an_account_is_plain_data_and_reads_well() -> None:
 
 
 def test_an_account_that_does_not_add_up_says_so() -> None:
-    from dataclasses import replace
-
     books = ledger()
     books.captured(SECOND)
     account = books.account()
