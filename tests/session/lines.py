@@ -21,8 +21,10 @@ from voicebridge.contract.events import CommandSettled, Event, InputTranscript, 
 from voicebridge.contract.items import Item, MessageItem
 from voicebridge.contract.lines import dump, load
 from voicebridge.contract.session import VoiceSession
+from voicebridge.core.chronicle import Chronicle
 from voicebridge.core.retry import RetryPolicy
-from voicebridge.session.reconnecting import ReconnectingSession, reconnecting
+from voicebridge.session.candidate import Candidate
+from voicebridge.session.handover_session import HandoverSession, handing_over
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.guards import no_leaked_tasks
 from voicebridge.testing.line_codec import LINE_CAPABILITIES, LineCodec, ready_line
@@ -160,7 +162,7 @@ class Lines:
 class Bench:
     """A session that reconnects, and all that it told."""
 
-    session: ReconnectingSession
+    session: HandoverSession
     backend: Lines
     events: list[Event] = field(default_factory=list)
     failure: SessionFailed | None = None
@@ -190,7 +192,8 @@ async def bench(
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = backend or Lines(list(lines), **settings)
-    async with reconnecting(backend, config, history, policy=policy, chance=chance) as session:
+    candidates = [Candidate.of(backend, config)]
+    async with handing_over(config, candidates, Chronicle(history), policy=policy, chance=chance) as session:
         bench = Bench(session, backend)
         reader = asyncio.create_task(bench.read()) if reads else None
         await settle()

@@ -11,7 +11,9 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
-from voicebridge.session.reconnecting import reconnecting
+from voicebridge.core.chronicle import Chronicle
+from voicebridge.session.candidate import Candidate
+from voicebridge.session.handover_session import handing_over
 from voicebridge.testing.contract import BackendContract, Subject
 from voicebridge.testing.script import Reply
 from voicebridge.testing.scripted_session import ScriptedBackend
@@ -33,7 +35,7 @@ class Reconnecting:
     async def connect(
         self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
     ) -> AsyncIterator[VoiceSession]:
-        async with reconnecting(self._backend, config, history) as session:
+        async with handing_over(config, [Candidate.of(self._backend, config)], Chronicle(history)) as session:
             yield session
 
 

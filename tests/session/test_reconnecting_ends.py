@@ -31,7 +31,8 @@ from voicebridge.contract.events import (
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import VoiceSession
 from voicebridge.core.retry import RetryPolicy
-from voicebridge.session.reconnecting import reconnecting
+from voicebridge.session.candidate import Candidate
+from voicebridge.session.handover_session import handing_over
 from voicebridge.testing.line_codec import LINE_CAPABILITIES
 
 from .lines import (
@@ -197,10 +198,10 @@ def test_a_backend_that_fails_in_its_own_way(later: bool) -> None:
 
         if not later:
             with pytest.raises(RuntimeError, match="a bug"):
-                async with reconnecting(Broken([]), SessionConfig()):
+                async with handing_over(SessionConfig(), [Candidate.of(Broken([]), SessionConfig())]):
                     pass
             return
-        async with reconnecting(Broken([line]), SessionConfig()) as session:
+        async with handing_over(SessionConfig(), [Candidate.of(Broken([line]), SessionConfig())]) as session:
             b = Bench(session, Lines([]))
             reader = asyncio.create_task(b.read())
             await settle()

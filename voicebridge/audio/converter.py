@@ -46,6 +46,10 @@ class Converter:
         """Milliseconds that output stays behind input; 0 where the rates are equal."""
         return self._resamplers[0].latency_ms if self._resamplers else 0.0
 
+    def passes(self, pcm: bytes) -> bool:
+        """Whether `convert` would give this piece back as it is, and remember nothing of it."""
+        return self._alike and not self._carried and not len(pcm) % self._frame_bytes
+
     def convert(self, pcm: bytes) -> bytes:
         """Take the next piece of the stream, of any size, and give what it completes: perhaps nothing."""
         if self._carried or len(pcm) % self._frame_bytes:

@@ -1,57 +1,60 @@
-"""What a new connection must be told so that a conversation goes on: settings, what was said, and the user's voice."""
+"""What a new connection must be told so that a conversation goes on: what was said, and the user's voice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed
-from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.events import CommandSettled, Event, UserTurn
-from voicebridge.contract.items import Item
+from voicebridge.contract.commands import Command, EndTurn, Interrupt, ReportPlayed
+from voicebridge.contract.events import Event, UserTurn
+from voicebridge.contract.items import Item, MessageItem
 
+from .answer_due import AnswerDue
 from .backlog import Backlog, Due
 from .chronicle import Chronicle
 from .replay_point import ReplayPoint
 from .turn_ends import TurnEnds
 
-__all__ = ["Briefing", "Opening"]
+__all__ = ["Briefing", "TakeOver"]
 
 _TOLERANCE_MS = 20.0
 """Backends round where a turn ended. No turn is so short."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """With what a connection is opened."""
+class TakeOver:
+    """What a connection has to do that takes over a call."""
 
-    config: SessionConfig
-    history: tuple[Item, ...]
     start_ms: float
     """From where on it hears the user, in milliseconds from the first sample of the session."""
+    answer: bool = False
+    """Somebody waits for an answer, and not to a turn that it hears again."""
+    cut: str | None = None
+    """The answer that was lost while it was given: it is to go on with it."""
 
 
 class Briefing:
     """Follows the commands and events of a session that may have to go on over another connection.
 
-    A new one is opened with `open`, and then told what `backlog` gives: the user's audio since the last turn whose
-    words are known, and the commands that belong into it.
+    A new one is opened with the items of `seed`. When it takes over, `take_over` says from where on it hears the user;
+    then it is told what `backlog` gives: the user's audio since the last turn whose words are known, and the commands
+    that belong into it.
 
     Args:
         format: of the user's audio.
         capabilities: what the backend is expected to do.
+        auto_respond: turns are answered without being asked for.
     """
 
     def __init__(
-        self, config: SessionConfig, history: Iterable[Item], format: AudioFormat, capabilities: Capabilities
+        self, chronicle: Chronicle, format: AudioFormat, capabilities: Capabilities, *, auto_respond: bool = True
     ) -> None:
+        self.chronicle = chronicle
         self.backlog = Backlog(format)
-        self._config, self._format = config, format
-        self._patches: dict[str, Configure] = {}
-        """Changes of the settings that are not settled."""
-        self._chronicle = Chronicle(history)
+        self.answer_due = AnswerDue(auto_respond=auto_respond)
+        self._format = format
         self._replay = ReplayPoint(transcribes=capabilities.input_transcript != "none")
         self.turn_ends = TurnEnds(format.size(_TOLERANCE_MS))
 
@@ -63,24 +66,24 @@ class Briefing:
 
     def heeded(self, command: ReportPlayed | Interrupt) -> None:
         """The application says what was heard, and what it does not want any more, whichever connection that is of."""
-        self._chronicle.sent(command)
+        self.chronicle.sent(command)
         if isinstance(command, Interrupt):
             self.turn_ends.interrupted(command)
+            self.answer_due.given(command)
 
     def given(self, due: Due) -> None:
         """A connection is given a command."""
         command = due.command
-        self._chronicle.sent(command)
+        self.chronicle.sent(command)
         self.turn_ends.forget(self.backlog.audio.start)
         self.turn_ends.given(due.place, command)
-        if isinstance(command, Configure):
-            self._patches[command.id] = command
+        self.answer_due.given(command)
 
     def forget(self, command: Command) -> None:
         """It was not taken after all."""
-        self._chronicle.withdraw(command.id)
+        self.chronicle.withdraw(command.id)
         self.turn_ends.withdraw(command.id)
-        self._patches.pop(command.id, None)
+        self.answer_due.withdraw(command.id)
 
     # Events
 
@@ -88,18 +91,37 @@ class Briefing:
         """Something was told."""
         self._replay.happened(event)
         self.turn_ends.happened(event)
-        self._chronicle.happened(event)
-        if isinstance(event, CommandSettled):
-            patch = self._patches.pop(event.command_id, None)
-            if patch is not None and event.fault is None:
-                self._config = self._config.patched(patch.patch)
+        self.answer_due.happened(event)
+        self.chronicle.happened(event)
 
     def ready(self, capabilities: Capabilities) -> None:
         """The connection can do this, and has what it was given."""
         self._replay.transcribes = capabilities.input_transcript != "none"
         self.backlog.ready()
 
+    @property
+    def user_speaks(self) -> bool:
+        """Whether a turn of the user is not over."""
+        return self._replay.open
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an answer is owed, or the text of what was said is still to come."""
+        return self.answer_due.owed or self._replay.awaited
+
     # The next connection
+
+    def seed(self) -> tuple[Item, ...]:
+        """What a connection that is opened now should know. Turns that it is going to hear are none of it."""
+        return self.chronicle.items(without=self._replay.unwritten)
+
+    def missing(self, told: Sequence[Item]) -> tuple[MessageItem, ...] | None:
+        """What was said since a connection was seeded with `told`; None: it can't be told by adding to that."""
+        now = self.seed()
+        added = now[len(told) :]
+        if now[: len(told)] != tuple(told) or not all(isinstance(item, MessageItem) for item in added):
+            return None
+        return tuple(item for item in added if isinstance(item, MessageItem))
 
     def lost(self) -> list[UserTurn]:
         """The connection is lost. What is to be told: turns that were under way are heard again as other ones."""
@@ -109,7 +131,7 @@ class Briefing:
             for turn_id in self._replay.abandon()
         ]
         for event in discarded:
-            self._chronicle.happened(event)
+            self.chronicle.happened(event)
         return discarded
 
     def take_back(self) -> None:
@@ -117,16 +139,25 @@ class Briefing:
         for due in self.backlog.take_back():
             self.forget(due.command)
 
-    def open(self) -> Opening:
-        """Decide from where on the next connection hears the user; what was said before, it is told."""
+    def take_over(self) -> TakeOver:
+        """Another connection carries the call. What it has to do; what it is told, `backlog` says."""
         unwritten = self._replay.unwritten
         for turn_id in unwritten:
-            self._chronicle.withdraw(turn_id)
+            self.chronicle.withdraw(turn_id)
+            self.answer_due.withdraw(turn_id)
         start = self.backlog.start(self._safe())
-        self.backlog.repeat(self.turn_ends.again(start, unwritten))
+        again = self.turn_ends.again(start, unwritten)
+        asked_again = [command for _, command in again if isinstance(command, EndTurn) and command.respond]
+        for command in asked_again:
+            self.answer_due.withdraw(command.id)
+        if unwritten or asked_again:
+            self.answer_due.cut = None  # a turn that is heard again is answered again
+        self.backlog.repeat(again)
         start_ms = self._format.ms(start)
         self._replay.restart(start_ms)
-        return Opening(self._config, self._chronicle.items(), start_ms)
+        owed = TakeOver(start_ms, self.answer_due.owed, self.answer_due.cut)
+        self.answer_due.asked()
+        return owed
 
     def _safe(self) -> int:
         """The first byte of what a new connection has to hear. A server may claim to have heard what was never sent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
@@ -65,9 +65,17 @@ class Chronicle:
         self._sounds: dict[str, _Sound] = {}
         """Of responses that run, or were lost and nobody said what was heard of them."""
 
-    def items(self) -> tuple[Item, ...]:
-        """What a new backend should know. A call whose result is still to come has none."""
-        return self._history.items()
+    def items(self, *, without: Collection[str] = ()) -> tuple[Item, ...]:
+        """What a new backend should know. A call whose result is still to come has none.
+
+        Args:
+            without: turns that it will be told in another way.
+        """
+        return self._history.items(without=without)
+
+    def heard(self, response_id: str) -> str:
+        """What was heard of a response, as far as is known; else what it said."""
+        return self._history.text(response_id)
 
     def changed(self) -> list[Record]:
         """What is new, was changed or was withdrawn since the last call: for a store."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
@@ -106,6 +106,11 @@ class History:
         """All that the response said, heard or not."""
         return entry.said if (entry := self._responses.get(response_id)) else ""
 
+    def text(self, response_id: str) -> str:
+        """What the history holds of the response: what was heard of it, as far as that is known."""
+        item = entry.item if (entry := self._responses.get(response_id)) else None
+        return item.text if isinstance(item, MessageItem) else ""
+
     def hear(self, response_id: str, text: str, heard_ms: float | None = None) -> None:
         """Keep only `text` of the response, whatever it still says. Empty text leaves nothing of it.
 
@@ -133,10 +138,11 @@ class History:
             for place, key in sorted(changed.items())
         ]
 
-    def items(self, *, placeholders: bool = False) -> tuple[Item, ...]:
+    def items(self, *, placeholders: bool = False, without: Collection[str] = ()) -> tuple[Item, ...]:
         """What was said, each call followed by its result, if that is known.
 
         Args:
+            without: keys of turns and commands that are left out.
             placeholders: give a result to calls that have none yet. For prompts: models refuse a call without a
                 result. A backend that is seeded must not have them: to it the call would be answered.
         """
@@ -145,6 +151,8 @@ class History:
         calls: list[ToolCallItem] = []
         for entry in self._entries.values():
             item = entry.item
+            if entry.key in without:
+                continue
             if isinstance(item, ToolCallItem):
                 calls.append(item)
                 told.append(item)

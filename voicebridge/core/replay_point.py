@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicebridge.contract.events import Event, InputTranscript, UserTurn
+from voicebridge.contract.events import Event, InputTranscript, ResponseEnded, ResponseStarted, UserTurn
 
 __all__ = ["ReplayPoint"]
 
@@ -12,7 +12,8 @@ class ReplayPoint:
 
     What a turn said is safe once its text is final, for then a new backend can be told. Until then its audio is what
     there is of it. Turns before one that is told as text are not heard again: that would repeat it as well. A backend
-    that writes nothing down has heard a turn when it is committed.
+    that writes nothing down has heard a turn when it is committed. One that ended by itself and was answered is not heard
+    again either: it would be answered twice.
 
     Args:
         transcribes: whether texts of turns will come.
@@ -30,11 +31,25 @@ class ReplayPoint:
         self._over: set[str] = set()
         self._final: set[str] = set()
         """Turns whose text is final."""
+        self._by_hand: set[str] = set()
+        """Turns that the application ended: whether they are answered, it says."""
+        self._answers: dict[str, tuple[str, ...]] = {}
+        """Responses that run, and the turns without text that were there when they began."""
 
     @property
     def ms(self) -> float:
         """The beginning of what a new backend has to hear."""
         return next(iter(self._unwritten.values()), self._end_ms)
+
+    @property
+    def open(self) -> bool:
+        """Whether a turn is not over."""
+        return bool(self._open)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the text of a committed turn is still to come."""
+        return bool(self._unwritten)
 
     @property
     def unwritten(self) -> tuple[str, ...]:
@@ -61,12 +76,20 @@ class ReplayPoint:
                 self._open[event.turn_id] = None
             elif event.turn_id in self._final:
                 self._write(event.turn_id)
+        elif isinstance(event, ResponseStarted):
+            if not event.aside:
+                self._answers[event.response_id] = tuple(t for t in self._unwritten if t not in self._by_hand)
+        elif isinstance(event, ResponseEnded) and event.status != "lost":
+            for turn_id in self._answers.pop(event.response_id, ()):
+                self._write(turn_id)
 
     def _end(self, turn: UserTurn) -> None:
         self._open.pop(turn.turn_id, None)
         self._over.add(turn.turn_id)
         if turn.phase == "committed" and self.transcribes:
             self._unwritten[turn.turn_id] = self._end_ms
+            if turn.source == "client":
+                self._by_hand.add(turn.turn_id)
         self._end_ms = max(self._end_ms, turn.audio_ms)
         if turn.turn_id in self._final:
             self._write(turn.turn_id)
@@ -80,6 +103,6 @@ class ReplayPoint:
 
     def restart(self, at_ms: float) -> None:
         """A new backend hears everything from here on as if for the first time."""
-        for turns in (self._unwritten, self._open, self._over, self._final):
+        for turns in (self._unwritten, self._open, self._over, self._final, self._answers, self._by_hand):
             turns.clear()
         self._end_ms = at_ms

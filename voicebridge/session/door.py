@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager
 from typing import Any
 
-from voicebridge.audio.converter import Converter
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendAudio
 from voicebridge.contract.config import SessionConfig, Tool, checked
-from voicebridge.contract.errors import ConfigError, Unsupported
-from voicebridge.contract.events import Event, OutputAudio, ResponseEnded, SessionReady, SessionRestarted
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
+from voicebridge.core.chronicle import Chronicle
 from voicebridge.core.retry import RetryPolicy
 from voicebridge.registry.registry import registry
 from voicebridge.registry.spec import CascadeSpec, parse
 
-from .command_check import check
-from .reconnecting import reconnecting
+from .candidate import Candidate
+from .door_session import DoorSession
+from .handover_session import handing_over
 
-__all__ = ["DoorSession", "backend_of", "connect"]
+__all__ = ["backend_of", "connect"]
 
 
 @asynccontextmanager
@@ -84,19 +79,14 @@ async def connect(
         raise ConfigError(f"connect sets {', '.join(twice)} itself; pass backend options by their own names.")
     config = checked(given | portable)
     backend, said = backend_of(spec), _said(history)
-    async with _session(backend, config, said, reconnect) as session:
-        yield DoorSession(session, config.input_format, config.output_format)
-
-
-def _session(
-    backend: Backend, config: SessionConfig, said: Sequence[Item], reconnect: bool | RetryPolicy
-) -> AbstractAsyncContextManager[VoiceSession]:
-    if not isinstance(reconnect, bool | RetryPolicy):
-        kind = type(reconnect).__name__
-        raise ConfigError(f"reconnect is True, False or a RetryPolicy, not {kind}.", code="bad_reconnect")
     if reconnect is False:
-        return backend.connect(config, said)
-    return reconnecting(backend, config, said, policy=None if reconnect is True else reconnect)
+        async with backend.connect(config, said) as raw:
+            yield DoorSession(raw, config.input_format, config.output_format)
+        return
+    candidate = Candidate.of(backend, config, str(spec))
+    policy = None if reconnect is True else reconnect
+    async with handing_over(config, [candidate], Chronicle(said), policy=policy) as session:
+        yield session
 
 
 def backend_of(spec: str | Backend) -> Backend:
@@ -111,163 +101,6 @@ def backend_of(spec: str | Backend) -> Backend:
     if isinstance(parsed, CascadeSpec):
         return CascadeBackend(stt=parsed.stt, llm=parsed.llm, tts=parsed.tts)
     return registry().backend(parsed.name, parsed.model)
-
-
-@dataclass(slots=True)
-class _Sound:
-    """A response's audio on its way out."""
-
-    converter: Converter
-    sent_bytes: int = 0
-
-
-class DoorSession:
-    """A session whose audio is in the caller's formats, whatever the backend speaks. Is a `VoiceSession`.
-
-    Both ways are converted as streams: no clicks between pieces, nothing dropped, and milliseconds stay what they are.
-    What the backend speaks is the first of its formats, until it says what was negotiated.
-    """
-
-    def __init__(self, session: VoiceSession, input_format: AudioFormat, output_format: AudioFormat) -> None:
-        self._session = session
-        self._formats = (input_format, output_format)
-        self._negotiated: SessionReady | None = None
-        self._order = asyncio.Lock()
-        """Held by the one whose command is on its way; the others come in their turn."""
-        self._input: Converter | None = None
-        self._input_since: SessionReady | None = None
-        """What was negotiated when the converter was made, or found to fit."""
-        self._unsent = b""
-        self._sounds: dict[str, _Sound] = {}
-        """By response, of those that have not ended."""
-        self._events: AsyncIterator[Event] | None = None
-        self._pending: deque[Event] = deque()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The backend's, with the formats of this door."""
-        return self._seen_from_here(self._session.capabilities)
-
-    async def send(self, command: Command) -> None:
-        """Give a command. See `VoiceSession.send`."""
-        check(command)
-        if isinstance(command, SendAudio):
-            pcm = bytes(command.pcm)  # before anything waits: it may be a buffer that its owner fills again
-            async with self._order:
-                converted = self._input_of(command).convert(pcm)
-                self._unsent = self._unsent + converted if self._unsent else converted
-                await self._send_unsent(command)
-        elif isinstance(command, Interrupt | ReportPlayed):  # pass the audio
-            await self._session.send(command)
-            if isinstance(command, Interrupt):
-                self._purge(command.response_id)
-        else:
-            async with self._order:
-                if self._unsent:
-                    await self._send_unsent()
-                await self._session.send(command)
-
-    async def _send_unsent(self, command: SendAudio | None = None) -> None:
-        """Send what the converter gave. A wait that is cancelled leaves it for the next call: it was taken already.
-
-        Args:
-            command: what it comes of. It goes on as it is, where that is all there is to send.
-        """
-        pcm, self._unsent = self._unsent, b""
-        if command is None or pcm is not command.pcm:
-            command = SendAudio(pcm=pcm)
-        try:
-            await self._session.send(command)
-        except asyncio.CancelledError:
-            self._unsent = pcm + self._unsent
-            raise
-
-    def _input_of(self, command: SendAudio) -> Converter:
-        negotiated = self._negotiated
-        if self._input is not None and negotiated is not None and self._input_since is negotiated:
-            return self._input
-        taken = self._session.capabilities.formats_in
-        if not taken:
-            raise Unsupported("This backend takes no audio.", command_id=command.id)
-        target = negotiated.input_format if negotiated else taken[0]
-        if self._input is None:
-            self._input = Converter(self._formats[0], target)
-        elif self._input.target != target:
-            # What was taken already and not sent goes on in the new format.
-            onward = Converter(self._input.target, target)
-            self._unsent = onward.convert(self._unsent + self._input.flush()) + onward.flush()
-            self._input = Converter(self._formats[0], target)
-        self._input_since = negotiated
-        return self._input
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._pending:
-            return self._pending.popleft()
-        if self._events is None:
-            self._events = aiter(self._session)
-        event = await anext(self._events)
-        if isinstance(event, OutputAudio):
-            return self._converted(event)
-        if isinstance(event, ResponseEnded) and event.response_id in self._sounds:
-            self._end_sound(event)
-            return self._pending.popleft()
-        if isinstance(event, SessionReady):
-            return self._ready(event)
-        if isinstance(event, SessionRestarted):
-            return replace(event, ready=self._ready(event.ready))
-        return event
-
-    async def aclose(self) -> None:
-        """End the session. See `VoiceSession.aclose`."""
-        await self._session.aclose()
-
-    def _ready(self, ready: SessionReady) -> SessionReady:
-        """From here on the backend speaks what it says; to the caller it is told in the door's formats."""
-        self._negotiated = ready
-        input_format, output_format = self._formats
-        capabilities = self._seen_from_here(ready.capabilities)
-        return replace(ready, input_format=input_format, output_format=output_format, capabilities=capabilities)
-
-    def _seen_from_here(self, inner: Capabilities) -> Capabilities:
-        return replace(
-            inner,
-            formats_in=(self._formats[0],) if inner.formats_in else (),
-            formats_out=(self._formats[1],) if inner.formats_out else (),
-        )
-
-    def _converted(self, event: OutputAudio) -> OutputAudio:
-        sound = self._sounds.get(event.response_id)
-        if sound is None:
-            declared = self._session.capabilities.formats_out or self._formats[1:]
-            source = self._negotiated.output_format if self._negotiated else declared[0]
-            sound = self._sounds[event.response_id] = _Sound(Converter(source, self._formats[1]))
-        return self._next_piece(event, sound, sound.converter.convert(event.pcm))
-
-    def _next_piece(self, event: OutputAudio | ResponseEnded, sound: _Sound, pcm: bytes) -> OutputAudio:
-        offset_ms = self._formats[1].ms(sound.sent_bytes)
-        sound.sent_bytes += len(pcm)
-        if isinstance(event, OutputAudio) and pcm is event.pcm and offset_ms == event.offset_ms:
-            return event  # as it would be made again
-        return OutputAudio(at=event.at, response_id=event.response_id, pcm=pcm, offset_ms=offset_ms)
-
-    def _end_sound(self, ended: ResponseEnded) -> None:
-        """The last samples that the converter still held come before the end; of an interrupted response they don't."""
-        sound = self._sounds.pop(ended.response_id)
-        tail = sound.converter.flush()
-        if tail and ended.status == "completed":
-            self._pending.append(self._next_piece(ended, sound, tail))
-        self._pending.append(ended)
-
-    def _purge(self, response_id: str | None) -> None:
-        """Nothing more of that response is heard, or of any: neither what waits nor what its converter holds."""
-        kept = (e for e in self._pending if not isinstance(e, OutputAudio) or response_id not in (None, e.response_id))
-        self._pending = deque(kept)
-        for sounding, sound in self._sounds.items():
-            if response_id in (None, sounding):
-                sound.converter.reset()
 
 
 def _listed(name: str, given: Any) -> tuple[Any, ...]:

@@ -1,14 +1,11 @@
-"""Names, times and audio format of one connection among several, and those of the whole session."""
+"""Names and times of one connection among several, and those of the whole session."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from voicebridge.audio.converter import Converter
-from voicebridge.contract.audio import AudioFormat
-from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendAudio
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed
 from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, UserTurn
 
 __all__ = ["Generation"]
@@ -20,37 +17,15 @@ class Generation:
     Args:
         number: from 1 on.
         base_ms: milliseconds of the user's audio before the first sample that this connection hears.
-        format: of the user's audio in this session. Most connections take it as it is.
     """
 
-    def __init__(self, number: int, base_ms: float, format: AudioFormat) -> None:
+    def __init__(self, number: int, base_ms: float) -> None:
         self.number = number
-        self._format = format
-        self._converter: Converter | None = None
-        self._before: Converter | None = None
-        """The converter as it was before the last piece."""
         self._base_ms = base_ms
         self._prefix = "" if number == 1 else f"g{number}."
         self._turns: set[str] = set()
         """What the connection calls its turns: among the things that a response answers are also commands, whose names
         are the application's."""
-
-    def hears(self, format: AudioFormat) -> None:
-        """The connection takes the user's audio in this format from now on."""
-        if format != (self._converter.target if self._converter else self._format):
-            self._converter = None if format == self._format else Converter(self._format, format)
-
-    def audio(self, command: SendAudio) -> SendAudio:
-        """The next piece of the user's audio as the connection takes it."""
-        if self._converter is None:
-            return command
-        self._before = deepcopy(self._converter)
-        return replace(command, pcm=self._converter.convert(command.pcm))
-
-    def not_taken(self) -> None:
-        """It did not take that piece."""
-        if self._converter is not None:
-            self._converter = self._before
 
     def told(self, event: Event) -> Event:
         """The event in the names and times of the whole session."""

@@ -14,8 +14,10 @@ from voicebridge.contract.events import ResponseEnded, SessionRestarted
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
 from voicebridge.contract.simulator import SimulatorSettings
+from voicebridge.core.chronicle import Chronicle
+from voicebridge.session.candidate import Candidate
 from voicebridge.session.door import backend_of
-from voicebridge.session.reconnecting import reconnecting
+from voicebridge.session.handover_session import handing_over
 from voicebridge.testing.contract import CHECKS, Bench, Subject, run_check
 from voicebridge_openai.simulator import simulator
 
@@ -58,7 +60,7 @@ class Reconnecting:
     async def connect(
         self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
     ) -> AsyncIterator[VoiceSession]:
-        async with reconnecting(self._backend, config, history) as session:
+        async with handing_over(config, [Candidate.of(self._backend, config)], Chronicle(history)) as session:
             yield session
 
 

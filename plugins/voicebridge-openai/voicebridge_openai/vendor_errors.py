@@ -36,7 +36,7 @@ DELETE_UNKNOWN = "item_delete_invalid_item_id"
 _BY_CODE: dict[str, Category] = {
     "beta_api_shape_disabled": "config",
     "billing_hard_limit_reached": "quota",
-    "cannot_update_voice": "config",
+    "cannot_update_voice": "unsupported",
     "content_filter": "content",
     "inference_rate_limit_exceeded": "rate",
     "insufficient_quota": "quota",

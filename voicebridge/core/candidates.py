@@ -1,0 +1,145 @@
+"""Which backend carries a call when one fails: the first that is well, in the caller's order.
+
+of a candidate           input                               becomes
+well                     lost, after it had been well for
+                         a while (`healthy_after_s`), and
+                         another try may help                well: tried again, once or as patience has it
+well                     failed otherwise, others are there  cooling: for 10 s, longer each time, or as it said itself
+well                     failed otherwise, it is alone       well, as long as patience lasts
+cooling                  its time is over                    well
+any                      refused for good (auth, config,
+                         unsupported), others are there      out
+any                      it carried a call well              well, and its next cool-down is short again
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from voicebridge.contract.fault import Category, Fault
+
+from .retry import Patience, RetryPolicy
+
+__all__ = ["Candidates", "Choice"]
+
+C = TypeVar("C", bound=Hashable)
+
+_COOL_DOWN_S = 10.0
+_LONGEST_COOL_DOWN_S = 300.0
+_QUOTA_COOL_DOWN_S = 600.0
+_FOR_GOOD: frozenset[Category] = frozenset({"auth", "config", "unsupported"})
+_AGAIN_AT_ONCE: frozenset[Category] = frozenset({"network", "planned_end", "closed"})
+"""A connection can be lost without any fault of the backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[C]):
+    """What to dial next, and after how many seconds."""
+
+    candidate: C
+    wait_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _State:
+    patience: Patience
+    cool_until: float = 0.0
+    cool_downs: int = 0
+
+
+class Candidates(Generic[C]):
+    """The backends of a call, the preferred one first.
+
+    Args:
+        random: gives numbers from 0 to 1, for the random part of waits.
+    """
+
+    def __init__(self, candidates: Sequence[C], policy: RetryPolicy, random: Callable[[], float]) -> None:
+        self._policy, self._random = policy, random
+        self._states: dict[C, _State] = {}
+        self.replace(candidates)
+
+    def replace(self, candidates: Sequence[C]) -> None:
+        """Other candidates from now on; of those that were there before, what is known of them stays known."""
+        known = self._states
+        self._states = {c: known.get(c) or _State(Patience(self._policy, self._random)) for c in candidates}
+
+    @property
+    def preferred(self) -> C:
+        """The first of them."""
+        return next(iter(self._states))
+
+    def __iter__(self):  # type: ignore[no-untyped-def]  # Iterator[C]; mypy wants no generic here
+        return iter(self._states)
+
+    def meaning(self, candidate: C, fault: Fault, *, lasted_s: float | None) -> Fault:
+        """What the end of a connection means. See `Patience.meaning`."""
+        state = self._states.get(candidate)
+        return fault if state is None else state.patience.meaning(fault, lasted_s=lasted_s)
+
+    def deadline(self, candidate: C) -> float | None:
+        """When a dial of it that is not ready is given up; None: it has its own time-outs."""
+        state = self._states.get(candidate)
+        return None if state is None else state.patience.deadline
+
+    def well(self, candidate: C) -> None:
+        """It carries the call."""
+        if state := self._states.get(candidate):
+            state.cool_until = 0.0
+
+    def proved(self, candidate: C) -> None:
+        """It has carried the call for a while: earlier failures count no more."""
+        if state := self._states.get(candidate):
+            state.cool_downs = 0
+
+    def returns_at(self, serving: C) -> float | None:
+        """When the preferred candidate may be tried again, while another one serves. None: it serves, or is out."""
+        if serving == self.preferred:
+            return None
+        until = self._states[self.preferred].cool_until
+        return until if math.isfinite(until) else None
+
+    def other(self, busy: Sequence[C], now: float) -> C | None:
+        """The first that is well and none of these."""
+        return next((c for c, state in self._states.items() if c not in busy and state.cool_until <= now), None)
+
+    def after(self, failed: C, fault: Fault, *, lasted_s: float | None, now: float) -> Choice[C] | None:
+        """What to dial after a failure; None: give up."""
+        state = self._states.get(failed)
+        if state is None:  # the call was moved to other candidates meanwhile
+            instead = self.other((), now)
+            return None if instead is None else Choice(instead)
+        wait_s = state.patience.wait_after(fault, lasted_s=lasted_s, now=now)
+        if len(self._states) == 1:
+            return None if wait_s is None else Choice(failed, wait_s)
+        was_well = lasted_s is not None and lasted_s >= self._policy.healthy_after_s
+        if was_well:
+            state.cool_downs = 0
+            if wait_s is not None and fault.category in _AGAIN_AT_ONCE:
+                return Choice(failed, wait_s)
+        self.cool(failed, fault, now)
+        instead = self.other((), now)
+        return self._soonest(now) if instead is None else Choice(instead)
+
+    def cool(self, candidate: C, fault: Fault, now: float) -> None:
+        """Leave it alone for a while."""
+        state = self._states.get(candidate)
+        if state is None:
+            return
+        if fault.category in _FOR_GOOD:
+            state.cool_until = math.inf
+            return
+        cool_s = _QUOTA_COOL_DOWN_S if fault.category == "quota" else _COOL_DOWN_S * 2**state.cool_downs
+        state.cool_downs = min(state.cool_downs + 1, 5)
+        state.cool_until = now + max(
+            min(cool_s, max(_LONGEST_COOL_DOWN_S, _QUOTA_COOL_DOWN_S)), fault.retry_after_s or 0.0
+        )
+
+    def _soonest(self, now: float) -> Choice[C] | None:
+        """All are cooling: the call can't wait that long, so the one that will be well first is tried, if it may be."""
+        candidate = min(self._states, key=lambda c: self._states[c].cool_until)
+        wait_s = self._states[candidate].cool_until - now
+        return Choice(candidate, wait_s) if wait_s <= self._policy.deadline_s else None

@@ -1,0 +1,382 @@
+"""When a call moves to another connection. One mechanism for all reasons, make before break.
+
+state       input                        becomes     effect
+-           start                        opening     Dial
+opening     ready                        serving     Flip to it; Close the others
+opening     failed, another is well      opening     Dial that
+opening     failed, none is well         waiting     (a dial, after a wait)
+opening     failed, no patience left     over        GiveUp
+opening     slow, another is well        opening     Dial that as well: the first that is ready carries the call
+waiting     due                          opening     Dial
+serving     failed                       opening     Dial, or wait, or GiveUp; a planned one that is open takes over
+serving     a wish (expiry, swap,
+            reconfigure, return)         moving      Dial, while the old one serves on
+moving      ready, the moment is right   serving     Flip; Close the old one
+moving      ready, the moment is not     moving      (it waits for `moved`, at most until the wish's deadline)
+moving      the moment is right, and it
+            knows too little by now      moving      Close it; Dial again, a few times
+moving      it failed                    serving     Refuse (swap, reconfigure); or again later (expiry, return)
+
+The right moment is a turn boundary: nobody speaks. A swap does not wait for the user, whose voice the next one hears
+from the beginning of the turn; an expiry waits for nobody any more when time is short.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from voicebridge.contract.fault import Fault
+
+from .candidates import Candidates, Choice
+
+__all__ = ["Close", "Dial", "Effect", "Flip", "GiveUp", "Handover", "Moment", "Reason", "Refuse", "Wish"]
+
+C = TypeVar("C", bound=Hashable)
+Reason = Literal["expiry", "drop", "failover", "swap", "reconfigure"]
+
+_TOO_LATE = Fault(category="network", code="timeout", message="No connection was ready in time.", retryable=True)
+_LEAD_S = 60.0
+"""So long before a known end the next connection is made, where the whole time is long enough."""
+_SHORTEST_LEAD_S = 5.0
+_MARGIN_S = 2.0
+"""So long before a known end nobody is waited for any more."""
+_SWAP_PATIENCE_S = 10.0
+"""So long a swap waits for an answer that is being given."""
+_STALE_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Dial(Generic[C]):
+    """Open a connection."""
+
+    attempt: int
+    candidate: C
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """From now on this connection carries the call."""
+
+    attempt: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """This connection is not wanted any more."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The call is over."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """What was wished for could not be had: the call goes on as it is."""
+
+    wish: Wish
+    fault: Fault
+
+
+Effect = Dial[C] | Flip | Close | GiveUp | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Who is heard, right now."""
+
+    responding: bool = False
+    """The backend gives an answer, or has been asked for something that it has not settled."""
+    speaking: bool = False
+    """The user speaks."""
+    playing: bool = False
+    """An answer is still being played."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wish:
+    """A planned move."""
+
+    candidate: Hashable
+    reason: Reason
+    deadline: float = math.inf
+    """From then on the moment is right, whoever speaks."""
+    relaxed_at: float = math.inf
+    """From then on only an answer is waited for."""
+
+
+@dataclass(slots=True)
+class _Attempt(Generic[C]):
+    candidate: C
+    began_at: float
+    ready_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Trouble(Generic[C]):
+    """Nothing carries the call, since something failed."""
+
+    candidate: C
+    fault: Fault
+    retry: C | None = None
+    retry_at: float = math.inf
+
+
+@dataclass(slots=True)
+class Handover(Generic[C]):
+    """Decides; the caller carries out the effects, and tells what comes of them. Seconds are monotonic.
+
+    Args:
+        candidates: whom to dial.
+        fits: whether a connection knows, or can be told, what was said since it was opened.
+        slow_after_s: a dial that is not ready by then gets a rival, where there is one.
+    """
+
+    candidates: Candidates[C]
+    fits: Callable[[int], bool] = lambda attempt: True
+    slow_after_s: float = 0.8
+    moment: Moment = field(default_factory=Moment)
+    wish: Wish | None = None
+    _attempts: dict[int, _Attempt[C]] = field(default_factory=dict)
+    _serving: int | None = None
+    _trouble: _Trouble[C] | None = None
+    _last: int = 0
+    _stale: int = 0
+    _renew_at: float = math.inf
+    _expires_at: float = math.inf
+    _wish_again_at: float = math.inf
+    _hurried: float = -math.inf
+    """Up to when the limits of the wish have been acted upon."""
+    _over: bool = False
+
+    @property
+    def serving(self) -> C | None:
+        """Who carries the call."""
+        return None if self._serving is None else self._attempts[self._serving].candidate
+
+    # What happens
+
+    def start(self, now: float) -> list[Effect[C]]:
+        """The call begins."""
+        return [self._dial(self.candidates.preferred, now)]
+
+    def ready(self, attempt: int, now: float) -> list[Effect[C]]:
+        """A connection can be spoken to."""
+        one = self._attempts.get(attempt)
+        if one is None or self._over:
+            return [Close(attempt)]
+        one.ready_at = now
+        if self._serving is None:
+            return self._flip(attempt, now)
+        return self._flip_if_right(now)
+
+    def failed(self, attempt: int, fault: Fault, now: float, *, well_until: float | None = None) -> list[Effect[C]]:
+        """A connection ended, or never came to be.
+
+        Args:
+            well_until: until when it was well, if that was not until now.
+        """
+        one = self._attempts.pop(attempt, None)
+        if one is None or self._over:
+            return []
+        lasted_s = None if one.ready_at is None else (now if well_until is None else well_until) - one.ready_at
+        fault = self.candidates.meaning(one.candidate, fault, lasted_s=lasted_s)
+        if attempt == self._serving:
+            self._serving = None
+            self._renew_at = self._expires_at = math.inf
+            return self._lost(one, fault, lasted_s, now)
+        if self._serving is not None:
+            return self._plan_failed(one, fault, now)
+        return self._replace(one, fault, lasted_s, now)
+
+    def expires(self, in_s: float, now: float) -> None:
+        """The connection that serves will end then."""
+        self._expires_at = now + in_s
+        self._renew_at = max(now, self._expires_at - min(_LEAD_S, max(_SHORTEST_LEAD_S, in_s / 10)))
+        if in_s <= _LEAD_S and self._attempts_age(now) > _SHORTEST_LEAD_S:  # it says goodbye
+            self._renew_at = now
+
+    def want(self, candidate: C, reason: Reason, now: float) -> list[Effect[C]]:
+        """Move the call to this candidate, when the moment is right. An earlier wish is forgotten."""
+        self.wish = Wish(candidate, reason, deadline=now + _SWAP_PATIENCE_S)
+        return self._begin_move(now)
+
+    def moved(self, moment: Moment, now: float) -> list[Effect[C]]:
+        """Somebody begins or ends to speak."""
+        self.moment = moment
+        return [] if self.wish is None else self._flip_if_right(now)
+
+    # Time
+
+    def due_at(self) -> float | None:
+        """When `due` should be called next."""
+        times = [self._renew_at, self._wish_again_at]
+        if self._trouble is not None:
+            times += [self._trouble.retry_at, self._give_up_at()]
+        times.append(self._rival_at())
+        if self.wish is not None:
+            times += [at for at in (self.wish.relaxed_at, self.wish.deadline) if at > self._hurried]
+        soonest = min(times)
+        return soonest if math.isfinite(soonest) else None
+
+    def due(self, now: float) -> list[Effect[C]]:
+        """Time has passed."""
+        if self._over:
+            return []
+        if self._trouble is not None and now >= self._give_up_at():
+            return self._give_up(_TOO_LATE)
+        effects: list[Effect[C]] = []
+        if self._trouble is not None and now >= self._trouble.retry_at and self._trouble.retry is not None:
+            candidate, self._trouble.retry, self._trouble.retry_at = self._trouble.retry, None, math.inf
+            effects.append(self._dial(candidate, now))
+        if now >= self._rival_at():
+            effects += self._rival(now)
+        if self.wish is not None:
+            self._hurried = now
+            effects += self._flip_if_right(now)
+        if self._serving is not None and self.wish is None and now >= min(self._renew_at, self._wish_again_at):
+            effects += self._wish_by_itself(now)
+        return effects
+
+    # Within
+
+    def _dial(self, candidate: C, now: float) -> Dial[C]:
+        self._last += 1
+        self._attempts[self._last] = _Attempt(candidate, now)
+        return Dial(self._last, candidate)
+
+    def _attempts_age(self, now: float) -> float:
+        return math.inf if self._serving is None else now - self._attempts[self._serving].began_at
+
+    def _flip(self, attempt: int, now: float) -> list[Effect[C]]:
+        one = self._attempts[attempt]
+        reason = self._reason(one)
+        others = [number for number in self._attempts if number != attempt]
+        for number in others:
+            del self._attempts[number]
+        self._serving, self.wish, self._trouble, self._stale = attempt, None, None, 0
+        self._renew_at = self._expires_at = math.inf
+        self.candidates.well(one.candidate)
+        returns_at = self.candidates.returns_at(one.candidate)
+        self._wish_again_at = math.inf if returns_at is None else max(returns_at, now + _SHORTEST_LEAD_S)
+        return [Flip(attempt, reason), *map(Close, others)]
+
+    def _reason(self, one: _Attempt[C]) -> Reason:
+        if self.wish is not None and self.wish.candidate == one.candidate and self._trouble is None:
+            return self.wish.reason
+        if self._trouble is None or self._trouble.candidate != one.candidate:
+            return "failover"
+        return "expiry" if self._trouble.fault.category == "planned_end" else "drop"
+
+    def _flip_if_right(self, now: float) -> list[Effect[C]]:
+        ready = next((n for n, one in self._attempts.items() if n != self._serving and one.ready_at is not None), None)
+        if ready is None or not self._is_right(now):
+            return []
+        if self._stale < _STALE_TRIES and not self.fits(ready):
+            self._stale += 1
+            return [Close(ready), self._dial(self._attempts.pop(ready).candidate, now)]
+        return self._flip(ready, now)
+
+    def _is_right(self, now: float) -> bool:
+        wish, moment = self.wish, self.moment
+        if wish is None or now >= wish.deadline:
+            return True
+        if wish.reason in ("swap", "reconfigure") or now >= wish.relaxed_at:
+            return not moment.responding
+        return not (moment.responding or moment.speaking or moment.playing)
+
+    def _lost(self, one: _Attempt[C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[C]]:
+        """What carried the call is gone. A planned one that is being opened takes its place."""
+        self._trouble = _Trouble(one.candidate, fault)
+        if not self._attempts:
+            return self._replace(one, fault, lasted_s, now)
+        self.candidates.after(one.candidate, fault, lasted_s=lasted_s, now=now)
+        ready = next((number for number, other in self._attempts.items() if other.ready_at is not None), None)
+        return [] if ready is None else self._flip(ready, now)
+
+    def _replace(self, one: _Attempt[C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[C]]:
+        choice = self.candidates.after(one.candidate, fault, lasted_s=lasted_s, now=now)
+        if self._trouble is None:
+            self._trouble = _Trouble(one.candidate, fault)
+        self._trouble.fault = fault
+        if self._attempts:  # a rival goes on
+            return []
+        if choice is None:
+            return self._give_up(fault)
+        return self._try(choice, now)
+
+    def _try(self, choice: Choice[C], now: float) -> list[Effect[C]]:
+        assert self._trouble is not None
+        if choice.wait_s > 0:
+            self._trouble.retry, self._trouble.retry_at = choice.candidate, now + choice.wait_s
+            return []
+        return [self._dial(choice.candidate, now)]
+
+    def _give_up(self, fault: Fault) -> list[Effect[C]]:
+        self._over = True
+        attempts, self._attempts, self._trouble, self._serving = [*self._attempts], {}, None, None
+        return [*map(Close, attempts), GiveUp(fault)]
+
+    def _give_up_at(self) -> float:
+        assert self._trouble is not None
+        deadlines = [self.candidates.deadline(candidate) for candidate in self.candidates]
+        known = [deadline for deadline in deadlines if deadline is not None]
+        return min(known) if known and len(deadlines) == 1 else max(known, default=math.inf)
+
+    def _plan_failed(self, one: _Attempt[C], fault: Fault, now: float) -> list[Effect[C]]:
+        wish = self.wish
+        if wish is None:
+            return []
+        if wish.reason in ("swap", "reconfigure"):
+            self.wish = None
+            return [Refuse(wish, fault)]
+        self.candidates.cool(one.candidate, fault, now)
+        self.wish = None
+        self._wish_again_at = now + _SHORTEST_LEAD_S
+        if self._expires_at < math.inf:
+            self._renew_at = now + min(_SHORTEST_LEAD_S, max(0.0, (self._expires_at - now) / 2))
+        return []
+
+    def _wish_by_itself(self, now: float) -> list[Effect[C]]:
+        """The time of the one that serves is nearly over, or the preferred one may be well again."""
+        serving = self.serving
+        assert serving is not None
+        if now >= self._renew_at:
+            candidate = self.candidates.other((), now) or serving
+            left_s = self._expires_at - now
+            deadline = max(now, self._expires_at - min(_MARGIN_S, left_s / 2))
+            self.wish = Wish(candidate, "expiry", deadline=deadline, relaxed_at=now + left_s / 2)
+            self._renew_at = math.inf
+        else:
+            self._wish_again_at = math.inf
+            self.wish = Wish(self.candidates.preferred, "failover")
+        return self._begin_move(now)
+
+    def _begin_move(self, now: float) -> list[Effect[C]]:
+        assert self.wish is not None
+        effects: list[Effect[C]] = [Close(number) for number in self._attempts if number != self._serving]
+        for effect in effects:
+            del self._attempts[effect.attempt]  # type: ignore[union-attr]  # all of them are Close
+        self._stale = 0
+        candidate: C = self.wish.candidate  # type: ignore[assignment]  # a C, kept as Hashable
+        return [*effects, self._dial(candidate, now)]
+
+    def _rival_at(self) -> float:
+        if self._serving is not None or not self._attempts or len(self._attempts) >= 2:
+            return math.inf
+        (one,) = self._attempts.values()
+        rival_at = one.began_at + self.slow_after_s
+        return rival_at if self.candidates.other((one.candidate,), rival_at) is not None else math.inf
+
+    def _rival(self, now: float) -> list[Effect[C]]:
+        busy = [one.candidate for one in self._attempts.values()]
+        rival = self.candidates.other(busy, now)
+        return [] if rival is None else [self._dial(rival, now)]

@@ -1,0 +1,587 @@
+"""A session that outlives its connections: lost, at the end of their time, or left for another backend.
+
+Make before break: the next connection is opened while the old one serves on. The conversation goes over as text, and
+the user's voice since the last turn whose text is known as audio. An answer that was being spoken when its connection
+was lost is over (`lost`), and the next one goes on with it.
+
+what it owns                  from                        until
+the legs, one a connection    each dial                   they are closed, `aclose` at the latest
+the leg that serves           it is handed the call       it ends, or the next one is
+a timer                       a limit is known            it is due, or another one is sooner; `aclose`
+the user's latest audio       30 s of it, always
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Literal
+
+from voicebridge.contract.capabilities import Capabilities
+from voicebridge.contract.commands import (
+    Command,
+    Configure,
+    Interrupt,
+    ReportPlayed,
+    Respond,
+    SendAudio,
+    SendText,
+)
+from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import ConfigError, SessionClosed, VoiceBridgeError
+from voicebridge.contract.events import (
+    BackendError,
+    CommandSettled,
+    Event,
+    OutputAudio,
+    ResponseEnded,
+    ResponseStarted,
+    SessionNotice,
+    SessionReady,
+    SessionRestarted,
+    UserTurn,
+)
+from voicebridge.contract.fault import Fault
+from voicebridge.contract.items import MessageItem
+from voicebridge.core.backlog import Due
+from voicebridge.core.briefing import Briefing
+from voicebridge.core.candidates import Candidates
+from voicebridge.core.chronicle import Chronicle
+from voicebridge.core.handover import Close, Dial, Effect, Flip, GiveUp, Handover, Moment, Reason, Refuse
+from voicebridge.core.retry import RetryPolicy
+from voicebridge.transport.delivery import Delivery
+
+from .candidate import Candidate
+from .generation import Generation
+from .leg import Leg, failed
+from .settings import Settings
+
+__all__ = ["HandoverSession", "handing_over"]
+
+_CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
+_GO_ON = (
+    "The connection was lost while you were speaking. The user has heard you say: {said!r}. Go on from exactly there: "
+    "repeat nothing of it, and don't speak of the interruption."
+)
+_log = logging.getLogger("voicebridge")
+
+
+@asynccontextmanager
+async def handing_over(
+    config: SessionConfig,
+    candidates: Sequence[Candidate],
+    chronicle: Chronicle | None = None,
+    *,
+    policy: RetryPolicy | None = None,
+    chance: Callable[[], float] = random.random,
+) -> AsyncIterator[HandoverSession]:
+    """A session that survives its connections, as long as the policy's patience lasts.
+
+    Args:
+        config: what holds on every backend: see `OWN_SETTINGS`.
+        candidates: the preferred one first.
+        chance: gives numbers from 0 to 1, for the random part of waits.
+
+    Raises:
+        ConfigError: the backend refuses the config.
+    """
+    session = HandoverSession(Settings(config, candidates), chronicle or Chronicle(), policy or RetryPolicy(), chance)
+    try:
+        await session.start()
+        yield session
+    finally:
+        await session.aclose()
+
+
+class HandoverSession:
+    """A `VoiceSession` over one leg after another, in the formats of its settings. Made by `handing_over`.
+
+    Args:
+        told: gets every event in place of the queue of those who iterate. It puts there what they should see.
+        playing: whether an answer is still being played.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        chronicle: Chronicle,
+        policy: RetryPolicy,
+        chance: Callable[[], float] = random.random,
+        *,
+        told: Callable[[Event], None] | None = None,
+        playing: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._settings = settings
+        shared = settings.shared
+        self._format = shared.input_format
+        self._clock = asyncio.get_running_loop().time
+        self.delivery = Delivery(shared.output_format, self._clock)
+        self._told = told or self.delivery.put
+        self._playing = playing
+        declared = settings.candidates[0].backend.capabilities
+        self._capabilities = self._seen_from_here(declared)
+        auto = shared.turns.auto_respond and shared.turns.mode != "manual"
+        self.briefing = Briefing(chronicle, self._format, declared, auto_respond=auto)
+        self._backlog, self._turn_ends = self.briefing.backlog, self.briefing.turn_ends
+        self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits)
+        self._legs: dict[int, Leg] = {}
+        self._leg: Leg | None = None
+        """The one that serves: it has the call, ready or not."""
+        self._handed = 0
+        """How often the call was handed to a leg."""
+        self._responses: dict[str, None] = {}
+        """Those that run on the leg that serves."""
+        self._unsettled: set[str] = set()
+        """Commands that the leg that serves has and has not settled."""
+        self._own: dict[str, None] = {}
+        """Commands of this session's making: nobody is told of them."""
+        self._was_ready = False
+        self._lost_at: float | None = None
+        self._closed = False
+        self._first_error: Exception | None = None
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """The backend took the config the first time, or raised what it has against it."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend that serves can do, in the formats of this session."""
+        leg = self._leg
+        return self._capabilities if leg is None or leg.session is None else leg.session.capabilities
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend that has the call, or had it last."""
+        return self._settings.candidates[0].name if self._leg is None else self._leg.candidate.name
+
+    def _seen_from_here(self, inner: Capabilities) -> Capabilities:
+        shared = self._settings.shared
+        return replace(
+            inner,
+            formats_in=(shared.input_format,) if inner.formats_in else (),
+            formats_out=(shared.output_format,) if inner.formats_out else (),
+        )
+
+    async def start(self) -> None:
+        """Begin to dial.
+
+        Raises:
+            ConfigError: the backend refuses the config.
+        """
+        self._do(self._plan.start(self._clock()))
+        await asyncio.shield(self._opened)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return aiter(self.delivery)
+
+    # Commands
+
+    async def send(self, command: Command) -> None:
+        """Give a command. See `VoiceSession.send`. A `Configure` may also set `backend`, to a `Candidate`."""
+        if self._closed:
+            raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
+        if isinstance(command, ReportPlayed | Interrupt):
+            self.briefing.heeded(command)
+        elif isinstance(command, Configure) and not self._settings.is_live(command.patch, self.capabilities):
+            self._move(command)
+            return
+        while (leg := self._leg) is not None and leg.caught_up:
+            try:
+                await self._pass(leg, Due(self._backlog.audio.end, command))
+                return
+            except SessionClosed:
+                if self._closed:
+                    raise
+                if leg is self._leg:
+                    break  # lost, and nobody has noticed yet
+        self._hold(command)
+
+    def _hold(self, command: Command) -> None:
+        """Keep a command for the next connection."""
+        if isinstance(command, SendAudio):
+            self.briefing.heard(command.pcm)
+            return
+        if isinstance(command, Interrupt):
+            self.delivery.purge(command.response_id)
+        if not isinstance(command, ReportPlayed):
+            self._backlog.hold(command)
+
+    async def _pass(self, leg: Leg, due: Due) -> None:
+        command, session = due.command, leg.session
+        assert session is not None
+        if isinstance(command, SendAudio):
+            await session.send(command)
+            leg.handed_bytes += len(command.pcm)
+            self.briefing.heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
+            return
+        if due.again:
+            await session.send(command)
+            return
+        addressed = leg.names.addressed(command)
+        if addressed is not None:
+            await self._give(leg, due, addressed)
+            if leg.ready is None and not isinstance(command, ReportPlayed):
+                self._backlog.given_early(due)
+        elif not isinstance(command, ReportPlayed):  # it speaks of a response that went down with its connection
+            self._told(CommandSettled(command_id=command.id))
+        if isinstance(command, Interrupt):
+            self.delivery.purge(command.response_id)
+
+    async def _give(self, leg: Leg, due: Due, addressed: Command) -> None:
+        command = due.command
+        assert leg.session is not None
+        if isinstance(command, Configure):
+            self._settings.asked(command, leg.candidate)
+        self.briefing.given(due)
+        if not isinstance(command, ReportPlayed):
+            self._unsettled.add(command.id)
+        try:
+            await leg.session.send(addressed)
+        except BaseException:
+            self._unsettled.discard(command.id)
+            self._settings.withdraw(command.id)
+            self.briefing.forget(command)
+            raise
+
+    # Moves
+
+    def _move(self, command: Configure) -> None:
+        """Change what takes another connection."""
+        serving = self._leg.candidate if self._leg is not None else self._settings.candidates[0]
+        target = command.patch.get("backend")
+        if target is not None and not isinstance(target, Candidate):
+            raise ConfigError("backend is a spec, such as 'local'.", code="bad_backend", command_id=command.id)
+        to = self._settings.begin_move(command, serving, target)
+        assert self._settings.move is not None
+        reason: Reason = "swap" if self._settings.move.swaps else "reconfigure"
+        self._do(self._plan.want(to, reason, self._clock()))
+        self._moved()
+
+    def _moved(self) -> None:
+        """Somebody begins or ends to speak. Costs nothing while no move is planned."""
+        if self._plan.wish is not None:
+            self._do(self._plan.moved(self._moment(), self._clock()))
+
+    moved = _moved
+
+    def _moment(self) -> Moment:
+        responding = bool(self._responses or self._unsettled) or self.briefing.unfinished
+        return Moment(responding, self.briefing.user_speaks, self._playing())
+
+    def _fits(self, attempt: int) -> bool:
+        """Whether a connection knows all that was said, or can be told."""
+        leg = self._legs[attempt]
+        missing = self.briefing.missing(leg.seed)
+        can_be_told = leg.session is not None and leg.session.capabilities.context == "item"
+        return missing is not None and (not missing or can_be_told)
+
+    # Legs
+
+    def _do(self, effects: Sequence[Effect[Candidate]]) -> None:
+        for effect in effects:
+            if isinstance(effect, Dial):
+                self._dial(effect)
+            elif isinstance(effect, Flip):
+                self._flip(self._legs[effect.attempt], effect.reason)
+            elif isinstance(effect, Close):
+                self._legs[effect.attempt].close()
+            elif isinstance(effect, GiveUp):
+                self._give_up(effect.fault)
+            elif isinstance(effect, Refuse):
+                self._settle_move(effect.fault)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_at = None if self._closed else self._plan.due_at()
+        if due_at is not None:
+            self._timer = asyncio.get_running_loop().call_at(due_at, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        if self._plan.wish is not None:
+            self._plan.moment = self._moment()
+        self._do(self._plan.due(self._clock()))
+
+    def _dial(self, dial: Dial[Candidate]) -> None:
+        config = self._settings.config(dial.candidate)
+        leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(), self)
+        self._legs[dial.attempt] = leg
+        if self._leg is None:
+            self._hand_to(leg)  # nobody else has the call: it hears of it while it dials
+        leg.start()
+
+    def _hand_to(self, leg: Leg) -> None:
+        """From now on this leg has the call."""
+        missing = self.briefing.missing(leg.seed) or ()
+        leg.duty = duty = self.briefing.take_over()
+        self._handed += 1
+        self._leg = leg
+        leg.names = Generation(self._handed, duty.start_ms)
+        leg.start_place = self._format.size(duty.start_ms)
+        leg.answered_at = self._clock()
+        self._responses.clear()
+        self._unsettled.clear()
+        if leg.session is not None:
+            leg.catch_up(self._catch_up(leg, missing))
+
+    def _flip(self, leg: Leg, reason: Reason) -> None:
+        """The handover: a connection that is ready takes the call, unless it has it already."""
+        assert leg.ready is not None
+        old = self._leg
+        if old is not leg:
+            if old is not None:
+                self._put_aside(old)
+            self._hand_to(leg)
+        now = self._clock()
+        self._capabilities = leg.ready.capabilities
+        self.briefing.ready(leg.ready.capabilities)
+        if leg.ready.expires_in_s is not None:
+            self._plan.expires(leg.ready.expires_in_s, now)
+        if not leg.caught_up:
+            self._backlog.pass_over_lost()
+        ready = replace(leg.ready, at=now)
+        self._told(self._restarted(leg, ready, reason) if self._was_ready else ready)
+        self._was_ready, self._lost_at = True, None
+        self._settle_move(None)
+
+    def _put_aside(self, old: Leg) -> None:
+        """The call is taken from a leg that may still speak."""
+        old.put_aside()
+        for response_id in list(self._responses):
+            self._happened(old, ResponseEnded(response_id=response_id, status="lost", reason="handover"))
+        self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        for event in self.briefing.lost():
+            self._told(event)
+        self.briefing.take_back()
+
+    def _restarted(self, leg: Leg, ready: SessionReady, reason: Reason) -> SessionRestarted:
+        gap_ms = 0.0 if self._lost_at is None else (self._clock() - self._lost_at) * 1000
+        carried: Literal["text", "none"] = "text" if leg.seed or self.briefing.seed() else "none"
+        lost_audio_ms = self._format.ms(self._backlog.lost_bytes)
+        return SessionRestarted(ready=ready, reason=reason, carried=carried, gap_ms=gap_ms, lost_audio_ms=lost_audio_ms)
+
+    def _settle_move(self, fault: Fault | None) -> None:
+        """A change that took another connection is made, or could not be."""
+        for command_id in self._settings.end_move(done=fault is None):
+            self._told(CommandSettled(command_id=command_id, fault=fault))
+        self._plan.candidates.replace(self._settings.candidates)
+
+    # What legs tell
+
+    def leg_opened(self, leg: Leg) -> None:
+        """See `LegOwner`."""
+        if not self._opened.done():
+            self._opened.set_result(None)
+        if leg is self._leg:
+            leg.catch_up(self._catch_up(leg, ()))
+
+    def leg_told(self, leg: Leg, event: Event) -> None:
+        """See `LegOwner`."""
+        if isinstance(event, SessionReady):
+            leg.ready = event
+            leg.answered_at = self._clock()
+            self._do(self._plan.ready(leg.attempt, leg.answered_at))
+        elif leg is self._leg:
+            self._happened(leg, event)
+        elif isinstance(event, CommandSettled):  # the fate of a command that it was given while it had the call
+            self._settled(leg, event)
+
+    def leg_ended(self, leg: Leg, fault: Fault | None) -> None:
+        """See `LegOwner`."""
+        now = self._clock()
+        del self._legs[leg.attempt]
+        if leg is self._leg and not self._closed:
+            self._lost_at = now if self._lost_at is None else self._lost_at
+            for response_id in list(self._responses):
+                self._happened(leg, ResponseEnded(response_id=response_id, status="lost", fault=fault))
+            self._tell_lost()
+            self._leg = None
+        if fault is None or self._closed:
+            return
+        if self._first_error is None:
+            self._first_error = leg.error
+        # One that stalled was well until its last answer, not until now: else it would be asked again for ever.
+        well_until = leg.answered_at if fault.category == "busy" else now
+        self._do(self._plan.failed(leg.attempt, fault, now, well_until=well_until))
+        if (
+            self._was_ready is False
+            and not self._closed
+            and not self._opened.done()
+            and len(self._settings.candidates) > 1
+        ):
+            self._told(BackendError(fault=fault))
+
+    async def room(self) -> None:
+        """See `LegOwner`."""
+        if not self.delivery.has_room:
+            await self.delivery.room()
+
+    def _happened(self, leg: Leg, event: Event) -> None:
+        if isinstance(event, BackendError) and event.fatal:
+            return  # told, if it can't be mended
+        if isinstance(event, CommandSettled):
+            self._settled(leg, event)
+            return
+        event = leg.names.told(event)
+        if isinstance(event, OutputAudio):  # fifty times a second: nothing below is about it
+            self.briefing.chronicle.happened(event)
+            self._told(event)
+            return
+        if isinstance(event, SessionNotice) and event.expires_in_s is not None:
+            self._plan.expires(event.expires_in_s, self._clock())
+            self._set_timer()
+        self.briefing.happened(event)
+        if isinstance(event, ResponseStarted):
+            self._responses[event.response_id] = None
+            event = self._without_own(event)
+        elif isinstance(event, ResponseEnded):
+            self._responses.pop(event.response_id, None)
+            if event.status == "completed":
+                leg.answered_at = self._clock()
+            else:
+                self.delivery.purge(event.response_id)
+        self._told(event)
+        if isinstance(event, ResponseEnded | UserTurn):
+            self._moved()
+
+    def _without_own(self, event: ResponseStarted) -> ResponseStarted:
+        answers = tuple(answered for answered in event.answers if answered not in self._own)
+        return event if answers == event.answers else replace(event, answers=answers)
+
+    def _settled(self, leg: Leg, event: CommandSettled) -> None:
+        if self._backlog.gives_back(event):
+            return
+        self._unsettled.discard(event.command_id)
+        self.briefing.happened(event)
+        refused = self._settings.settled(event)
+        if event.command_id in self._own:
+            del self._own[event.command_id]
+        elif refused is not None and leg is self._leg:
+            self._move(refused)  # not as it runs: so by another connection
+        elif not self._was_told(event):
+            self._told(event)
+        self._moved()
+
+    def _was_told(self, settled: CommandSettled) -> bool:
+        """Whether an earlier connection settled the command. That it could not be done again is news all the same."""
+        told = self._turn_ends.was_told(settled.command_id)
+        if told and settled.fault is not None and settled.fault.category != "closed":
+            self._failed(settled.command_id, settled.fault)
+        return told
+
+    # Telling a leg what it missed
+
+    async def _catch_up(self, leg: Leg, missing: Sequence[MessageItem]) -> None:
+        """In order: what was said since it was opened, audio, and the commands that came between."""
+        try:
+            for item in missing:
+                await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
+            while (told := self._backlog.next()) is not None:
+                if isinstance(told, bytes):
+                    await self._send_kept(leg, told)
+                else:
+                    await self._hand_over(leg, told)
+            if leg.duty.answer and not (self.briefing.answer_due.owed or self.briefing.user_speaks):
+                await self._ask_again(leg)
+        except SessionClosed:
+            pass  # this one is over as well; the reader says why
+        except Exception as error:
+            _log.exception("A connection could not be told what it missed")
+            leg.broken = failed(error)
+            assert leg.session is not None
+            await leg.session.aclose()
+        else:
+            if leg is self._leg:
+                leg.caught_up = True  # nothing has waited since all was told
+
+    async def _ask_again(self, leg: Leg) -> None:
+        """For the answer that went down with another connection, or that nobody has begun."""
+        assert leg.session is not None
+        respond, cut = leg.session.capabilities.respond, leg.duty.cut
+        said = self.briefing.chronicle.heard(cut) if cut else ""
+        instructions = _GO_ON.format(said=said) if said else None
+        if "verb" not in respond:
+            return
+        if instructions and "instructions" not in respond:
+            await self._send_own(leg, SendText(text=instructions, role="system", respond=False))
+            instructions = None
+        await self._send_own(leg, Respond(instructions=instructions))
+
+    async def _send_own(self, leg: Leg, command: Command) -> None:
+        assert leg.session is not None
+        self._own[command.id] = None
+        try:
+            await leg.session.send(command)
+        except SessionClosed:
+            raise
+        except VoiceBridgeError as error:
+            del self._own[command.id]
+            self._told(BackendError(fault=error.fault))
+
+    async def _send_kept(self, leg: Leg, pcm: bytes) -> None:
+        assert leg.session is not None
+        try:
+            await leg.session.send(SendAudio(pcm=pcm))
+            leg.handed_bytes += len(pcm)
+        except SessionClosed:
+            raise
+        except VoiceBridgeError as error:  # its `send` is long over
+            self._told(BackendError(fault=error.fault))
+
+    async def _hand_over(self, leg: Leg, due: Due) -> None:
+        """Pass a command on that was taken already: what is wrong with it can only be told as its fate."""
+        try:
+            await self._pass(leg, due)
+        except (SessionClosed, asyncio.CancelledError):
+            self._backlog.put_back(due)
+            raise
+        except VoiceBridgeError as error:
+            self._failed(due.command.id, error.fault)
+        except Exception as error:
+            self._failed(due.command.id, failed(error))
+            raise
+
+    def _failed(self, command_id: str, fault: Fault) -> None:
+        """Tell a command's fate; one that had a good one before has only failed to end a turn again."""
+        if self._turn_ends.was_told(command_id):
+            self._turn_ends.withdraw(command_id)
+            self._told(BackendError(fault=fault))
+        else:
+            self._told(CommandSettled(command_id=command_id, fault=fault))
+
+    # The end
+
+    def _give_up(self, fault: Fault) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(self._first_error or VoiceBridgeError(fault))
+        self._finish(fault)
+
+    def _finish(self, fault: Fault | None) -> None:
+        """The end, for what waits as well."""
+        if self._closed and fault is not None:
+            return
+        self._closed = True
+        self._set_timer()
+        self.briefing.take_back()
+        for due in self._backlog.give_up():
+            self._told(CommandSettled(command_id=due.command.id, fault=_CLOSED))
+        for command_id in self._settings.end_move(done=False):
+            self._told(CommandSettled(command_id=command_id, fault=_CLOSED))
+        self.delivery.end(fault)
+
+    async def aclose(self) -> None:
+        """End the session. Takes some seconds at the most."""
+        self._closed = True
+        self._set_timer()
+        self.delivery.purge()  # nothing waits for room any more
+        await asyncio.gather(*(leg.closed() for leg in list(self._legs.values())))
+        self._finish(None)

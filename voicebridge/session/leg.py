@@ -1,0 +1,169 @@
+"""One connection of a call: from the dial to its end, its audio in the formats of the call.
+
+what it owns                from                        until
+the task that carries it    `start`                     the connection ends, or `close` and at most 3 s
+the backend's session       its dial                    the same task leaves its context
+the task that catches up    the call is handed to it    everything is told, the call is taken from it, or its end
+a key of the pool           before the dial             after the connection is closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.events import Event, SessionReady
+from voicebridge.contract.fault import Fault
+from voicebridge.contract.items import Item
+from voicebridge.core.briefing import TakeOver
+
+from .candidate import Candidate
+from .door_session import DoorSession
+from .generation import Generation
+
+__all__ = ["Leg", "LegOwner"]
+
+_CLOSE_S = 3.0
+_log = logging.getLogger("voicebridge")
+
+
+class LegOwner(Protocol):
+    """Whom a leg tells what happens to it."""
+
+    def leg_opened(self, leg: Leg) -> None:
+        """Its session is there. It may not be ready."""
+
+    def leg_told(self, leg: Leg, event: Event) -> None:
+        """Its session told something."""
+
+    def leg_ended(self, leg: Leg, fault: Fault | None) -> None:
+        """It is over. None: it was closed by us."""
+
+    async def room(self) -> None:
+        """Wait until somebody takes the events."""
+
+
+class Leg:
+    """One attempt to carry a call.
+
+    Args:
+        attempt: the number that the handover gave it.
+        seed: what it is told of the conversation when it is opened.
+    """
+
+    def __init__(
+        self, attempt: int, candidate: Candidate, config: SessionConfig, seed: tuple[Item, ...], owner: LegOwner
+    ) -> None:
+        self.attempt, self.candidate, self.config, self.seed = attempt, candidate, config, seed
+        self._owner = owner
+        self.session: DoorSession | None = None
+        self.ready: SessionReady | None = None
+        self.names = Generation(1, 0.0)
+        """As long as nothing was handed to it, its own."""
+        self.duty = TakeOver(0.0)
+        """What it has to do, once the call is handed to it."""
+        self.start_place = 0
+        """Bytes of the user's audio before the first that it hears."""
+        self.handed_bytes = 0
+        """Of the user's audio, given to it so far."""
+        self.caught_up = False
+        """It was told what it missed, and takes commands."""
+        self.answered_at = 0.0
+        """When it last finished an answer."""
+        self.broken: Fault | None = None
+        """Why it could not be told what it missed."""
+        self.error: Exception | None = None
+        """What its backend raised."""
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
+        self._close_task: asyncio.Task[None] | None = None
+
+    @property
+    def delivered_bytes(self) -> int:
+        """Of the user's audio, what it has certainly received."""
+        session = self.session
+        confirmed_ms = None if session is None else session.delivered_ms
+        if confirmed_ms is None:
+            return self.handed_bytes
+        return min(self.handed_bytes, self.config.input_format.size(confirmed_ms))
+
+    def start(self) -> None:
+        """Dial."""
+        self._task = asyncio.create_task(self._run(), name=f"leg {self.attempt}")
+
+    def catch_up(self, work: Coroutine[Any, Any, None]) -> None:
+        """Tell it what it missed."""
+        self._catching_up = asyncio.create_task(work, name=f"leg {self.attempt}: catch up")
+
+    def put_aside(self) -> None:
+        """The call is handed to another one: it is told nothing more."""
+        self.caught_up = False
+        if self._catching_up is not None and self._catching_up is not asyncio.current_task():
+            self._catching_up.cancel()
+
+    def close(self) -> None:
+        """Begin to end it; `closed` waits for that."""
+        if self._close_task is None:
+            self._closing = True
+            self.put_aside()
+            self._close_task = asyncio.create_task(self._close(), name=f"leg {self.attempt}: close")
+
+    async def closed(self) -> None:
+        """Wait until it has let go of everything."""
+        self.close()
+        assert self._close_task is not None
+        await asyncio.shield(self._close_task)
+
+    async def _close(self) -> None:
+        if self.session is not None:
+            try:
+                await asyncio.wait_for(self.session.aclose(), _CLOSE_S)
+            except TimeoutError:
+                _log.warning("A connection did not close within %s s", _CLOSE_S)
+            except Exception:
+                _log.exception("A connection failed to close")
+        tasks = {task for task in (self._task, self._catching_up) if task is not None and not task.done()}
+        if self.session is not None and tasks:
+            _, tasks = await asyncio.wait(tasks, timeout=_CLOSE_S)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSE_S)
+
+    async def _run(self) -> None:
+        try:
+            await self._carry()
+            fault = self.broken
+        except VoiceBridgeError as error:
+            fault = error.fault
+            self.error = error
+        except Exception as error:
+            _log.exception("A backend failed")
+            fault, self.error = failed(error), error
+        self.put_aside()
+        self._owner.leg_ended(self, None if self._closing else fault)
+
+    async def _carry(self) -> None:
+        async with AsyncExitStack() as stack:
+            config = self.config
+            opened = self.candidate.backend.connect(config, self.seed)
+            raw = await stack.enter_async_context(opened)
+            self.session = DoorSession(raw, config.input_format, config.output_format)
+            self._owner.leg_opened(self)
+            async for event in self.session:
+                self._owner.leg_told(self, event)
+                await self._owner.room()
+        if self.broken is None and not self._closing:
+            self.broken = Fault(category="network", code="lost", message="The session ended.", retryable=True)
+
+
+def failed(error: Exception) -> Fault:
+    """A plugin raised what it should not."""
+    what = f"The backend's plugin failed ({type(error).__name__}). Report it."
+    return Fault(category="protocol", code="backend_failed", message=what, retryable=True)

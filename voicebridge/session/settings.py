@@ -1,0 +1,118 @@
+"""What a call is set to: the settings that hold on every backend, its backends, and changes that are under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from voicebridge.contract.capabilities import Capabilities
+from voicebridge.contract.commands import Configure
+from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.events import CommandSettled
+
+from .candidate import OWN_SETTINGS, Candidate
+
+__all__ = ["Move", "Settings"]
+
+
+@dataclass(slots=True)
+class Move:
+    """Settings that take another connection."""
+
+    shared: SessionConfig
+    candidates: tuple[Candidate, ...]
+    commands: list[str] = field(default_factory=list)
+    """The ids of those who asked for it."""
+    swaps: bool = False
+    """It goes to another backend."""
+
+
+class Settings:
+    """Keeps them true: a change holds from when it is settled.
+
+    Args:
+        shared: its fields in `OWN_SETTINGS` are not looked at; they are the candidates'.
+        candidates: the preferred one first.
+    """
+
+    def __init__(self, shared: SessionConfig, candidates: Sequence[Candidate]) -> None:
+        self.shared = shared
+        self.candidates = tuple(candidates)
+        self.move: Move | None = None
+        self._live: dict[str, tuple[Configure, Candidate]] = {}
+        """Changes that a connection was asked to make as it runs, and whose it was."""
+
+    def config(self, candidate: Candidate) -> SessionConfig:
+        """With what a connection to this candidate is opened.
+
+        Raises:
+            BadOption: a setting does not fit.
+        """
+        moving = self.move is not None and candidate in self.move.candidates
+        return candidate.config(self.move.shared if self.move is not None and moving else self.shared)
+
+    def is_live(self, patch: Mapping[str, Any], capabilities: Capabilities) -> bool:
+        """Whether a connection can be changed in that way while it runs."""
+        return self.move is None and set(patch) <= capabilities.live_update
+
+    def asked(self, command: Configure, candidate: Candidate) -> None:
+        """A connection of this candidate was asked to change as it runs."""
+        self._live[command.id] = (command, candidate)
+
+    def withdraw(self, command_id: str) -> None:
+        """It was not taken after all."""
+        self._live.pop(command_id, None)
+
+    def settled(self, event: CommandSettled) -> Configure | None:
+        """A command was settled: a change holds. One that the backend refused to make as it runs is given back."""
+        command, candidate = self._live.pop(event.command_id, (None, None))
+        if command is None or candidate is None:
+            return None
+        if event.fault is None:
+            own, rest = _parted(command.patch)
+            candidate.own = {**candidate.own, **own}
+            self.shared = self.shared.patched(rest)
+            return None
+        return command if event.fault.category == "unsupported" else None
+
+    def begin_move(self, command: Configure, serving: Candidate, target: Candidate | None) -> Candidate:
+        """Begin to change what takes another connection. To whom the call goes.
+
+        Args:
+            serving: who carries the call now.
+            target: another backend; None: the same one, set otherwise.
+
+        Raises:
+            BadOption: a setting does not fit.
+        """
+        move = self.move or Move(self.shared, self.candidates)
+        own, rest = _parted({name: value for name, value in command.patch.items() if name != "backend"})
+        candidates = move.candidates
+        if target is not None:
+            target = replace(target, own={**target.own, **own})
+            candidates = (target, *candidates[1:])
+        else:
+            changed = serving if serving in candidates else candidates[0]
+            target = replace(changed, own={**changed.own, **own})
+            candidates = tuple(target if one is changed else one for one in candidates)
+        shared = move.shared.patched(rest)
+        target.config(shared)  # raises what does not fit
+        swaps = move.swaps or target.backend is not serving.backend
+        self.move = Move(shared, candidates, [*move.commands, command.id], swaps)
+        return target
+
+    def end_move(self, *, done: bool) -> list[str]:
+        """The move is over. The ids of the commands that asked for it."""
+        move, self.move = self.move, None
+        if move is None:
+            return []
+        if done:
+            self.shared, self.candidates = move.shared, move.candidates
+        return move.commands
+
+
+def _parted(patch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What belongs to one backend, and what to all."""
+    own = {name: value for name, value in patch.items() if name in OWN_SETTINGS}
+    return own, {name: value for name, value in patch.items() if name not in OWN_SETTINGS}
