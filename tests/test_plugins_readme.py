@@ -99,6 +99,23 @@ async def main():
 
 asyncio.run(main())
 """
+CALLS = """
+from voicebridge import *
+from voicebridge.registry.observers import imposed_policies, observers
+from voicebridge_echo.calls import seen
+
+[policy] = imposed_policies(SessionConfig())
+print(policy.max_duration_s, policy.say_at_limit)
+watching = observers()
+for hooks, one in [
+    (watching.command_sent, EndTurn()),
+    (watching.event_received, ResponseEnded(response_id="r1", status="completed")),
+    (watching.output_audio, OutputAudio(response_id="r1", pcm=b"1234", offset_ms=0)),
+]:
+    for hook in hooks:
+        hook(None, one)
+print(dict(seen))
+"""
 BORNE = """\
 SessionReady CommandSettled empty_turn
 speech committed CommandSettled
@@ -148,3 +165,9 @@ def test_its_codec_works_over_a_socket(plugin: Path) -> None:
     (plugin / "wire.py").write_text(WIRE)
     said = "{'hello': 'hi'} Bearer key\n48000 completed\nThis wire can't do Respond.\n"
     assert said_by("wire.py", plugin) == said
+
+
+def test_its_hooks_set_rules_and_watch(plugin: Path) -> None:
+    (plugin / "calls.py").write_text(CALLS)
+    said = "600 We have to stop here. Goodbye!\n{'EndTurn': 1, 'ResponseEnded': 1, 'bytes of voice': 4}\n"
+    assert said_by("calls.py", plugin) == said

@@ -76,7 +76,7 @@ def test_an_unknown_name_also_tells_of_plugins_that_failed_to_load(install: Any)
         (
             "from voicebridge import hookimpl\n@hookimpl\ndef fly(register): ...",
             ConfigError,
-            "The hooks are register_b",
+            "The hooks are command_s",
         ),
         ("from voicebridge import hookimpl\n@hookimpl\ndef register_backends(nest): ...", Exception, "nest"),
     ],

@@ -9,8 +9,9 @@ more.
 from __future__ import annotations
 
 import re
+import traceback
 
-__all__ = ["redact"]
+__all__ = ["named", "redact"]
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _SPOKEN_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+ at [\w-]+(?: dot [\w-]+)+", re.IGNORECASE)
@@ -35,6 +36,12 @@ def redact(text: str) -> str:
     if " at " in text or " AT " in text or " At " in text:
         text = _SPOKEN_EMAIL.sub("[email]", text)
     return _NUMBER.sub(_number, text)
+
+
+def named(error: BaseException) -> str:
+    """An error for a log: its kind and where it happened, without its message, which may hold what was said."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    return type(error).__name__ + "".join(f" in {frame.name}, line {frame.lineno}" for frame in last)
 
 
 def _number(found: re.Match[str]) -> str:

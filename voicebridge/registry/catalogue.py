@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+import pluggy
+
 from voicebridge.contract.errors import ConfigError
 
 from .plugins import HOME, Found, Registrar, enrol
@@ -39,11 +41,14 @@ class Catalogue:
         self.rows: dict[tuple[str, str], Row] = {}
         self.plugins: list[PluginRow] = []
         self.clashes: list[Clash] = []
+        self.managers: list[tuple[str, pluggy.PluginManager]] = []
+        """Of each plugin that was loaded, by its name."""
 
     def copy(self) -> Catalogue:
         """Another catalogue with the same rows."""
         catalogue = Catalogue()
         catalogue.rows, catalogue.plugins, catalogue.clashes = dict(self.rows), list(self.plugins), list(self.clashes)
+        catalogue.managers = list(self.managers)
         return catalogue
 
     def fill(self, found: Iterable[Found], filter: PluginFilter) -> None:
@@ -56,12 +61,12 @@ class Catalogue:
                 continue
             registrar = Registrar(one.name, one.distribution)
             try:
-                enrol(one.load(), registrar)
+                manager = enrol(one.load(), registrar)
             # A module that calls sys.exit while it is imported must not end the host.
             except (Exception, SystemExit) as error:
                 self.plugins.append(replace(row, error=error, names=tuple({one.name: 0} | _names(registrar))))
             else:
-                self._take(registrar, row)
+                self._take(registrar, row, manager)
 
     def join(self, plugin: object, name: str) -> None:
         """Add a plugin that is no entry point.
@@ -71,18 +76,19 @@ class Catalogue:
             Exception: whatever its hooks raise.
         """
         registrar = Registrar(name, "")
-        enrol(plugin, registrar)
+        manager = enrol(plugin, registrar)
         for key in registrar.rows.keys() & self.rows.keys():
             raise ConfigError(
                 f"The {key[0]} {key[1]!r} is registered already, by the plugin {self.rows[key].plugin!r}."
             )
-        self._take(registrar, PluginRow(name=name, distribution=""))
+        self._take(registrar, PluginRow(name=name, distribution=""), manager)
 
     def names(self, kind: str) -> list[str]:
         """All names of a kind."""
         return [name for of, name in self.rows if of == kind]
 
-    def _take(self, registrar: Registrar, plugin: PluginRow) -> None:
+    def _take(self, registrar: Registrar, plugin: PluginRow, manager: pluggy.PluginManager) -> None:
+        self.managers.append((plugin.name, manager))
         for (kind, name), row in registrar.rows.items():
             first = self.rows.setdefault((kind, name), row)
             if first is not row:

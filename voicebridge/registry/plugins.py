@@ -112,8 +112,8 @@ def discover() -> list[Found]:
     return list(found.values())
 
 
-def enrol(plugin: object, registrar: Registrar) -> None:
-    """Let a plugin register at a registrar.
+def enrol(plugin: object, registrar: Registrar) -> pluggy.PluginManager:
+    """Let a plugin register at a registrar. Its manager calls the hooks that it has for sessions.
 
     Each has a plugin manager of its own, so that one that fails leaves nothing behind in a shared one.
 
@@ -132,6 +132,7 @@ def enrol(plugin: object, registrar: Registrar) -> None:
         manager.hook.register_simulators(register=registrar.simulator)
     finally:
         registrar.closed = True
+    return manager
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

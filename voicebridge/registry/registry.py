@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voicebridge.contract.errors import BrokenPlugin, ConfigError, MissingExtra, VoiceBridgeError
 from voicebridge.contract.session import Backend
@@ -142,6 +142,11 @@ class Registry:
             plugins=tuple(catalogue.plugins),
             clashes=tuple(catalogue.clashes),
         )
+
+    def implementations(self, hook: str) -> list[tuple[str, Callable[..., list[Any]]]]:
+        """The plugins that implement a hook, by name. Each is called by keyword, and gives a list of answers."""
+        callers = [(name, getattr(manager.hook, hook)) for name, manager in self._filled().managers]
+        return [(name, caller) for name, caller in callers if caller.get_hookimpls()]
 
     def join(self, plugin: object, name: str | None = None) -> None:
         """Add a plugin of the application's own: an object or module with hooks, which no list holds back.

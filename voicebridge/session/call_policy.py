@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -12,9 +11,9 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.events import BackendError, OutputAudio
 from voicebridge.contract.fault import Fault
-from voicebridge.core.redaction import redact
+from voicebridge.core.redaction import named, redact
 
-__all__ = ["Consent", "OutputGuard", "combined_policy", "redactor", "where_it_failed"]
+__all__ = ["Consent", "OutputGuard", "combined_policy", "redactor"]
 
 _CLOSE_S = 3.0
 _REDACTED = "[redacted]"
@@ -55,7 +54,7 @@ class Consent:
             if isinstance(answer, Awaitable):
                 answer = await answer
         except Exception as error:
-            _log.warning("CallPolicy.consent failed (%s): no audio is kept", where_it_failed(error))
+            _log.warning("CallPolicy.consent failed (%s): no audio is kept", named(error))
         else:
             self.given = answer is True and not self._closed
 
@@ -95,7 +94,7 @@ class OutputGuard:
         try:
             marked = self._hook(audio)
         except Exception as error:
-            return self._withheld(audio, f"failed ({where_it_failed(error)})")
+            return self._withheld(audio, f"failed ({named(error)})")
         if marked is None:
             return self._withheld(audio, "")
         if not isinstance(marked, OutputAudio) or len(marked.pcm) != len(audio.pcm):
@@ -127,14 +126,8 @@ def redactor(policy: CallPolicy) -> Callable[[str], str]:
         except Exception as error:
             if not told:
                 told = True
-                _log.warning("CallPolicy.redact failed (%s): texts are left out", where_it_failed(error))
+                _log.warning("CallPolicy.redact failed (%s): texts are left out", named(error))
             return _REDACTED
         return answer if isinstance(answer, str) else _REDACTED
 
     return redacted
-
-
-def where_it_failed(error: BaseException) -> str:
-    """An error for a log, without its message, which may hold what was said."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    return type(error).__name__ + "".join(f" in {frame.name}, line {frame.lineno}" for frame in last)
