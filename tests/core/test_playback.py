@@ -107,22 +107,22 @@ def test_the_estimate_is_what_a_speaker_would_have_played(pieces: list[tuple[int
 
 def test_reports_count_more_than_the_estimate() -> None:
     reported = player(("r1", 1000, 0.0))
-    reported.report("r1", 300)
+    reported.report("r1", 300, 0.0)
     assert heard(reported, "r1", 0.9) == (300, "measured")
 
 
 def test_reports_never_go_back_nor_beyond_what_was_received() -> None:
     reported = player(("r1", 1000, 0.0))
-    reported.report("r1", 700)
-    reported.report("r1", 200)
+    reported.report("r1", 700, 0.0)
+    reported.report("r1", 200, 0.0)
     assert heard(reported, "r1", 0.1) == (700, "measured")
-    reported.report("r1", 5000)
+    reported.report("r1", 5000, 0.0)
     assert heard(reported, "r1", 0.1) == (1000, "measured")
 
 
 def test_a_cut_counts_more_than_the_reports_before() -> None:
     cut = player(("r1", 1000, 0.0))
-    cut.report("r1", 700)
+    cut.report("r1", 700, 0.0)
     cut.cut("r1", 400)
     assert heard(cut, "r1", 0.9) == (400, "measured")
     cut.cut("r1", 0)
@@ -132,7 +132,7 @@ def test_a_cut_counts_more_than_the_reports_before() -> None:
 def test_a_report_after_settling_corrects_the_estimate() -> None:
     late = player(("r1", 1000, 0.0))
     assert heard(late, "r1", 0.5) == (500, "estimated")
-    late.report("r1", 450)
+    late.report("r1", 450, 0.0)
     assert heard(late, "r1", 0.9) == (450, "measured")
     assert late.unsettled() == ()
 
@@ -140,18 +140,18 @@ def test_a_report_after_settling_corrects_the_estimate() -> None:
 @pytest.mark.parametrize("ms", [-5.0, float("nan"), float("-inf"), float("inf")])
 def test_reports_that_can_not_be_are_ignored(ms: float) -> None:
     reported = player(("r1", 1000, 0.0))
-    reported.report("r1", ms)
+    reported.report("r1", ms, 0.0)
     assert heard(reported, "r1", 0.5) == (500, "estimated")
     reported = player(("r1", 1000, 0.0))
-    reported.report("r1", 300)
-    reported.report("r1", ms)
+    reported.report("r1", 300, 0.0)
+    reported.report("r1", ms, 0.0)
     assert heard(reported, "r1", 0.5) == (300, "measured")
 
 
 @pytest.mark.parametrize(("ms", "counted"), [(-5.0, 0), (float("nan"), 700), (float("-inf"), 700)])
 def test_cuts_that_can_not_be(ms: float, counted: float) -> None:
     cut = player(("r1", 1000, 0.0))
-    cut.report("r1", 700)
+    cut.report("r1", 700, 0.0)
     cut.cut("r1", ms)
     assert heard(cut, "r1", 0.9) == (counted, "measured")
 
@@ -165,7 +165,7 @@ def test_heard_to_the_end_but_for_a_rounding(missing: float) -> None:
     response = ended.response("r1")
     assert response
     response.over = response.complete = True
-    ended.report("r1", 1000 - missing)
+    ended.report("r1", 1000 - missing, 0.0)
     assert heard(ended, "r1", 0.5) == (1000, "measured")
     assert response.whole
 
@@ -175,7 +175,7 @@ def test_more_than_a_rounding_is_missing() -> None:
     response = ended.response("r1")
     assert response
     response.over = response.complete = True
-    ended.report("r1", 1000 - TOLERANCE_MS - 1)
+    ended.report("r1", 1000 - TOLERANCE_MS - 1, 0.0)
     assert heard(ended, "r1", 0.5) == (979, "measured")
     assert not response.whole
     ended.cut("r1", 1000)
@@ -185,7 +185,7 @@ def test_more_than_a_rounding_is_missing() -> None:
 
 def test_while_more_may_come_nothing_is_heard_to_its_end() -> None:
     running = player(("r1", 1000, 0.0))
-    running.report("r1", 990)
+    running.report("r1", 990, 0.0)
     assert heard(running, "r1", 0.5) == (990, "measured")
     response = running.response("r1")
     assert response
@@ -211,7 +211,7 @@ def test_an_estimate_at_the_end_is_the_whole(pieces: list[float], began: float) 
 
 def test_a_response_without_audio_is_not_known() -> None:
     nobody = Player()
-    nobody.report("r1", 100)
+    nobody.report("r1", 100, 0.0)
     nobody.cut("r1", 100)
     assert nobody.response("r1") is None
     assert nobody.settle("r1", 0.0) is None

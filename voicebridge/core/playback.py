@@ -9,12 +9,12 @@ from typing import Literal
 
 from voicebridge.contract.stages import Word
 
-from .spoken_text import SpokenText
+from .spoken_text import ROUNDING_MS, SpokenText
 
 __all__ = ["TOLERANCE_MS", "Player", "ResponsePlayback"]
 
-TOLERANCE_MS = 20.0
-"""A response is heard to its end when no more than this is missing: conversions and players round."""
+TOLERANCE_MS = ROUNDING_MS
+"""A response is heard to its end when no more than this is missing."""
 _REMEMBERED = 16
 """Responses of which a late correction is still understood. Those that still play are remembered in any case."""
 
@@ -134,7 +134,7 @@ class Player:
         if not response.settled:
             self._skip(response, min(ms / 1000, max(0.0, response.ends_at - now)))
 
-    def report(self, response_id: str, ms: float) -> bool:
+    def report(self, response_id: str, ms: float, now: float) -> bool:
         """The player says how far it is. It never goes back; what is no time is ignored. Whether that is news."""
         response = self._responses.get(response_id)
         if response is None or not (ms >= 0 and math.isfinite(ms)):
@@ -142,6 +142,9 @@ class Player:
         if response.played_ms is not None and ms <= response.played_ms:
             return False
         response.played_ms = ms
+        late = now + (response.received_ms - ms) / 1000 - response.ends_at
+        if late > 0 and not response.settled:
+            self._skip(response, -late)
         return True
 
     def cut(self, response_id: str, ms: float) -> bool:
@@ -171,10 +174,10 @@ class Player:
             self._skip(response, min(max(0.0, response.ends_at - now), response.received_ms / 1000))
         return response
 
-    def _skip(self, skipped: ResponsePlayback, seconds: float) -> None:
-        """The end of a response will not be played: what waits behind it plays earlier."""
+    def _skip(self, shortened: ResponsePlayback, seconds: float) -> None:
+        """A response ends earlier than was assumed, or later (below 0), and so does what waits behind it."""
         for response in self._responses.values():
-            if response.ends_at > skipped.ends_at:
+            if response.ends_at > shortened.ends_at:
                 response.ends_at -= seconds
-        skipped.ends_at -= seconds
+        shortened.ends_at -= seconds
         self._free_at -= seconds

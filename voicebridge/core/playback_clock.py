@@ -17,7 +17,10 @@ settled    report, it was not cut, the
 settled    report, cut with `heard`,
            vendor's correction            settled    again, if it differs by a millisecond
 settled    audio was never delivered      settled    again, if it was thought to be heard
-settled    ended, text came behind        settled    again, if it changes the words
+settled    ended after a cut, text came
+           behind its audio               settled    again, if it changes the words
+settled    the words up to there are
+           known below                    settled    again, if it changes the words
 
 Running: more audio may come. Playing: all is there, and the player is not through. What was heard is what was played,
 but never more than was received and delivered. A response without audio is heard whole when it completes, and nothing
@@ -61,6 +64,8 @@ class PlaybackClock:
         self._player = Player()
         self._due: dict[str, tuple[float, float | None]] = {}
         """Responses that should have been played by then, and what the player had said of them."""
+        self._reports = False
+        """Whether there is a player that reports."""
         self._now = 0.0
         self._paused_at: float | None = None
         self._behind = 0.0
@@ -71,8 +76,8 @@ class PlaybackClock:
     def happened(self, event: Event, now: float) -> list[OutputHeard]:
         """Something was told by the backend.
 
-        Audio and text count for responses that were started. Of `OutputHeard` only a vendor's correction counts: how
-        far the player is, is known here.
+        Audio and text count for responses that were started. An `OutputHeard` counts if it is a vendor's correction.
+        Of another one only the words do, as those of that much audio: how far the player is, is known here.
         """
         if isinstance(event, OutputAudio):
             if self._player.response(event.response_id):
@@ -83,8 +88,8 @@ class PlaybackClock:
             self._player.start(event.response_id)
         elif isinstance(event, ResponseEnded):
             return self.ended(event.response_id, event.status, now)
-        elif isinstance(event, OutputHeard) and event.basis == "provider":
-            return self._correct(event, now)
+        elif isinstance(event, OutputHeard):
+            return self._correct(event, now) if event.basis == "provider" else self._words_known_below(event)
         return []
 
     def received(
@@ -105,7 +110,7 @@ class PlaybackClock:
             return []
         playback.over, playback.complete = True, status in ("completed", "incomplete")
         if playback.settled:
-            return self._text_came_behind(response_id, playback)
+            return self._words_corrected(response_id, playback)
         if not playback.received_ms:
             playback.settled = True
             return [] if playback.complete or playback.written else [self._told(response_id, playback)]
@@ -140,13 +145,22 @@ class PlaybackClock:
             )
         ]
 
+    def _words_known_below(self, event: OutputHeard) -> list[OutputHeard]:
+        """Who speaks knows better than proportion which words were in the first milliseconds of its audio."""
+        playback = self._player.response(event.response_id)
+        if playback is None or not 0 < event.heard_ms < math.inf:
+            return []
+        playback.text.place(event.text, event.heard_ms, timed=event.text_basis == "aligned")
+        return self._words_corrected(event.response_id, playback) if playback.settled else []
+
     # What comes from the player and the application
 
     def report(self, response_id: str, ms: float, now: float) -> list[OutputHeard]:
         """The player says how far it is. Of unknown responses nothing follows."""
         playback, time = self._player.response(response_id), self._time(now)
-        if playback is None or not self._player.report(response_id, ms):
+        if playback is None or not self._player.report(response_id, ms, time):
             return []
+        self._reports = True
         if not playback.settled:
             return self._settle(response_id, playback, time) if playback.at_end else []
         if playback.cut or playback.at_end:
@@ -242,6 +256,7 @@ class PlaybackClock:
             if playback is None:
                 continue
             if playback.played_ms is None or playback.played_ms == seen_ms:
+                self._reports = self._reports and playback.played_ms is not None
                 told += self._settle(id, playback, time)
             else:
                 self._due[id] = time + _STALLED_S, playback.played_ms
@@ -260,7 +275,7 @@ class PlaybackClock:
     def _watch_or_settle(self, response_id: str, playback: ResponsePlayback, time: float) -> list[OutputHeard]:
         if playback.at_end or not playback.playable_ms:
             return self._settle(response_id, playback, time)
-        stalled_s = 0.0 if playback.played_ms is None else _STALLED_S
+        stalled_s = _STALLED_S if self._reports else 0.0
         self._due[response_id] = playback.ends_at + stalled_s, playback.played_ms
         return []
 
@@ -279,9 +294,9 @@ class PlaybackClock:
         playback.hear(time)
         return [self._told(response_id, playback)]
 
-    def _text_came_behind(self, response_id: str, playback: ResponsePlayback) -> list[OutputHeard]:
+    def _words_corrected(self, response_id: str, playback: ResponsePlayback) -> list[OutputHeard]:
         if playback.basis == "provider" or not playback.received_ms:
-            return []
+            return []  # nothing is better known than by the vendor, and nothing is clearer than silence
         before = playback.told_text
         heard = self._told(response_id, playback)
         return [heard] if heard.text != before else []

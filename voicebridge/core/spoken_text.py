@@ -10,7 +10,10 @@ from typing import Literal
 
 from voicebridge.contract.stages import Word
 
-__all__ = ["SpokenText"]
+__all__ = ["ROUNDING_MS", "SpokenText"]
+
+ROUNDING_MS = 20.0
+"""Two who speak of the same moment may differ by this much: conversions and players round."""
 
 
 @dataclass(slots=True)
@@ -23,9 +26,8 @@ class _Piece:
     words: list[Word] = field(default_factory=list)
     """Their times count from `start_ms`."""
 
-    @property
-    def timed(self) -> bool:
-        return bool(self.words) or self.end_ms is not None
+    timed: bool = False
+    """Whether it is known when its words were spoken."""
 
 
 class SpokenText:
@@ -36,18 +38,21 @@ class SpokenText:
 
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
+        self._placed: _Piece | None = None
 
     def say(
         self, text: str, start_ms: float | None = None, end_ms: float | None = None, words: Sequence[Word] = ()
     ) -> None:
         """More words. Times are milliseconds from the response's first sample; those of `words` from `start_ms`."""
         start_ms, end_ms = _known(start_ms), _known(end_ms)
+        if self._placed and not self._placed.timed:  # whoever placed that did not know of these words
+            self._pieces, self._placed = [_Piece("".join(piece.text for piece in self._pieces), None, None)], None
         last = self._pieces[-1] if self._pieces else None
         if last and last.end_ms is None and start_ms is None:
             last.text += text
-            last.end_ms = end_ms
+            last.end_ms, last.timed = end_ms, last.timed or end_ms is not None
         else:
-            self._pieces.append(_Piece(text, start_ms, end_ms, list(words)))
+            self._pieces.append(_Piece(text, start_ms, end_ms, list(words), end_ms is not None or bool(words)))
 
     def time(self, words: Sequence[Word], start_ms: float) -> None:
         """Times of words of the last piece, counted from `start_ms`."""
@@ -56,9 +61,29 @@ class SpokenText:
         last = self._pieces[-1]
         later = start_ms - (last.start_ms or 0.0)
         last.words += [replace(word, start_ms=word.start_ms + later, end_ms=word.end_ms + later) for word in words]
+        last.timed = True
+
+    def place(self, text: str, end_ms: float, *, timed: bool) -> None:
+        """The words so far end there, as somebody found out.
+
+        Ignored where the text has times of its own, or other words.
+
+        Args:
+            timed: it was found by their times.
+        """
+        if any(piece.timed or piece.words for piece in self._pieces if piece is not self._placed):
+            return
+        whole = "".join(piece.text for piece in self._pieces)
+        end = len(whole) - len(whole.lstrip()) + len(text)
+        if not whole.lstrip().startswith(text) or any(piece.start_ms for piece in self._pieces[:1]):
+            return
+        self._placed = _Piece(whole[:end], 0.0, end_ms, timed=timed)
+        self._pieces = [self._placed, _Piece(whole[end:], end_ms, None)]
 
     def until(self, ms: float, total_ms: float) -> tuple[str, Literal["aligned", "proportion"]]:
         """The words spoken in the first `ms` of `total_ms`, to whole words, and how they were found."""
+        if self._placed and self._placed.end_ms is not None and abs(ms - self._placed.end_ms) <= ROUNDING_MS:
+            ms = self._placed.end_ms
         spoken, basis, before = [], False, 0.0
         for number, piece in enumerate(self._pieces if ms > 0 else ()):
             start = before if piece.start_ms is None else piece.start_ms
