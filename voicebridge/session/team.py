@@ -262,16 +262,18 @@ class Floor:
         self.passing: Handoff | None = None
         """The move that is under way."""
         self._last: Handoff | None = None
-        self._answers: OrderedDict[str, SendToolResult] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str], SendToolResult] = OrderedDict()
+        """By the ids of response and call: another connection may use the id of a call for another one."""
 
     def read(self, call: ToolCall) -> Handoff | SendToolResult | None:
         """A move to make, the answer to a call that makes none, or None: the call is no handoff."""
-        if before := self._answers.get(call.call_id):
+        key = (call.response_id, call.call_id)
+        if before := self._answers.get(key):
             return _answer(call, before.output, is_error=before.is_error, respond=False)
         if call.name != HANDOFF or not self.team.partners_of(self.agent):
             return None
         read = self._read(call)
-        self._answers[call.call_id] = read.result if isinstance(read, Handoff) else read
+        self._answers[key] = read.result if isinstance(read, Handoff) else read
         if len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
         if isinstance(read, Handoff):

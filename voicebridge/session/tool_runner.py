@@ -4,6 +4,8 @@ call is       input                    becomes     effect
 -             told, the name is ours   asked       a task for it; `confirm` is asked
 -             told, not ours           -           nothing: the application answers it
 any           told again               same        nothing; another connection gets the result that is there
+running       another connection tells
+              the like under a new id  running     nothing begins: the one result answers both
 asked         confirmed                running     the function begins
 asked         refused, or no verdict
               within the deadline      answered    the model reads why; nothing has run
@@ -31,7 +33,7 @@ import inspect
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -72,6 +74,15 @@ class _Call:
     """The function has ended, or will never begin."""
     result: SendToolResult | None = None
     task: asyncio.Task[None] | None = None
+    twins: list[_Call] = field(default_factory=list)
+    """The same wish, told by later connections under other ids while this one runs."""
+
+    def is_like(self, told: ToolCall) -> bool:
+        return (self.told.name, self.told.arguments) == (told.name, told.arguments)
+
+    def unanswered(self) -> list[_Call]:
+        """Those of this one and its twins that wait for a result."""
+        return [call for call in (self, *self.twins) if not call.answered]
 
 
 class ToolRunner:
@@ -136,33 +147,37 @@ class ToolRunner:
         """Begin to answer a call, unless it was told before. False: the application answers it.
 
         Args:
-            leg: the connection that told of it. Another one that tells of the same call gets the same result.
+            leg: the connection that told of it. Another one that tells of the same call gets the same result. Its ids
+                are its own: under a known id, another name or other arguments are another call.
         """
-        if known := self._calls.get(told.call_id):
+        known = self._calls.get(told.call_id)
+        if known and (leg == known.leg or known.is_like(told)):
             self._again(known, leg)
             return True
         if not self.has(told.name):
             return False
         if not self._closed:
+            if known:
+                known.answered = True  # what it still gives must not pass for the result of the new one
             call = self._calls[told.call_id] = _Call(told, leg)
-            call.task = self._spawn(self._run(call, self._toolbox))
+            self._begin(call)
             self._forget_oldest()
         return True
 
     def cancelled(self, call_id: str) -> None:
         """The model does not want it any more. A plain function runs to its end all the same."""
-        if (call := self._calls.get(call_id)) and not call.given:
-            self._give_up(call)
+        if call := self._calls.get(call_id):
+            call.answered = True
+            if not call.given and not call.unanswered() and call.task:
+                call.task.cancel()
 
     async def aclose(self) -> None:
         """Cancel what runs. May be called again, and by a function that runs here: that one goes on to its end."""
         self._closed = True
-        current = asyncio.current_task()
         for call in self._calls.values():
-            if not call.given and call.task is not current:
-                self._give_up(call)
-            call.answered = True
-        open_tasks = self._tasks - {current}
+            for one in call.unanswered():
+                one.answered = True
+        open_tasks = self._tasks - {asyncio.current_task()}
         for task in open_tasks:
             task.cancel()
         if open_tasks:
@@ -170,11 +185,23 @@ class ToolRunner:
 
     # ------------------------------------------------------------------ one call
 
+    def _begin(self, call: _Call) -> None:
+        # A connection that takes over may know that something was wanted, and not that it is being done.
+        like = (one for one in self._calls.values() if not one.given and one.leg != call.leg and one.is_like(call.told))
+        running = next((one for one in like if one.unanswered() or one.result), None)
+        if running is None:
+            call.task = self._spawn(self._run(call, self._toolbox))
+            return
+        call.given = True
+        running.twins.append(call)
+        if running.result:  # it is overdue
+            self._spawn(self._tell([call], running.result))
+
     async def _run(self, call: _Call, toolbox: Toolbox) -> None:
         refusal = await self._refusal(call.told)
         if refusal is not None:
             call.given = True
-            await self._tell(call, self._problem(call, refusal))
+            await self._tell(call.unanswered(), self._problem(call, refusal))
             return
         timer = self._loop.call_later(self._deadline_s, self._overdue, call) if self._deadline_s is not None else None
         try:
@@ -183,10 +210,10 @@ class ToolRunner:
             call.given = True
             if timer:
                 timer.cancel()
-        if call.answered:
-            self._orphan(call.told, result)
+        if waiting := call.unanswered():
+            await self._tell(waiting, result, orphan=True)
         else:
-            await self._tell(call, result, orphan=True)
+            self._orphan(call.told, result)
 
     async def _refusal(self, told: ToolCall) -> str | None:
         """Why a call may not run, or None."""
@@ -216,36 +243,39 @@ class ToolRunner:
         return await verdict if inspect.isawaitable(verdict) else verdict
 
     def _overdue(self, call: _Call) -> None:
-        if not call.answered:
-            call.answered = True
-            words = (
-                f"{call.told.name} takes longer than {self._deadline_s:g} s. It may still be done, but its result is "
-                "not waited for."
-            )
-            self._spawn(self._tell(call, self._problem(call, words)))
+        words = (
+            f"{call.told.name} takes longer than {self._deadline_s:g} s. It may still be done, but its result is not "
+            "waited for."
+        )
+        if waiting := call.unanswered():
+            self._spawn(self._tell(waiting, self._problem(call, words)))
+            for one in waiting:
+                one.answered = True
 
-    async def _tell(self, call: _Call, result: SendToolResult, *, orphan: bool = False) -> None:
-        """Send an answer.
+    async def _tell(self, calls: list[_Call], result: SendToolResult, *, orphan: bool = False) -> None:
+        """Send an answer, to each of these calls.
 
         Args:
-            orphan: it is what a function gave, so that it must not be lost.
+            orphan: it is what a function gave, so that it must not be lost: somebody gets it.
         """
-        if call.result is None:
-            self._with_results.append(call)
-        call.answered, call.result = True, result
-        if len(self._with_results) > _RESULTS_KEPT:
-            self._with_results.popleft().result = None
+        for call in calls:
+            call.answered = True
+            self._keep(call, result)
         try:
-            await self._send(result)
+            for call in calls:
+                # A command of its own for each, with an id of its own.
+                output, is_error = result.output, result.is_error
+                await self._send(SendToolResult(call_id=call.told.call_id, output=output, is_error=is_error))
+                orphan = False
         except asyncio.CancelledError:
             if orphan:
-                self._orphan(call.told, result)
+                self._orphan(calls[0].told, result)
             raise
         except Exception as error:
             if not isinstance(error, SessionClosed):
-                _log.warning("the result of %s could not be sent: %s", call.told.name, error)
+                _log.warning("the result of %s could not be sent: %s", calls[0].told.name, error)
             if orphan:
-                self._orphan(call.told, result)
+                self._orphan(calls[0].told, result)
 
     def _again(self, call: _Call, leg: object) -> None:
         """A call that is known was told once more. While it runs, its result will do for both."""
@@ -253,16 +283,8 @@ class ToolRunner:
             return
         call.leg = leg
         if call.answered:
-            words = "This call was answered before, and was not run again. Its result is not there any more."
-            result = call.result or self._problem(call, words)
-            # A command of its own, with an id of its own.
-            anew = SendToolResult(call_id=result.call_id, output=result.output, is_error=result.is_error)
-            self._spawn(self._tell(call, anew))
-
-    def _give_up(self, call: _Call) -> None:
-        call.answered = True
-        if call.task:
-            call.task.cancel()
+            words = "This call came before, and was not run again. What it gave is not there any more."
+            self._spawn(self._tell([call], call.result or self._problem(call, words)))
 
     # ------------------------------------------------------------------ results
 
@@ -273,12 +295,11 @@ class ToolRunner:
         most = self._max_output_bytes
         if len(result.output) * 4 <= most:  # UTF-8 has at most 4 bytes a character
             return result
-        total = len(result.output.encode(errors="replace"))
-        if total <= most:
+        data = result.output[: most + 1].encode(errors="replace")  # no more: it may be long
+        if len(data) <= most:
             return result
-        note = f"\n[Cut off: this was {total} bytes long, and {most} is the most.]"
-        start = result.output[:most].encode(errors="replace")[: most - len(note)].decode(errors="ignore")
-        return replace(result, output=start + note)
+        note = f"\n[Cut off: this was {len(result.output)} characters long, and {most} bytes are passed on.]"
+        return replace(result, output=data[: most - len(note)].decode(errors="ignore") + note)
 
     def _late(self, told: ToolCall, result: SendToolResult) -> None:
         """The result of a function that was cancelled. Called in the loop, or in the function's thread."""
@@ -304,6 +325,14 @@ class ToolRunner:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def _keep(self, call: _Call, result: SendToolResult) -> None:
+        """For a connection that repeats the call."""
+        if call.result is None:
+            self._with_results.append(call)
+        call.result = result
+        if len(self._with_results) > _RESULTS_KEPT:
+            self._with_results.popleft().result = None
 
     def _forget_oldest(self) -> None:
         for call_id, call in list(islice(self._calls.items(), max(len(self._calls) - _REMEMBERED, 0))):
