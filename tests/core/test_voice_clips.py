@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +16,9 @@ OUT = AudioFormat(rate=24_000)
 SECOND = 8_000
 
 
-def voice(seconds: float, first: int = 0) -> bytes:
+def voice(seconds: float) -> bytes:
     """Audio in which every second is another byte."""
-    return bytes((first + at // SECOND) % 256 for at in range(int(seconds * SECOND)))
+    return b"".join(bytes([second]) * SECOND for second in range(int(seconds) + 1))[: int(seconds * SECOND)]
 
 
 def turn(phase: str, seconds: float, turn_id: str = "t1") -> UserTurn:
@@ -87,12 +88,32 @@ def test_a_turn_of_which_only_the_end_is_told_begins_where_the_last_one_ended() 
     assert call.clips.dropped_ms == 0
 
 
-def test_turns_do_not_overlap() -> None:
+def test_a_turn_that_was_lost_with_its_connection_is_heard_again() -> None:
     call = Call()
     call.hear(4)
-    call.tell(turn("committed", 2), turn("speech", 1, "t2"), turn("committed", 4, "t2"))
+    lost = UserTurn(turn_id="t1", phase="discarded", audio_ms=4000, source="inferred")
+    call.tell(turn("speech", 1), lost, turn("speech", 1, "t2"))
+    call.hear(1)
+    call.tell(turn("committed", 5, "t2"))
     call.write()
-    assert call.stored == {"t1": voice(2), "t2": voice(4)[2 * SECOND :]}
+    assert call.stored == {"t2": voice(5)[SECOND:]}
+
+
+@pytest.mark.parametrize("again", [2.95, 3.0, 3.05])
+def test_an_unopened_turn_that_is_heard_again(again: float) -> None:
+    call = Call()
+    call.hear(4)
+    call.tell(turn("committed", 1), turn("committed", 3, "t2"), turn("committed", again, "t3"))
+    call.write()
+    assert call.stored["t3"] == voice(again)[SECOND:]
+
+
+def test_an_unopened_turn_begins_behind_one_that_was_discarded() -> None:
+    call = Call()
+    call.hear(4)
+    call.tell(turn("discarded", 1), turn("committed", 3, "t2"))
+    call.write()
+    assert call.stored == {"t2": voice(3)[SECOND:]}
 
 
 def test_a_backend_may_claim_to_have_heard_more_than_there_is() -> None:

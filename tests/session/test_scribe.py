@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.commands import Command, SendText, SendToolResult
@@ -23,18 +25,19 @@ from voicebridge.contract.events import (
     ResponseEnded,
     ResponseStarted,
     ToolCall,
+    ToolCallCancelled,
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.items import MessageItem, ToolCallItem, ToolResultItem
+from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 from voicebridge.core.chronicle import Chronicle
 from voicebridge.core.history import History
 from voicebridge.core.history_record import AudioChunk, Record
 from voicebridge.session.history_store import HistoryStore, MemoryHistoryStore
-from voicebridge.session.scribe import Scribe
+from voicebridge.session.scribe import _UNANSWERED, Scribe
 from voicebridge.session.sqlite_store import SqliteHistoryStore
 from voicebridge.testing.clock import run_in_virtual_time
-from voicebridge.testing.guards import no_leaked_tasks
+from voicebridge.testing.guards import loop_lag, no_leaked_tasks
 
 FORMAT = AudioFormat(encoding="ulaw", rate=8_000)
 FRAME = b"\x7f" * 160
@@ -275,6 +278,71 @@ async def test_a_store_that_can_not_be_read_is_told_before_the_call(tmp_path: Pa
     await store.aclose()
 
 
+# Any conversation
+
+ids = st.sampled_from(["1", "2", "3"])
+words = st.text(max_size=5)
+happenings = st.one_of(
+    st.builds(SendText, id=ids.map("c{}".format), text=words),
+    st.builds(SendToolResult, id=ids.map("c{}".format), call_id=ids, output=words),
+    st.builds(CommandSettled, command_id=ids.map("c{}".format), fault=st.just(Fault(category="closed", message="x"))),
+    st.builds(
+        UserTurn,
+        turn_id=ids.map("t{}".format),
+        phase=st.sampled_from(["speech", "committed", "discarded"]),
+        audio_ms=st.just(0.0),
+    ),
+    st.builds(InputTranscript, turn_id=ids.map("t{}".format), text=words, final=st.booleans()),
+    st.builds(ResponseStarted, response_id=ids.map("r{}".format), cause=st.just("user"), aside=st.booleans()),
+    st.builds(OutputText, response_id=ids.map("r{}".format), delta=words),
+    st.builds(
+        OutputHeard, response_id=ids.map("r{}".format), heard_ms=st.just(1.0), text=words, basis=st.just("measured")
+    ),
+    st.builds(ToolCall, response_id=st.just("r1"), call_id=ids, name=words, arguments=words),
+    st.builds(ToolCallCancelled, call_id=ids),
+    st.sampled_from(["wait", "fail", "mend", "restart"]),
+)
+
+
+def answered(items: tuple[Item, ...]) -> list[Item]:
+    """Without what a restart says in place of a tool."""
+    return [item for item in items if not (isinstance(item, ToolResultItem) and item.output == _UNANSWERED)]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@settings(max_examples=60, deadline=None)
+@given(told=st.lists(happenings, max_size=30))
+def test_the_store_has_any_conversation_whatever_happened_to_it(
+    kind: str, told: list[Command | Event | str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async def main() -> None:
+        path = tmp_path_factory.mktemp("history") / "calls.db"
+        store = SqliteHistoryStore(path, in_thread=False) if kind == "sqlite" else TroubledStore()
+        call = await Call(store).__aenter__()
+        for one in told:
+            if one == "wait":
+                await asyncio.sleep(0.11)
+            elif one == "restart":
+                await call.scribe.aclose()
+                before = call.chronicle.items()
+                call = await Call(store).__aenter__()
+                assert answered(call.chronicle.items()) == answered(before)
+            elif isinstance(one, str):
+                if isinstance(store, TroubledStore):
+                    store.failure = OSError("no") if one == "fail" else None
+                    store.after_all = bool(len(told) % 2)
+            else:
+                call.tell(one)
+            if one == "fail" and isinstance(store, TroubledStore):
+                await asyncio.sleep(0.11)
+                store.failure = None
+        await call.scribe.aclose()
+        assert await call.stored() == call.chronicle.items()
+        await store.aclose()
+
+    run_in_virtual_time(main())
+
+
 # Trouble
 
 
@@ -359,6 +427,18 @@ def test_audio_that_a_slow_store_does_not_take_is_dropped_and_counted() -> None:
             assert loop.time() < 1010
 
     run_in_virtual_time(main())
+
+
+async def test_the_loop_goes_on_while_a_file_is_written(tmp_path: Path) -> None:
+    store = SqliteHistoryStore(tmp_path / "calls.db", keeps_audio=True)
+    async with Call(store) as call, loop_lag(0.25):
+        call.tell(ResponseStarted(response_id="r1", cause="user"))
+        for number in range(40):
+            call.tell(write(number), OutputAudio(response_id="r1", pcm=bytes(40_000), offset_ms=0))
+            await asyncio.sleep(0.01)
+    assert len(await call.stored()) == 40
+    assert len((await store.audio("call", "r1"))[0]) == 40 * 40_000
+    await store.aclose()
 
 
 # Audio and consent

@@ -149,6 +149,23 @@ async def test_a_name_that_can_not_be_written(path: Path) -> None:
     await store.aclose()
 
 
+async def test_a_full_disk_takes_what_it_is_told_when_there_is_room_again(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    file = store._file
+    assert file is not None
+    (pages,) = file.execute("PRAGMA page_count").fetchone()
+    file.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(VoiceBridgeError, match=r"disk is full.*has room") as caught:
+        await store.write("a", [at(1, "y"), at(2, "z" * 100_000)])
+    assert caught.value.retryable
+    assert await store.load("a") == [at(0, "x")], "all or nothing"
+    file.execute("PRAGMA max_page_count = 1000000")
+    await store.write("a", [at(1, "y"), at(2, "z" * 100_000)])
+    assert len(await store.load("a")) == 3
+    await store.aclose()
+
+
 # Others at the same file
 
 

@@ -2,10 +2,11 @@
 
 input                            effect
 the user's audio goes on         the last 30 s are kept; what of an open turn is older, waits to be written
-speech                           a turn opens, at its place in the audio
+speech                           a turn opens, at its place in the audio, which may have been heard before: over a
+                                 connection that was lost
 speech, of an open turn          none
 committed                        the rest of the turn waits to be written
-committed, it was never opened   it began where the one before ended, as far back as the audio is kept
+committed, it was never opened   it began where the one before it ended, as far back as the audio is kept
 discarded                        nothing of the turn is kept: what was written is to be forgotten
 a response starts                its audio waits to be written as it comes; an aside's does not
 a response ends                  no more is taken of it
@@ -27,6 +28,9 @@ from .history_record import AudioChunk
 __all__ = ["VoiceClips"]
 
 _KEPT_MS = 30_000
+_ENDS = 16
+_SAME_END_MS = 100.0
+"""Backends don't end a turn at the same sample when they hear it again."""
 _WAITING_BYTES = 4 * 1024 * 1024
 
 
@@ -55,8 +59,8 @@ class VoiceClips:
         """The user's latest audio."""
         self._from = 0
         """The place of its first byte."""
-        self._last_end = 0
-        """Where the last turn ended."""
+        self._ends: deque[int] = deque([0], maxlen=_ENDS)
+        """Where the last turns ended."""
         self._turns: dict[str, _Turn] = {}
         """Those that are open."""
         self._responses: dict[str, int] = {}
@@ -151,24 +155,24 @@ class VoiceClips:
         end = self._from + len(self._recent)
         place = min(self._input.size(max(0.0, event.audio_ms)), end)
         if event.phase == "speech":
-            if event.turn_id not in self._turns:
-                start = max(place, self._last_end)
-                self._turns[event.turn_id] = _Turn(start, start)
+            self._turns.setdefault(event.turn_id, _Turn(place, place))
         elif event.phase == "committed":
-            turn = self._turns.pop(event.turn_id, None) or self._unopened(place)
-            self._take(event.turn_id, turn, place)
-            self._last_end = max(self._last_end, place)
+            self._take(event.turn_id, self._turns.pop(event.turn_id, None) or self._unopened(place), place)
+            self._ends.append(place)
         elif event.phase == "discarded":
-            self._last_end = max(self._last_end, place)
+            if event.source != "inferred":  # else its audio will be heard again
+                self._ends.append(place)
             discarded = self._turns.pop(event.turn_id, None)
             if discarded is not None and discarded.taken > discarded.start:
                 self._forgotten.append(event.turn_id)
 
     def _unopened(self, end: int) -> _Turn:
         """A turn of which nobody told that it began."""
+        latest = end - self._input.size(_SAME_END_MS)
+        start = max((before for before in self._ends if before <= latest), default=0)
         if self._allowed:
-            self.dropped_ms += self._input.ms(max(0, min(self._from, end) - self._last_end))
-        start = max(self._last_end, self._from)
+            self.dropped_ms += self._input.ms(max(0, min(self._from, end) - start))
+        start = max(start, self._from)
         return _Turn(start, start)
 
     def _take(self, turn_id: str, turn: _Turn, end: int) -> None:
