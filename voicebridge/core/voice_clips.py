@@ -157,7 +157,8 @@ class VoiceClips:
         if event.phase == "speech":
             self._turns.setdefault(event.turn_id, _Turn(place, place))
         elif event.phase == "committed":
-            self._take(event.turn_id, self._turns.pop(event.turn_id, None) or self._unopened(place), place)
+            turn = self._turns.pop(event.turn_id, None)
+            self._take(event.turn_id, turn if turn is not None else self._unopened(place), place)
             self._ends.append(place)
         elif event.phase == "discarded":
             if event.source != "inferred":  # else its audio will be heard again
