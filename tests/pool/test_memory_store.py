@@ -159,7 +159,7 @@ class Store(RuleBasedStateMachine):
     @invariant()
     def no_minute_has_too_many_connects(self) -> None:
         for began in self.connects:
-            assert len([at for at in self.connects if began <= at < began + 60.0 - 1e-3]) <= 4
+            assert len([at for at in self.connects if began <= at < began + 60.0 - 1e-6]) <= 4
 
 
 Store.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
@@ -182,7 +182,7 @@ def test_the_pace_holds_in_every_minute(per_minute: int, gaps: list[float], star
         answers = now(store.acquire([key], [Ask(lease_id=f"{number}-{i}") for i in range(3)], ttl_s=1e6))
         granted += [at for answer in answers.values() if isinstance(answer, Lease)]
     for began in granted:
-        assert sum(began <= moment < began + 60.0 - 1e-3 for moment in granted) <= per_minute
+        assert sum(began <= moment < began + 60.0 - 1e-6 for moment in granted) <= per_minute
 
 
 @given(

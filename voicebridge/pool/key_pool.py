@@ -103,7 +103,7 @@ class KeyPool:
         self.name = name
         self._secrets = by_fingerprint(keys)
         _check("sessions_per_key", sessions_per_key, least=1)
-        _check("connects_per_minute", connects_per_minute or 1, least=1)
+        _check("connects_per_minute", 1 if connects_per_minute is None else connects_per_minute, least=1)
         _check("linger_s", linger_s, least=0)
         _check("ttl_s", ttl_s, least=0.1)
         _check("poll_s", poll_s, least=0.01)
@@ -161,7 +161,9 @@ class KeyPool:
                 fault is of category `auth` or `quota` where that is why.
         """
         loop = self._enter()
-        patience_s = math.inf if deadline_s is None else max(0.0, deadline_s)
+        patience_s = math.inf if deadline_s is None else max(deadline_s, 0.0)
+        if math.isnan(patience_s):
+            raise ConfigError("deadline_s must be a number of seconds, or None.", code="bad_setting")
         ask = Ask(lease_id=secrets.token_hex(8), tenant=tenant, wait_s=_PLACE_S if patience_s > 0 else 0.0)
         waiter = _Waiter(ask, patience_s, loop.time() + patience_s, loop.create_future())
         self._waiting[ask.lease_id] = waiter
@@ -306,18 +308,17 @@ class KeyPool:
     async def _look_after(self) -> None:
         """Tell the store what is untold, renew what is held, ask for those who wait; until there is nothing of it."""
         clock = asyncio.get_running_loop().time
-        while self._held or self._waiting or self._untold:
+        while True:
             self._wake.clear()
             try:
                 async with self._turn:
-                    await self._flush()
-                    if clock() >= self._renew_at:
-                        await self._renew()
                     await self._ask(list(self._waiting.values()))
             except Exception as error:  # of a store that can't be reached: calls go on meanwhile
                 _log.warning("Pool %r can't reach its lease store: %s", self.name, type(error).__name__)
                 await asyncio.sleep(self._poll_s)
                 continue
+            if not (self._held or self._waiting or self._untold):
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._due(clock())):
                     await self._wake.wait()
@@ -334,8 +335,10 @@ class KeyPool:
             self._untold.popleft()
 
     async def _ask(self, waiters: Sequence[_Waiter]) -> None:
-        """One question for all of them."""
+        """One question for all of them; before it, whatever the store should know by now."""
         await self._flush()
+        if asyncio.get_running_loop().time() >= self._renew_at:
+            await self._renew()
         self._look_at = math.inf
         waiters = [waiter for waiter in waiters if not waiter.outcome.done()]
         if not waiters:

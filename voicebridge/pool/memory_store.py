@@ -97,7 +97,7 @@ class _Record:
 def _pace(per_minute: int) -> tuple[float, int]:
     """Seconds between two, and how many may come at once, so that no minute has more than so many."""
     burst = max(per_minute // 10, 1)
-    return 60.0 / (per_minute - burst + 1), burst
+    return 60.0 / (per_minute - burst + 1) + 2 * _ROUNDING_S, burst
 
 
 def _loop_time() -> float:

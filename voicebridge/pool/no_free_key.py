@@ -23,9 +23,11 @@ _WORDS = {
 
 
 def hopeless(refusal: Refusal, left_s: float) -> bool:
-    """Whether waiting is no use: nothing that stands in the way can end within so many seconds."""
+    """Whether waiting so many seconds is no use: every key is ejected, or will be cooling for longer."""
     if "full" in refusal.causes.values():
         return left_s <= 0
+    if _category(refusal.causes) != "rate":
+        return True
     return refusal.retry_after_s is None or refusal.retry_after_s > left_s
 
 
