@@ -24,6 +24,7 @@ from voicebridge.contract.events import (
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 from voicebridge.core.chronicle import Chronicle
+from voicebridge.core.history_record import Record
 
 FAULT = Fault(category="closed", message="Over.")
 COMMITTED = UserTurn(turn_id="t1", phase="committed", audio_ms=500)
@@ -172,3 +173,25 @@ def test_the_time_of_audio_is_counted_in_its_own_format() -> None:
     assert after(ready, STARTED, said("One two three four."), sound, played(1000), LOST) == (
         agent("One two", interrupted=True),
     )
+
+
+# For a store
+
+
+def test_a_store_is_told_how_much_was_heard() -> None:
+    chronicle = Chronicle([Record(place=5, item=user("Before"))])
+    for event in (STARTED, said("One two "), said("three four."), AUDIO):
+        chronicle.happened(event)
+    (begun,) = chronicle.changed()
+    assert (begun.place, begun.key, begun.heard_ms) == (6, "r1", None)
+    chronicle.sent(played(1000))
+    assert chronicle.changed() == []
+    chronicle.happened(LOST)
+    (lost,) = chronicle.changed()
+    assert (lost.item, lost.said, lost.heard_ms) == (agent("One two", True), "One two three four.", 1000)
+    chronicle.sent(played(9000))
+    (corrected,) = chronicle.changed()
+    assert (corrected.item, corrected.heard_ms) == (agent("One two three four."), 2000), "no more than there was"
+    chronicle.happened(OutputHeard(response_id="r1", heard_ms=300, text="One", basis="measured"))
+    (last,) = chronicle.changed()
+    assert (last.item, last.heard_ms) == (agent("One", True), 300)
