@@ -70,6 +70,18 @@ class Withheld:
     """Bytes."""
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """A response that was to be the disclosure."""
+
+    compared: bool
+    """Whether the model was only told what to say, so that its words have to be compared."""
+    received_ms: float = 0.0
+    said: str = ""
+    completed: bool = False
+    heard: OutputHeard | None = None
+
+
 Effect = Event | Command | Fault | Withheld
 """Pass an event on, give a command to the backend, end the call with a fault, count audio as undelivered."""
 
@@ -122,14 +134,9 @@ class DisclosureGate:
         """The response that is the disclosure, while it speaks. No noise should interrupt it."""
         self._requests: dict[str, bool] = {}
         """The commands that asked for it; whether the words have to be compared."""
-        self._ours: set[str] = set()
+        self._attempts: dict[str, _Attempt] = {}
         """The responses that were to be it."""
         self._failures = 0
-        self._received_ms = 0.0
-        self._heard: OutputHeard | None = None
-        self._said = ""
-        self._compared = False
-        self._completed = False
         self._held: deque[Event] = deque()
         self._held_bytes = 0
 
@@ -164,8 +171,8 @@ class DisclosureGate:
         response_id = getattr(event, "response_id", None)
         if response_id is None:
             return self._hold(event) if self._held and isinstance(event, ToolCallCancelled) else [event]
-        if response_id in self._ours:
-            return [event, *self._own(event, now)] if response_id == self.response_id else [event]
+        if attempt := self._attempts.get(response_id):
+            return [event, *self._own(attempt, event, now)]
         return [event] if isinstance(event, UsageReported) else self._hold(event)
 
     def interrupted(self, response_id: str | None) -> list[Withheld]:
@@ -224,48 +231,52 @@ class DisclosureGate:
         return self._ask_after_failure(fault.message)
 
     def _started(self, started: ResponseStarted) -> list[Effect]:
-        self._ours.add(started.response_id)
+        compared = any(self._requests.get(one, False) for one in started.answers)
+        self._attempts[started.response_id] = _Attempt(compared)
         if self.state == "asked":
             self.state, self.response_id = "speaking", started.response_id
-            self._received_ms, self._heard, self._said, self._completed = 0.0, None, "", False
-            self._compared = any(self._requests.get(one, False) for one in started.answers)
         return []
 
-    def _own(self, event: Event, now: float) -> list[Effect]:
+    def _own(self, attempt: _Attempt, event: Event, now: float) -> list[Effect]:
         if isinstance(event, OutputAudio):
-            self._received_ms = event.offset_ms + self._format.ms(len(event.pcm))
+            attempt.received_ms = event.offset_ms + self._format.ms(len(event.pcm))
         elif isinstance(event, OutputText):
-            self._said += event.delta
-        elif isinstance(event, ResponseEnded):
-            return self._ended(event, now)
+            attempt.said += event.delta
         elif isinstance(event, OutputHeard):
-            self._heard = event
-            return self._judge(now)
+            attempt.heard = event
+            return self._judge(attempt, event, now)
+        elif isinstance(event, ResponseEnded):
+            return self._ended(attempt, event, now)
         return []
 
-    def _ended(self, ended: ResponseEnded, now: float) -> list[Effect]:
+    def _ended(self, attempt: _Attempt, ended: ResponseEnded, now: float) -> list[Effect]:
+        latest = ended.response_id == self.response_id
+        why = ""
         if ended.status in ("interrupted", "lost"):
-            return self._ask()
+            return self._ask() if latest else []
         if ended.status != "completed":
-            return self._ask_after_failure(ended.fault.message if ended.fault else f"It ended as {ended.status}.")
-        if not self._received_ms:
-            return self._ask_after_failure("The backend answered without a voice.")
-        if self._compared and not _alike(self._said, self._text):
-            return self._ask_after_failure("The model said something else.")
-        self._completed = True
-        return self._judge(now)
+            why = ended.fault.message if ended.fault else f"It ended as {ended.status}."
+        elif not attempt.received_ms:
+            why = "The backend answered without a voice."
+        elif attempt.compared and not _alike(attempt.said, self._text):
+            why = "The model said something else."
+        if why:
+            return self._ask_after_failure(why) if latest else []
+        attempt.completed = True
+        return self._judge(attempt, ended, now)
 
-    def _judge(self, now: float) -> list[Effect]:
+    def _judge(self, attempt: _Attempt, event: OutputHeard | ResponseEnded, now: float) -> list[Effect]:
         """Whether it was heard, once it is known how long it is and how much of it was."""
-        if not self._completed or self._heard is None:
+        if not attempt.completed or attempt.heard is None:
             return []
-        if self._heard.heard_ms < self._received_ms - TOLERANCE_MS:
-            return self._ask()
-        return self._open(now, self._heard.basis)
+        if attempt.heard.heard_ms >= attempt.received_ms - TOLERANCE_MS:
+            return self._open(now, attempt.heard.basis)
+        return self._ask() if event.response_id == self.response_id else []
 
     def _open(self, now: float, basis: Literal["measured", "provider", "estimated", "text"]) -> list[Effect]:
         self.state, self.response_id = "open", None
         self.disclosed_at, self.basis = now, basis
+        self._attempts.clear()
         held, self._held = self._held, deque()
         self._held_bytes = 0
         return list(held)
