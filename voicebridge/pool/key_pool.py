@@ -211,16 +211,15 @@ class KeyPool:
     async def aclose(self) -> None:
         """End it: those who wait get `NoFreeKey`, and every lease is released."""
         self._adopt(asyncio.get_running_loop())
-        self._closed = True
         for waiter in self._waiting.values():
             _settle(waiter, closed_pool(self.name))
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
-            self._keeper = None
         for lease in [*self._held.values()]:
             self.gave_back(lease)
         self._tell(partial(self._store.release, list(self._waiting)))
+        self._closed = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
         try:
             async with asyncio.timeout(_CLOSE_S), self._turn:
                 await self._flush()
@@ -294,8 +293,9 @@ class KeyPool:
         return loop
 
     def _tell(self, news: Callable[[], Awaitable[None]]) -> None:
-        self._untold.append(news)
-        self._keep()
+        if not self._closed:
+            self._untold.append(news)
+            self._keep()
 
     def _keep(self) -> None:
         """See to it that the keeper runs and looks around, on a loop that goes on."""

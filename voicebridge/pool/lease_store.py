@@ -113,7 +113,9 @@ class Snapshot:
 class LeaseStore(Protocol):
     """Leases of the keys of one pool. Whatever pools of one process or of many share it, its promises hold over all.
 
-    A store for another engine proves itself by `voicebridge.testing.lease_store_contract.LeaseStoreContract`.
+    A store for another engine proves itself by `voicebridge.testing.lease_store_contract.LeaseStoreContract`. One that
+    can't be reached raises a `VoiceBridgeError` of category `network`, within a second: calls that go on are not held
+    up, as the pool tells it everything later.
     """
 
     async def acquire(self, keys: Sequence[Key], asks: Sequence[Ask], *, ttl_s: float) -> Mapping[str, Lease | Refusal]:

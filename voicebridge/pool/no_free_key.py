@@ -14,11 +14,11 @@ __all__ = ["closed_pool", "hopeless", "no_free_key"]
 
 _WORDS = {
     "auth": "refused by the vendor",
-    "quota": "its allowance is used up",
+    "quota": "allowance used up",
     "rate": "told to wait",
-    "limit": "nothing is left of a limit",
-    "pace": "opened too many sessions within a minute",
-    "full": "all of its sessions are in use",
+    "limit": "nothing left of a limit",
+    "pace": "opened as often as it may be",
+    "full": "all sessions in use",
 }
 
 
@@ -37,7 +37,10 @@ def no_free_key(pool: str, refusal: Refusal, *, patience_s: float) -> NoFreeKey:
     Args:
         patience_s: how long it would wait.
     """
-    keys = "; ".join(f"{key_id}: {_WORDS.get(cause, cause)}" for key_id, cause in refusal.causes.items())
+    keys_by_cause: dict[str, list[str]] = {}
+    for key_id, cause in refusal.causes.items():
+        keys_by_cause.setdefault(_WORDS.get(cause, cause), []).append(key_id)
+    keys = "; ".join(f"{words}: {', '.join(key_ids)}" for words, key_ids in keys_by_cause.items())
     category = _category(refusal.causes)
     problem = f"No key of pool {pool!r} can be used"
     if category == "rate":
