@@ -28,6 +28,8 @@ class ResponsePlayback:
     """Of what was received: dropped before any player had it."""
     played_ms: float | None = None
     """As reported by the player; None while it has not said anything."""
+    reported_at: float = 0.0
+    """Seconds: when it last got on, as the player says."""
     ends_at: float = 0.0
     """Seconds: when a player that plays at once, in real time, would have played it all."""
     over: bool = False
@@ -141,7 +143,7 @@ class Player:
             return False
         if response.played_ms is not None and ms <= response.played_ms:
             return False
-        response.played_ms = ms
+        response.played_ms, response.reported_at = ms, now
         late = now + (response.received_ms - ms) / 1000 - response.ends_at
         if late > 0 and not response.settled:
             self._skip(response, -late)

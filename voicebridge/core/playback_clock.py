@@ -62,8 +62,8 @@ class PlaybackClock:
     def __init__(self, format: AudioFormat = DOOR_FORMAT) -> None:
         self._format = format
         self._player = Player()
-        self._due: dict[str, tuple[float, float | None]] = {}
-        """Responses that should have been played by then, and what the player had said of them."""
+        self._playing: dict[str, ResponsePlayback] = {}
+        """Responses that are over, and the player is not through."""
         self._reports = False
         """Whether there is a player that reports."""
         self._now = 0.0
@@ -116,7 +116,7 @@ class PlaybackClock:
             return [] if playback.complete or playback.written else [self._told(response_id, playback)]
         if status == "interrupted":
             return self.cut((response_id,), {}, now)
-        return self._watch_or_settle(response_id, playback, time)
+        return self._play_out(response_id, playback, time)
 
     def _said(self, event: OutputText) -> None:
         playback = self._player.response(event.response_id)
@@ -167,7 +167,7 @@ class PlaybackClock:
             return self._corrected(response_id, playback, time)
         if abs(playback.played_by(time) - playback.heard_ms) >= _NEWS_MS:
             playback.settled = False
-            self._due[response_id] = time + _STALLED_S, playback.played_ms
+            self._playing[response_id] = playback
         return []
 
     def cut(self, response_ids: Iterable[str] | None, heard: Mapping[str, float], now: float) -> list[OutputHeard]:
@@ -204,7 +204,7 @@ class PlaybackClock:
             return []
         self._player.undelivered(response_id, ms, time)
         if not playback.settled:
-            return self._watch_or_settle(response_id, playback, time) if playback.over else []
+            return self._play_out(response_id, playback, time) if playback.over else []
         if playback.heard_ms <= playback.playable_ms:
             return []
         playback.heard_ms = playback.playable_ms
@@ -244,22 +244,17 @@ class PlaybackClock:
 
     def due_at(self) -> float | None:
         """When to call `due` next; None: not before something else happens."""
-        if not self._due or self._paused_at is not None:
+        if not self._playing or self._paused_at is not None:
             return None
-        return min(at for at, _ in self._due.values()) + self._behind
+        return min(map(self._due_at, self._playing.values())) + self._behind
 
     def due(self, now: float) -> list[OutputHeard]:
         """Time has passed: what should have been played by now is settled. One that gets on is waited for."""
         time, told = self._time(now) + _EARLY_S, []
-        for id in [id for id, (at, _) in self._due.items() if at <= time]:
-            playback, (_, seen_ms) = self._player.response(id), self._due.pop(id)
-            if playback is None:
-                continue
-            if playback.played_ms is None or playback.played_ms == seen_ms:
+        for id, playback in [*self._playing.items()]:
+            if self._due_at(playback) <= time:
                 self._reports = self._reports and playback.played_ms is not None
                 told += self._settle(id, playback, time)
-            else:
-                self._due[id] = time + _STALLED_S, playback.played_ms
         return told
 
     # What follows
@@ -272,15 +267,20 @@ class PlaybackClock:
     def _through(self, playback: ResponsePlayback, time: float) -> bool:
         return playback.at_end or (playback.played_ms is None and playback.ends_at <= time)
 
-    def _watch_or_settle(self, response_id: str, playback: ResponsePlayback, time: float) -> list[OutputHeard]:
+    def _play_out(self, response_id: str, playback: ResponsePlayback, time: float) -> list[OutputHeard]:
         if playback.at_end or not playback.playable_ms:
             return self._settle(response_id, playback, time)
-        stalled_s = _STALLED_S if self._reports else 0.0
-        self._due[response_id] = playback.ends_at + stalled_s, playback.played_ms
+        self._playing[response_id] = playback
         return []
 
+    def _due_at(self, playback: ResponsePlayback) -> float:
+        """When a player should be through, in its own time. One that reports may be late, while it gets on."""
+        if playback.played_ms is None and not self._reports:
+            return playback.ends_at
+        return max(playback.ends_at, playback.reported_at) + _STALLED_S
+
     def _settle(self, response_id: str, playback: ResponsePlayback, time: float) -> list[OutputHeard]:
-        self._due.pop(response_id, None)
+        self._playing.pop(response_id, None)
         self._player.settle(response_id, time)
         if not playback.received_ms:
             playback.heard_ms, playback.basis = 0.0, "measured"
@@ -304,12 +304,12 @@ class PlaybackClock:
     def _told(self, response_id: str, playback: ResponsePlayback) -> OutputHeard:
         if not playback.received_ms:
             playback.heard_ms, playback.basis = 0.0, "measured"
-        text, found = playback.text.until(playback.heard_ms, playback.received_ms)
+        found: Literal["whole", "aligned", "proportion"] = "whole"
+        if playback.whole and playback.received_ms:
+            text = playback.text.whole
+        else:
+            text, found = playback.text.until(playback.heard_ms, playback.received_ms)
         playback.told_text = text
         return OutputHeard(
-            response_id=response_id,
-            heard_ms=playback.heard_ms,
-            text=text,
-            basis=playback.basis,
-            text_basis="whole" if playback.whole and playback.received_ms else found,
+            response_id=response_id, heard_ms=playback.heard_ms, text=text, basis=playback.basis, text_basis=found
         )

@@ -80,6 +80,11 @@ class SpokenText:
         self._placed = _Piece(whole[:end], 0.0, end_ms, timed=timed)
         self._pieces = [self._placed, _Piece(whole[end:], end_ms, None)]
 
+    @property
+    def whole(self) -> str:
+        """All the words."""
+        return "".join(piece.text for piece in self._pieces).strip()
+
     def until(self, ms: float, total_ms: float) -> tuple[str, Literal["aligned", "proportion"]]:
         """The words spoken in the first `ms` of `total_ms`, to whole words, and how they were found."""
         if self._placed and self._placed.end_ms is not None and abs(ms - self._placed.end_ms) <= ROUNDING_MS:
@@ -88,7 +93,7 @@ class SpokenText:
         for number, piece in enumerate(self._pieces if ms > 0 else ()):
             start = before if piece.start_ms is None else piece.start_ms
             end = max(start, self._end(number, total_ms))
-            if ms < start:
+            if ms < start or ms == start < end:
                 break
             basis = piece.timed
             if ms < end:
@@ -110,8 +115,6 @@ def _known(ms: float | None) -> float | None:
 
 
 def _part(piece: _Piece, ms: float, length_ms: float) -> str:
-    if ms <= 0:
-        return ""
     if piece.words:
         return _by_words(piece.text, [word.text for word in piece.words if word.end_ms <= ms])
     return _whole_words(piece.text, int(len(piece.text) * ms / length_ms))
