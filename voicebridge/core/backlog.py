@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from voicebridge.contract.audio import AudioFormat
@@ -42,8 +42,10 @@ class Backlog:
         self.audio = RecentAudio(format)
         self.lost_bytes = 0
         """Of the audio that the connection should have heard, what was not there any more."""
+        self.on_lost: Callable[[int, int], None] = lambda start, end: None
+        """Is told of audio that no connection will get: from which place to which."""
         self._kept = format.size(_KEPT_AUDIO_MS)
-        self._told = 0
+        self.told = 0
         """Up to where the connection has the audio, while it is told what it missed."""
         self._wanted: int | None = None
         """From where the next connection that gets ready should hear it."""
@@ -69,9 +71,11 @@ class Backlog:
         """A new connection should hear the audio from `wanted` on. From where on it will."""
         if self._wanted is None:
             self._wanted = wanted
-        self._told = max(wanted, self.audio.start)
-        self.lost_bytes = self._told - self._wanted
-        return self._told
+        self.told = max(wanted, self.audio.start)
+        self.lost_bytes = self.told - self._wanted
+        if self.lost_bytes:
+            self.on_lost(self._wanted, self.told)
+        return self.told
 
     def repeat(self, commands: Iterable[tuple[int, Command]]) -> None:
         """Commands that it gets though earlier connections had them, each with its place: all before those held."""
@@ -82,17 +86,19 @@ class Backlog:
         """What the connection is told next; None: it has everything."""
         self.pass_over_lost()
         upto = self._held[0].place if self._held else self.audio.end
-        if self._told < upto:
-            pcm = self.audio.since(self._told)[: upto - self._told]
-            self._told = upto
+        if self.told < upto:
+            pcm = self.audio.since(self.told)[: upto - self.told]
+            self.told = upto
             return pcm
         return self._held.popleft() if self._held else None
 
     def pass_over_lost(self) -> None:
         """What was to be told next may be too old to be there."""
-        gone = max(0, self.audio.start - self._told)
-        self._told += gone
-        self.lost_bytes += gone
+        gone = max(0, self.audio.start - self.told)
+        if gone:
+            self.on_lost(self.told, self.told + gone)
+            self.told += gone
+            self.lost_bytes += gone
 
     def given_early(self, due: Due) -> None:
         """The connection took a command before it was ready."""

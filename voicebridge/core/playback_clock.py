@@ -210,6 +210,14 @@ class PlaybackClock:
         playback.heard_ms = playback.playable_ms
         return [self._told(response_id, playback)]
 
+    def expected(self, response_id: str) -> OutputHeard | None:
+        """What will have been heard of a response, if all that was delivered of it is played."""
+        playback = self._player.response(response_id)
+        if playback is None or playback.settled or not playback.received_ms:
+            return None
+        ms = playback.playable_ms
+        return OutputHeard(response_id=response_id, heard_ms=ms, text=playback.text_until(ms), basis="estimated")
+
     def pause(self, now: float) -> None:
         """The player holds what it has."""
         self._time(now)

@@ -22,8 +22,8 @@ OWN_SETTINGS = frozenset({"voice", "options", "api_key", "base_url", "model"})
 class Candidate:
     """One of the backends of a call. Each is only equal to itself."""
 
-    name: str
-    """For people: the spec, or the kind of the backend."""
+    spec: str | Backend
+    """What the application calls it."""
     backend: Backend
     own: Mapping[str, Any] = field(default_factory=dict)
     """Its own settings. Those that are not there are as in a new config."""
@@ -31,10 +31,17 @@ class Candidate:
     """Where it gets a key for each connection."""
 
     @classmethod
-    def of(cls, backend: Backend, config: SessionConfig, name: str = "", keys: KeyPool | None = None) -> Candidate:
+    def of(
+        cls, backend: Backend, config: SessionConfig, spec: str | Backend | None = None, keys: KeyPool | None = None
+    ) -> Candidate:
         """A backend for which a config was made."""
         own = {name: getattr(config, name) for name in OWN_SETTINGS}
-        return cls(name=name or type(backend).__name__, backend=backend, own=own, keys=keys)
+        return cls(spec=backend if spec is None else spec, backend=backend, own=own, keys=keys)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.spec if isinstance(self.spec, str) else type(self.spec).__name__
 
     def config(self, shared: SessionConfig) -> SessionConfig:
         """The settings of a connection: those of the call, and its own.

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
+from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.config import SessionConfig, Tool, checked
 from voicebridge.contract.errors import ConfigError
+from voicebridge.contract.events import Interruption
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
-from voicebridge.core.chronicle import Chronicle
+from voicebridge.core.interruption_policy import Signals, Verdict
 from voicebridge.core.retry import RetryPolicy
+from voicebridge.pool.key_pool import KeyPool
 from voicebridge.registry.registry import registry
 from voicebridge.registry.spec import CascadeSpec, parse
 
-from .candidate import Candidate
+from .call_setup import CallSetup, ToolPolicy
+from .candidate import OWN_SETTINGS, Candidate
 from .door_session import DoorSession
-from .handover_session import handing_over
+from .history_store import HistoryStore, new_conversation, open_store
+from .managed import ManagedSession, managed
+from .team import Agent, Team
+from .toolbox import Toolbox
 
-__all__ = ["backend_of", "connect"]
+__all__ = ["backend_of", "connect", "connect_raw"]
 
 
 @asynccontextmanager
@@ -30,15 +37,22 @@ async def connect(
     *,
     instructions: str | None = None,
     voice: str | None = None,
-    tools: Iterable[Tool | dict[str, Any]] | None = (),
-    api_key: str | None = None,
+    tools: Iterable[Callable[..., Any] | Tool | dict[str, Any]] | None = (),
+    agents: Iterable[Agent] = (),
+    api_key: str | KeyPool | None = None,
     base_url: str | None = None,
     input_format: AudioFormat | None = None,
     output_format: AudioFormat | None = None,
-    history: Sequence[Item] | None = (),
-    reconnect: bool | RetryPolicy = False,
+    history: Sequence[Item] | str | HistoryStore | None = (),
+    conversation: str | None = None,
+    fallback: Iterable[str | Backend | Mapping[str, Any]] = (),
+    retry: RetryPolicy | None = None,
+    interruption: Callable[[Signals], Verdict] | None = None,
+    on_interrupt: Callable[[Interruption], None] | None = None,
+    policy: CallPolicy | None = None,
+    tool_policy: ToolPolicy | None = None,
     **options: Any,
-) -> AsyncIterator[VoiceSession]:
+) -> AsyncIterator[ManagedSession]:
     """Open a conversation with a voice backend.
 
         async with voicebridge.connect("local", instructions="Answer briefly.") as session:
@@ -46,14 +60,30 @@ async def connect(
             async for event in session:
                 ...
 
+    The session outlives its connections: when one is lost, or its time is up, another one goes on with the
+    conversation, and `SessionRestarted` tells of it.
+
     Args:
         spec: `local`, `vendor/model`, a cascade `vendor/stt+vendor/llm+vendor/tts`, or a `Backend`.
-        tools: what the model may call; `Tool`s or the same as dicts.
+        tools: what the model may call. Functions with type hints are run by the session, which sends their results; a
+            `Tool` (or the same as a dict) is answered by the application, with `SendToolResult`.
+        agents: several agents in one call, the one who begins first, each with its own instructions, tools, voice and
+            backend. They hand over to one another by a tool.
+        api_key: of the vendor, or a `KeyPool` that several calls share.
         input_format, output_format: of the audio sent and received: PCM16 little-endian, mono, 24 kHz unless given.
-        history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`.
-        reconnect: dial again when the connection is lost or its time is up. The conversation goes on as text, and what
-            the user was saying is heard from its beginning; `SessionRestarted` tells of it. A `RetryPolicy` says how
-            much patience there is; True is the usual one.
+            They hold for the whole call, whatever backend serves it.
+        history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`. Or where the conversation is
+            kept: a URL such as `sqlite:///calls.db`, or a `HistoryStore`.
+        conversation: its name there. One that is there already goes on. None: a new one, `session.conversation`.
+        fallback: backends that take over, in this order, when the first one fails: specs, or specs with settings of
+            their own, `{"backend": "xai/grok-voice-latest", "voice": "eve"}`. Settings that belong to one backend
+            (`voice`, `model`, `api_key`, `base_url`, and options of its own) don't go along to another one.
+        retry: how much patience there is with a backend. `RetryPolicy(tries=0)`: none.
+        interruption: what the user's voice does to the agent's: an `InterruptionPolicy`, or a function of your own.
+            None: backends stop the agent by themselves, at the first sound.
+        on_interrupt: called with each decision about that, as it is made.
+        policy: rules of the call: disclosure, consent, redaction, limits.
+        tool_policy: deadlines and hooks of the functions in `tools`.
         options: any other field of `SessionConfig` (`speed`, `language`, `turns`, ...), and the backend's own.
 
     Raises:
@@ -63,30 +93,124 @@ async def connect(
         ConfigError: a setting does not fit, or the backend does not know an option.
         Unsupported: a setting asks for what the backend can't do.
     """
-    own = {name: value for name, value in options.items() if name not in SessionConfig.model_fields}
-    given = {
+    _check_kind("retry", retry, RetryPolicy)
+    _check_kind("policy", policy, CallPolicy)
+    _check_kind("tool_policy", tool_policy, ToolPolicy)
+    functions, others = _parted(tools)
+    team = Team(agents, tools=(*functions, *others)) if agents else None
+    toolbox = Toolbox(functions, others=others) if functions and team is None else None
+    first = team.first if team is not None else None
+    keys = api_key if isinstance(api_key, KeyPool) else None
+    given: dict[str, Any] = {
         "instructions": instructions,
         "voice": voice,
-        "tools": _listed("tools", tools),
-        "api_key": api_key,
+        "tools": others if toolbox is None else toolbox.tools,
+        "api_key": None if keys is not None else api_key,
         "base_url": base_url,
         "input_format": input_format or DOOR_FORMAT,
         "output_format": output_format or DOOR_FORMAT,
-        "options": own,
     }
-    portable = {name: value for name, value in options.items() if name in SessionConfig.model_fields}
-    if twice := sorted(set(portable) & set(given)):
-        raise ConfigError(f"connect sets {', '.join(twice)} itself; pass backend options by their own names.")
-    config = checked(given | portable)
-    backend, said = backend_of(spec), _said(history)
-    if reconnect is False:
-        async with backend.connect(config, said) as raw:
-            yield DoorSession(raw, config.input_format, config.output_format)
-        return
-    candidate = Candidate.of(backend, config, str(spec))
-    policy = None if reconnect is True else reconnect
-    async with handing_over(config, [candidate], Chronicle(said), policy=policy) as session:
+    config = _config(given, options)
+    candidate = Candidate.of(backend_of(spec), config, spec, keys)
+    if team is not None and first is not None:
+        config, candidate = _beginning(team, first, config, candidate)
+    kept = isinstance(history, str) or hasattr(history, "keeps_audio")
+    setup = CallSetup(
+        config=config,
+        candidates=(candidate, *(_fallback(one) for one in _listed("fallback", fallback))),
+        candidate_of=_candidate,
+        retry=retry or RetryPolicy(),
+        said=() if kept else _said(history),
+        store=open_store(history) if isinstance(history, str) else history if kept else None,  # type: ignore[arg-type]  # it has what a store has
+        owns_store=isinstance(history, str),
+        conversation=conversation or new_conversation(),
+        toolbox=toolbox,
+        team=team,
+        tools=tool_policy or ToolPolicy(),
+        policy=policy,
+        interruption=interruption,
+        on_interrupt=on_interrupt,
+    )
+    async with managed(setup) as session:
         yield session
+
+
+@asynccontextmanager
+async def connect_raw(
+    spec: str | Backend,
+    *,
+    history: Sequence[Item] = (),
+    input_format: AudioFormat | None = None,
+    output_format: AudioFormat | None = None,
+    **options: Any,
+) -> AsyncIterator[VoiceSession]:
+    """Open one connection to a backend, and nothing above it: it ends when the connection does.
+
+    For measuring, and for those who keep their own history. The arguments are those of `connect`, as far as they
+    concern a backend.
+    """
+    formats = {"input_format": input_format or DOOR_FORMAT, "output_format": output_format or DOOR_FORMAT}
+    config = _config(formats, options)
+    async with backend_of(spec).connect(config, _said(history)) as raw:
+        yield DoorSession(raw, config.input_format, config.output_format)
+
+
+def _config(given: dict[str, Any], options: Mapping[str, Any]) -> SessionConfig:
+    own = {name: value for name, value in options.items() if name not in SessionConfig.model_fields}
+    portable = {name: value for name, value in options.items() if name in SessionConfig.model_fields}
+    if twice := sorted(set(portable) & (set(given) | {"options"})):
+        raise ConfigError(f"connect sets {', '.join(twice)} itself; pass backend options by their own names.")
+    return checked(given | portable | {"options": own})
+
+
+def _beginning(team: Team, first: Agent, config: SessionConfig, home: Candidate) -> tuple[SessionConfig, Candidate]:
+    """How the call begins: as the first agent of the team is set."""
+    patch = team.patch_for(first, config, home.spec)
+    backend = patch.pop("backend", home.spec)
+    candidate = home if backend == home.spec else _candidate(backend, patch)
+    own = {name: value for name, value in patch.items() if name in OWN_SETTINGS}
+    candidate.own = {**candidate.own, **own}
+    return config.patched({name: value for name, value in patch.items() if name not in OWN_SETTINGS}), candidate
+
+
+def _candidate(spec: str | Backend, settings: Mapping[str, Any]) -> Candidate:
+    own = {name: value for name, value in settings.items() if name in OWN_SETTINGS}
+    keys = own.pop("api_key") if isinstance(own.get("api_key"), KeyPool) else None
+    return Candidate(spec=spec, backend=backend_of(spec), own=own, keys=keys)
+
+
+def _fallback(given: str | Backend | Mapping[str, Any]) -> Candidate:
+    if not isinstance(given, Mapping):
+        return _candidate(given, {})
+    settings = dict(given)
+    try:
+        spec = settings.pop("backend")
+    except KeyError:
+        raise ConfigError(
+            'A fallback with settings names its backend: {"backend": "local"}.', code="bad_fallback"
+        ) from None
+    if others := sorted(settings.keys() - OWN_SETTINGS):
+        raise ConfigError(
+            f"A fallback can't set {others[0]}, which holds for the whole call; only {', '.join(sorted(OWN_SETTINGS))}.",
+            code="bad_fallback",
+        )
+    return _candidate(spec, settings)
+
+
+def _parted(tools: Any) -> tuple[list[Callable[..., Any]], list[Tool]]:
+    """Functions that the session runs, and tools that the application answers."""
+    functions, others = [], []
+    for tool in _listed("tools", tools):
+        if isinstance(tool, Tool | Mapping):
+            others.append(tool)
+        else:
+            functions.append(tool)
+    return functions, list(checked({"tools": others}).tools)
+
+
+def _check_kind(name: str, given: object, kind: type) -> None:
+    if given is not None and not isinstance(given, kind):
+        raise ConfigError(f"{name} is a {kind.__name__}, not {type(given).__name__}.", code=f"bad_{name}")
 
 
 def backend_of(spec: str | Backend) -> Backend:

@@ -43,6 +43,10 @@ class Generation:
             changes["answers"] = tuple(self._prefix + one if one in self._turns else one for one in event.answers)
         return replace(event, **changes) if changes else event
 
+    def has(self, response_id: str) -> bool:
+        """Whether a response is this connection's."""
+        return self._own(response_id) is not None and (self.number > 1 or not response_id.startswith("g"))
+
     def addressed(self, command: Command) -> Command | None:
         """The command in this connection's names; None: all that it speaks of went down with another one."""
         if isinstance(command, ReportPlayed):

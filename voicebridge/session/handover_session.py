@@ -19,8 +19,9 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
+from voicebridge.contract.account import Account
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import (
     Command,
@@ -52,6 +53,7 @@ from voicebridge.core.briefing import Briefing
 from voicebridge.core.candidates import Candidates
 from voicebridge.core.chronicle import Chronicle
 from voicebridge.core.handover import Close, Dial, Effect, Flip, GiveUp, Handover, Moment, Reason, Refuse
+from voicebridge.core.ledger import AudioLedger
 from voicebridge.core.retry import RetryPolicy
 from voicebridge.transport.delivery import Delivery
 
@@ -126,6 +128,10 @@ class HandoverSession:
         self._capabilities = self._seen_from_here(declared)
         auto = shared.turns.auto_respond and shared.turns.mode != "manual"
         self.briefing = Briefing(chronicle, self._format, declared, auto_respond=auto)
+        self.ledger = AudioLedger(shared.input_format, shared.output_format)
+        self.briefing.backlog.on_lost = lambda start, end: self.ledger.dropped(start, end, "too_old")
+        self._sent_upto = 0
+        """The place up to which any leg was given the user's audio."""
         self._backlog, self._turn_ends = self.briefing.backlog, self.briefing.turn_ends
         self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits)
         self._legs: dict[int, Leg] = {}
@@ -166,6 +172,37 @@ class HandoverSession:
             formats_out=(shared.output_format,) if inner.formats_out else (),
         )
 
+    @property
+    def generation(self) -> int:
+        """The number of the leg that has the call: how often the call was handed to one."""
+        return self._handed
+
+    def settings(self) -> dict[str, Any]:
+        """What the leg that has the call is set to: fields of `SessionConfig`, and `backend`, as it was named."""
+        candidate = self._settings.candidates[0] if self._leg is None else self._leg.candidate
+        config = self._settings.config(candidate)
+        return {name: getattr(config, name) for name in type(config).model_fields} | {"backend": candidate.spec}
+
+    def can_truncate(self, response_id: str) -> bool:
+        """Whether the backend that has the call can be made to forget what was not heard of a response."""
+        leg = self._leg
+        return leg is not None and leg.names.has(response_id) and self.capabilities.truncate != "none"
+
+    def account(self) -> Account:
+        """Where every sample is, both ways."""
+        self._count_delivered()
+        return self.ledger.account()
+
+    def _count_delivered(self) -> None:
+        if self._leg is not None:
+            self.ledger.delivered(self._leg.delivered_place)
+            self._sent_upto = max(self._sent_upto, self._leg.sent.end)
+
+    async def end(self, fault: Fault) -> None:
+        """End the session as if its backend had."""
+        self._finish(fault)
+        await self.aclose()
+
     async def start(self) -> None:
         """Begin to dial.
 
@@ -203,20 +240,25 @@ class HandoverSession:
     def _hold(self, command: Command) -> None:
         """Keep a command for the next connection."""
         if isinstance(command, SendAudio):
-            self.briefing.heard(command.pcm)
+            self._heard(command.pcm)
             return
         if isinstance(command, Interrupt):
             self.delivery.purge(command.response_id)
         if not isinstance(command, ReportPlayed):
             self._backlog.hold(command)
 
+    def _heard(self, pcm: bytes) -> None:
+        """The user's audio goes on."""
+        self.briefing.heard(pcm)
+        self.ledger.captured(len(pcm))
+
     async def _pass(self, leg: Leg, due: Due) -> None:
         command, session = due.command, leg.session
         assert session is not None
         if isinstance(command, SendAudio):
             await session.send(command)
-            leg.handed_bytes += len(command.pcm)
-            self.briefing.heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
+            leg.sent.sent(self._backlog.audio.end, len(command.pcm))
+            self._heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
             return
         if due.again:
             await session.send(command)
@@ -353,6 +395,7 @@ class HandoverSession:
 
     def _put_aside(self, old: Leg) -> None:
         """The call is taken from a leg that may still speak."""
+        self._count_delivered()
         old.put_aside()
         for response_id in list(self._responses):
             self._happened(old, ResponseEnded(response_id=response_id, status="lost", reason="handover"))
@@ -399,6 +442,8 @@ class HandoverSession:
         """See `LegOwner`."""
         now = self._clock()
         del self._legs[leg.attempt]
+        if leg is self._leg:
+            self._count_delivered()
         if leg is self._leg and not self._closed:
             self._lost_at = now if self._lost_at is None else self._lost_at
             for response_id in list(self._responses):
@@ -531,7 +576,7 @@ class HandoverSession:
         assert leg.session is not None
         try:
             await leg.session.send(SendAudio(pcm=pcm))
-            leg.handed_bytes += len(pcm)
+            leg.sent.sent(self._backlog.told - len(pcm), len(pcm))
         except SessionClosed:
             raise
         except VoiceBridgeError as error:  # its `send` is long over
@@ -585,3 +630,5 @@ class HandoverSession:
         self.delivery.purge()  # nothing waits for room any more
         await asyncio.gather(*(leg.closed() for leg in list(self._legs.values())))
         self._finish(None)
+        self._count_delivered()
+        self.ledger.close(self._sent_upto)

@@ -21,6 +21,8 @@ from voicebridge.contract.events import Event, SessionReady
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.core.briefing import TakeOver
+from voicebridge.core.ledger import SentPlaces
+from voicebridge.pool.key_lease import KeyLease
 
 from .candidate import Candidate
 from .door_session import DoorSession
@@ -29,6 +31,8 @@ from .generation import Generation
 __all__ = ["Leg", "LegOwner"]
 
 _CLOSE_S = 3.0
+_KEY_WITHIN_S = 8.0
+"""So long a call waits for a key. Longer than that nobody holds the line."""
 _log = logging.getLogger("voicebridge")
 
 
@@ -69,8 +73,8 @@ class Leg:
         """What it has to do, once the call is handed to it."""
         self.start_place = 0
         """Bytes of the user's audio before the first that it hears."""
-        self.handed_bytes = 0
-        """Of the user's audio, given to it so far."""
+        self.sent = SentPlaces()
+        """What it was given of the user's audio."""
         self.caught_up = False
         """It was told what it missed, and takes commands."""
         self.answered_at = 0.0
@@ -79,6 +83,7 @@ class Leg:
         """Why it could not be told what it missed."""
         self.error: Exception | None = None
         """What its backend raised."""
+        self._lease: KeyLease | None = None
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -90,8 +95,13 @@ class Leg:
         session = self.session
         confirmed_ms = None if session is None else session.delivered_ms
         if confirmed_ms is None:
-            return self.handed_bytes
-        return min(self.handed_bytes, self.config.input_format.size(confirmed_ms))
+            return self.sent.size
+        return min(self.sent.size, self.config.input_format.size(confirmed_ms))
+
+    @property
+    def delivered_place(self) -> int:
+        """The place in the user's audio up to which it has certainly received what it was given."""
+        return self.sent.place(self.delivered_bytes)
 
     def start(self) -> None:
         """Dial."""
@@ -143,6 +153,8 @@ class Leg:
         except VoiceBridgeError as error:
             fault = error.fault
             self.error = error
+            if self._lease is not None:
+                self._lease.fault(fault, connecting=self.ready is None)
         except Exception as error:
             _log.exception("A backend failed")
             fault, self.error = failed(error), error
@@ -151,7 +163,7 @@ class Leg:
 
     async def _carry(self) -> None:
         async with AsyncExitStack() as stack:
-            config = self.config
+            config = await self._with_key(stack)
             opened = self.candidate.backend.connect(config, self.seed)
             raw = await stack.enter_async_context(opened)
             self.session = DoorSession(raw, config.input_format, config.output_format)
@@ -161,6 +173,14 @@ class Leg:
                 await self._owner.room()
         if self.broken is None and not self._closing:
             self.broken = Fault(category="network", code="lost", message="The session ended.", retryable=True)
+
+    async def _with_key(self, stack: AsyncExitStack) -> SessionConfig:
+        """Take a key from the pool, if there is one, for as long as the connection is there."""
+        keys = self.candidate.keys
+        if keys is None:
+            return self.config
+        self._lease = await stack.enter_async_context(keys.lease(deadline_s=_KEY_WITHIN_S))
+        return self.config.patched({"api_key": self._lease.key})
 
 
 def failed(error: Exception) -> Fault:

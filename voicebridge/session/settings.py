@@ -34,9 +34,13 @@ class Settings:
     Args:
         shared: its fields in `OWN_SETTINGS` are not looked at; they are the candidates'.
         candidates: the preferred one first.
+        decides_interruptions: whether the session stops the agent itself, so that no backend should.
     """
 
-    def __init__(self, shared: SessionConfig, candidates: Sequence[Candidate]) -> None:
+    def __init__(
+        self, shared: SessionConfig, candidates: Sequence[Candidate], *, decides_interruptions: bool = False
+    ) -> None:
+        self._decides_interruptions = decides_interruptions
         self.shared = shared
         self.candidates = tuple(candidates)
         self.move: Move | None = None
@@ -50,7 +54,10 @@ class Settings:
             BadOption: a setting does not fit.
         """
         moving = self.move is not None and candidate in self.move.candidates
-        return candidate.config(self.move.shared if self.move is not None and moving else self.shared)
+        config = candidate.config(self.move.shared if self.move is not None and moving else self.shared)
+        if self._decides_interruptions and "auto_off" in candidate.backend.capabilities.interrupt:
+            return config.patched({"turns": config.turns.model_copy(update={"auto_interrupt": False})})
+        return config
 
     def is_live(self, patch: Mapping[str, Any], capabilities: Capabilities) -> bool:
         """Whether a connection can be changed in that way while it runs."""

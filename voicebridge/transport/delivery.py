@@ -37,6 +37,8 @@ class Delivery:
         self._limit = format.size(_MAX_UNDELIVERED_MS)
         self._ended = False
         self._failure: Fault | None = None
+        self.on_dropped: Callable[[str, int], None] | None = None
+        """Is told of audio that will not be delivered: its response, and how many bytes."""
 
     def measure_by(self, format: AudioFormat) -> None:
         """From here on audio is in that format."""
@@ -50,7 +52,8 @@ class Delivery:
     def put(self, event: Event) -> None:
         """Add an event and stamp it. Nothing is added after the end."""
         if self._ended:
-            self._dropped_bytes += len(event.pcm) if isinstance(event, OutputAudio) else 0
+            if isinstance(event, OutputAudio):
+                self._drop(event.response_id, len(event.pcm))
             return
         # Nobody else has seen the event yet, and a copy of each would cost ten times as much.
         object.__setattr__(event, "at", self._clock())
@@ -78,13 +81,21 @@ class Delivery:
     def purge(self, response_id: str | None = None) -> None:
         """Drop the undelivered audio of a response, or of all."""
         kept: deque[Event] = deque()
+        dropped: dict[str, int] = {}
         for event in self._events:
             if isinstance(event, OutputAudio) and response_id in (None, event.response_id):
                 self._taken(event)
-                self._dropped_bytes += len(event.pcm)
+                dropped[event.response_id] = dropped.get(event.response_id, 0) + len(event.pcm)
             else:
                 kept.append(event)
         self._events = kept
+        for dropped_id, size in dropped.items():
+            self._drop(dropped_id, size)
+
+    def _drop(self, response_id: str, size: int) -> None:
+        self._dropped_bytes += size
+        if self.on_dropped is not None:
+            self.on_dropped(response_id, size)
 
     def end(self, failure: Fault | None = None) -> None:
         """No more events. With a failure, a fatal `BackendError` is the last one and the iterator then raises."""

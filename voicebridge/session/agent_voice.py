@@ -1,0 +1,144 @@
+"""What is heard of the agent, and what stops it: the playback clock and the interruptions of one session together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from voicebridge.contract.audio import AudioFormat
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, Respond
+from voicebridge.contract.events import (
+    Event,
+    InputTranscript,
+    Interruption,
+    OutputAudio,
+    OutputHeard,
+    ResponseEnded,
+    ResponseStarted,
+    SessionReady,
+    SessionRestarted,
+    UserTurn,
+)
+from voicebridge.core.interruption import InterruptionMachine
+from voicebridge.core.interruption_policy import Signals, Verdict
+from voicebridge.core.playback_clock import PlaybackClock
+
+__all__ = ["AgentVoice"]
+
+
+class AgentVoice:
+    """Gets every event on its way to the player. What it gives back is told, or asked of the backend, in that order.
+
+    Args:
+        format: of the agent's voice.
+        policy: what the user's voice does to the agent's.
+    """
+
+    def __init__(self, format: AudioFormat, policy: Callable[[Signals], Verdict]) -> None:
+        self.clock = PlaybackClock(format)
+        self._machine = InterruptionMachine(policy)
+        self._running: dict[str, None] = {}
+        """Responses that have not ended."""
+        self._silenced: set[str] = set()
+        """Of those, the ones that were stopped: what still comes of them is heard by nobody."""
+        self._unanswered: dict[str, None] = {}
+        """Turns of which it was thought that nobody wants them answered."""
+
+    def audio(self, event: OutputAudio, now: float) -> bool:
+        """A piece of the agent's voice. False: it must not be heard."""
+        if event.response_id in self._silenced:
+            return False
+        self.clock.happened(event, now)
+        self._machine.happened(event, now)
+        return True
+
+    def happened(self, event: Event, now: float) -> list[Event | Command]:
+        """Anything else, the event itself among what is told, unless nobody should see it."""
+        effects: list[Event | Command] = []
+        if isinstance(event, OutputHeard):
+            return [*self.clock.happened(event, now)]
+        if isinstance(event, ResponseStarted):
+            self._running[event.response_id] = None
+            effects = self._unwanted(event)
+        elif isinstance(event, SessionReady | SessionRestarted):
+            ready = event if isinstance(event, SessionReady) else event.ready
+            self._machine.transcripts = ready.capabilities.input_transcript
+        told: list[Event | Command] = [event, *self.clock.happened(event, now), *effects]
+        if isinstance(event, ResponseEnded):
+            self._running.pop(event.response_id, None)
+            self._silenced.discard(event.response_id)
+        elif isinstance(event, UserTurn | InputTranscript):
+            told += self._decide(self._machine.happened(event, now, self.clock.audible(now)), now)
+            told += self._wanted_after_all(event)
+        return told
+
+    def report(self, command: ReportPlayed, now: float) -> list[OutputHeard]:
+        """The player says how far it is."""
+        return self.clock.report(command.response_id, command.ms, now)
+
+    def interrupt(self, command: Interrupt, now: float) -> tuple[Interrupt, list[Event]]:
+        """The application stops the agent: the command with what was heard, and what is told of that."""
+        named = None if command.response_id is None else (command.response_id,)
+        silenced = self._running if named is None else named
+        audible = self.clock.audible(now)
+        stopped = tuple(audible) if named is None else tuple(one for one in named if one in audible)
+        told: list[Event] = []
+        if stopped:
+            told.append(Interruption(action="interrupt", reason="command", response_ids=stopped))
+            self._machine.happened(told[0], now, audible)
+        heard = self._cut(dict.fromkeys([*silenced, *audible] if named is None else named), command.heard, now)
+        known = dict(command.heard) | {one.response_id: one.heard_ms for one in heard}
+        return replace(command, heard=known), [*told, *heard]
+
+    def due_at(self) -> float | None:
+        """When `due` should be called next."""
+        times = [at for at in (self.clock.due_at(), self._machine.due_at()) if at is not None]
+        return min(times, default=None)
+
+    def due(self, now: float) -> list[Event | Command]:
+        """Time has passed."""
+        told: list[Event | Command] = [*self.clock.due(now)]
+        if (at := self._machine.due_at()) is not None and at <= now:
+            told += self._decide(self._machine.due(now, self.clock.audible(now)), now)
+        return told
+
+    # Decisions
+
+    def _decide(self, decisions: Iterable[Interruption], now: float) -> list[Event | Command]:
+        told: list[Event | Command] = []
+        for decision in decisions:
+            told.append(decision)
+            if decision.action == "pause":
+                self.clock.pause(now)
+            elif decision.action in ("resume", "interrupt"):
+                self.clock.resume(now)
+            if decision.action == "interrupt":
+                heard = {one.response_id: one for one in self._cut(decision.response_ids, {}, now)}
+                told += heard.values()
+                # By name, so that an answer which starts meanwhile is left alone.
+                told += [self._stop(response_id, heard.get(response_id)) for response_id in decision.response_ids]
+        return told
+
+    def _stop(self, response_id: str, heard: OutputHeard | None) -> Interrupt:
+        return Interrupt(response_id=response_id, heard={response_id: heard.heard_ms} if heard else {})
+
+    def _cut(self, response_ids: Iterable[str], heard: Mapping[str, float], now: float) -> list[OutputHeard]:
+        ids = list(response_ids)
+        self._silenced.update(one for one in ids if one in self._running)
+        return self.clock.cut(ids, heard, now)
+
+    def _unwanted(self, started: ResponseStarted) -> list[Event | Command]:
+        """An answer to a cough: vendors that end turns by themselves answer each of them."""
+        turns = [turn_id for turn_id in started.answers if self._machine.ignored(turn_id)]
+        if not turns or len(turns) < len(started.answers):
+            return []
+        self._silenced.add(started.response_id)
+        self._unanswered.update(dict.fromkeys(turns))
+        return [Interrupt(response_id=started.response_id, heard={started.response_id: 0.0})]
+
+    def _wanted_after_all(self, event: UserTurn | InputTranscript) -> list[Event | Command]:
+        """A transcript may come late, and say that it was no cough."""
+        if event.turn_id not in self._unanswered or self._machine.ignored(event.turn_id):
+            return []
+        del self._unanswered[event.turn_id]
+        return [Respond()]

@@ -1,0 +1,465 @@
+"""The session that an application gets: it outlives its backends, knows what was heard, and keeps a call's rules.
+
+Each part is a machine of its own; this is where their events meet.
+
+a backend's event -> disclosure -> the agent's voice -> tools, limits, history -> the last hook -> the application
+a command         -> what was heard               -> history -> the backend that has the call
+
+what it owns                     from          until
+the carrier: legs and history    `start`       `aclose`
+what runs tools, what writes     `start`       `aclose`, before the carrier
+the history down
+a timer                          a machine     it is due, or another one is sooner; `aclose`
+                                 names a time
+tasks that send what a machine   an event      they are sent; `aclose`
+asks for
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from voicebridge.contract.account import Account
+from voicebridge.contract.call_policy import CallPolicy
+from voicebridge.contract.capabilities import Capabilities
+from voicebridge.contract.commands import (
+    Command,
+    Configure,
+    Interrupt,
+    ReportPlayed,
+    SendAudio,
+    SendText,
+)
+from voicebridge.contract.errors import ConfigError, SessionClosed, VoiceBridgeError
+from voicebridge.contract.events import (
+    BackendError,
+    CommandSettled,
+    Event,
+    Interruption,
+    OutputAudio,
+    OutputHeard,
+    ResponseEnded,
+    ToolCall,
+)
+from voicebridge.contract.fault import Fault
+from voicebridge.core.call_limits import CallLimits
+from voicebridge.core.chronicle import Chronicle
+from voicebridge.core.disclosure import DisclosureGate, Withheld, check_disclosure
+from voicebridge.registry.observers import imposed_policies, observers
+
+from .agent_voice import AgentVoice
+from .call_policy import Consent, OutputGuard, combined_policy
+from .call_setup import CallSetup
+from .command_check import check
+from .handover_session import HandoverSession
+from .scribe import Scribe
+from .settings import Settings
+from .tool_desk import ToolDesk
+
+__all__ = ["ManagedSession", "managed"]
+
+_HEARD_LESS = "The user did not hear all of your last answer. Of it they heard only: {text!r}."
+_HEARD_NOTHING = "The user heard nothing of your last answer."
+_log = logging.getLogger("voicebridge")
+
+
+@asynccontextmanager
+async def managed(setup: CallSetup) -> AsyncIterator[ManagedSession]:
+    """Begin a call.
+
+    Raises:
+        ConfigError: a setting does not fit, or no backend takes the config.
+    """
+    policy = combined_policy(setup.policy, imposed_policies(setup.config))
+    check_disclosure(policy, setup.candidates[0].backend.capabilities, setup.config.outputs)
+    session = ManagedSession(setup, policy)
+    try:
+        await session.start()
+        yield session
+    finally:
+        await session.aclose()
+
+
+class ManagedSession:
+    """A `VoiceSession` over any backends. Made by `managed`."""
+
+    def __init__(self, setup: CallSetup, policy: CallPolicy) -> None:
+        self._setup, self._policy = setup, policy
+        config = setup.config
+        self._clock = asyncio.get_running_loop().time
+        self._observers = observers()
+        self._voice = AgentVoice(config.output_format, setup.judge)
+        self._gate = DisclosureGate(policy, config.output_format) if policy.disclosure else None
+        self._limits = CallLimits(policy) if policy.limited else None
+        self._consent = Consent(policy)
+        self._scribe: Scribe | None = None
+        self._carrier: HandoverSession | None = None
+        self._desk: ToolDesk | None = None
+        self._own: set[str] = set()
+        """Commands of this session's making: nobody is told of them."""
+        self._noted: dict[str, str] = {}
+        """What the backend was told to have been heard, by response, where it can't be made to forget the rest."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._guard: OutputGuard | None = None
+        self._closed = False
+
+    # What it is
+
+    @property
+    def carrier(self) -> HandoverSession:
+        """What carries the call over its connections."""
+        assert self._carrier is not None, "the session was not started"
+        return self._carrier
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend that has the call can do."""
+        return self.carrier.capabilities
+
+    @property
+    def backend(self) -> str:
+        """The spec of the backend that has the call."""
+        return self.carrier.backend
+
+    @property
+    def agent(self) -> str | None:
+        """The name of the team's member who has the floor."""
+        agent = None if self._desk is None else self._desk.agent
+        return None if agent is None else agent.name
+
+    @property
+    def conversation(self) -> str:
+        """The name of the conversation in its store."""
+        return self._setup.conversation
+
+    @property
+    def history(self) -> tuple[Any, ...]:
+        """What was said so far: items, answers cut to what was heard."""
+        return self.carrier.briefing.chronicle.items()
+
+    @property
+    def account(self) -> Account:
+        """Where every sample is, both ways."""
+        return self.carrier.account()
+
+    def settings(self) -> dict[str, Any]:
+        """What the call is set to now: fields of `SessionConfig`, and `backend`."""
+        return self.carrier.settings()
+
+    # Its life
+
+    async def start(self) -> None:
+        """Begin to dial.
+
+        Raises:
+            ConfigError: no backend takes the config.
+            VoiceBridgeError: the store can't be read.
+        """
+        setup, config = self._setup, self._setup.config
+        said: Iterable[Any] = setup.said
+        if setup.store is not None:
+            self._scribe = self._new_scribe(setup)
+            said = (*await self._scribe.resume(), *setup.said)
+        chronicle = Chronicle(said)
+        settings = Settings(config, setup.candidates, decides_interruptions=setup.interruption is not None)
+        self._carrier = carrier = HandoverSession(
+            settings, chronicle, setup.retry, told=self._told, playing=self._is_playing
+        )
+        carrier.delivery.on_dropped = self._dropped
+        if self._policy.output_audio is not None:
+            self._guard = OutputGuard(self._policy.output_audio, config.output_format, carrier.delivery.put)
+        tools = setup.team or setup.toolbox
+        if tools is not None:
+            self._desk = ToolDesk(self, tools, config, setup.candidates[0].spec, **setup.tools.options)
+        if self._scribe is not None:
+            self._scribe.start(chronicle.changed)
+        if self._policy.consent is not None:
+            self._spawn(self._ask_consent(), "consent")
+        await carrier.start()
+
+    def _new_scribe(self, setup: CallSetup) -> Scribe:
+        assert setup.store is not None
+        if setup.store.keeps_audio and self._policy.consent is None:
+            raise ConfigError(
+                "This store keeps audio, and nobody is asked for consent: give policy=CallPolicy(consent=...), a "
+                "function that returns True once the caller has agreed, or keep the words alone.",
+                code="no_consent",
+            )
+        return Scribe(
+            setup.store,
+            setup.conversation,
+            input_format=setup.config.input_format,
+            output_format=setup.config.output_format,
+            faulted=lambda fault: self.carrier.delivery.put(BackendError(fault=fault)),
+            may_record=self._policy.consent is None,
+        )
+
+    async def _ask_consent(self) -> None:
+        given = await self._consent.ask()
+        if self._scribe is not None:
+            self._scribe.may_record = given
+
+    async def aclose(self) -> None:
+        """End the session. Takes some seconds at the most."""
+        if self._carrier is None:
+            return
+        self._closed = True
+        self._set_timer(None)
+        if self._desk is not None:
+            await self._desk.aclose()
+        await self._consent.aclose()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._carrier.aclose()
+        if self._scribe is not None:
+            await self._scribe.aclose()
+            if self._setup.owns_store and self._setup.store is not None:
+                await self._setup.store.aclose()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return aiter(self.carrier)
+
+    # Commands
+
+    async def send(self, command: Command) -> None:
+        """Give a command. See `VoiceSession.send`. `Configure` also takes `backend`: see `switch`."""
+        check(command)
+        carrier = self.carrier
+        if isinstance(command, SendAudio):
+            if type(command.pcm) is not bytes:  # a buffer that its owner may fill again
+                command = replace(command, pcm=bytes(command.pcm))
+            await carrier.send(command)
+            if self._scribe is not None:
+                self._scribe.heard_audio(command.pcm)
+        elif isinstance(command, Interrupt):
+            await carrier.send(self._interrupted(command))
+        elif isinstance(command, ReportPlayed):
+            self._put(self._voice.report(command, self._clock()))
+            self._schedule()
+            await carrier.send(command)
+        else:
+            await carrier.send(self._resolved(command) if isinstance(command, Configure) else command)
+            if self._scribe is not None:
+                self._scribe.sent(command)
+        for seen in self._observers.command_sent:
+            seen(self, command)
+
+    async def switch(self, backend: Any, **settings: Any) -> str:
+        """Move the call to another backend, or the same one with other settings; when the moment is right.
+
+        The command that does it is settled when the call has moved, or could not; `SessionRestarted` tells of it. Gives
+        the id of the command.
+
+        Args:
+            backend: a spec or a `Backend`.
+            settings: fields of `SessionConfig` that change with it, such as `voice`. `voice`, `options`, `api_key`,
+                `base_url` and `model` of the old backend don't go along.
+        """
+        command = Configure(patch={"backend": backend, **settings})
+        await self.send(command)
+        return command.id
+
+    async def played(self, response_id: str, ms: float) -> None:
+        """Tell how far the player has come: `ReportPlayed`."""
+        await self.send(ReportPlayed(response_id=response_id, ms=ms))
+
+    def _resolved(self, command: Configure) -> Configure:
+        """With a candidate in place of what names a backend."""
+        backend = command.patch.get("backend")
+        if backend is None:
+            return command
+        candidate = self._setup.candidate_of(backend, command.patch)
+        return replace(command, patch={**command.patch, "backend": candidate})
+
+    def _interrupted(self, command: Interrupt) -> Interrupt:
+        if self._gate is not None and not self._gate.open:
+            self._do(self._gate.interrupted(command.response_id))
+        completed, told = self._voice.interrupt(command, self._clock())
+        self.carrier.delivery.purge(command.response_id)
+        self._put(told)
+        self._schedule()
+        return completed
+
+    def _ask(self, command: Command) -> None:
+        """Send what a machine asks for. Who sends has not to wait for room: commands that are no audio need none."""
+        self._own.add(command.id)
+        self._spawn(self._sent(command), type(command).__name__)
+
+    async def _sent(self, command: Command) -> None:
+        try:
+            await self.carrier.send(self._resolved(command) if isinstance(command, Configure) else command)
+        except SessionClosed:
+            return
+        except VoiceBridgeError as error:
+            self._own_settled(CommandSettled(command_id=command.id, fault=error.fault))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=f"session: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Events
+
+    def _told(self, event: Event) -> None:
+        """What the carrier tells."""
+        if isinstance(event, OutputAudio):
+            self.carrier.ledger.received(event.response_id, len(event.pcm))
+            if self._gate is None or self._gate.open:
+                self._sound(event)
+            else:
+                self._do(self._gate.happened(event, self._clock()))
+            return
+        if self._gate is None or self._gate.open:
+            self._pass(event)
+        else:
+            self._do(self._gate.happened(event, self._clock()))
+        self._schedule()
+
+    def _do(self, effects: Iterable[Event | Command | Fault | Withheld]) -> None:
+        """What the machines ask for."""
+        for effect in effects:
+            if isinstance(effect, OutputAudio):
+                self._sound(effect)
+            elif isinstance(effect, Event):
+                self._pass(effect)
+            elif isinstance(effect, Command):
+                self._ask(effect)
+            elif isinstance(effect, Withheld):
+                self._dropped(effect.response_id, effect.size)
+            else:
+                self._spawn(self._end(effect), "end")
+
+    def _sound(self, event: OutputAudio) -> None:
+        """A piece of the agent's voice, fifty times a second."""
+        if not self._voice.audio(event, self._clock()):
+            self.carrier.ledger.undelivered(event.response_id, len(event.pcm))
+            return
+        if self._scribe is not None:
+            self._scribe.happened(event)
+        if self._guard is not None:
+            event = self._guard(event)
+        for seen in self._observers.output_audio:
+            seen(self, event)
+        self.carrier.delivery.put(event)
+
+    def _pass(self, event: Event) -> None:
+        """An event that may be told."""
+        if isinstance(event, CommandSettled) and event.command_id in self._own:
+            self._own_settled(event)
+            return
+        desk = self._desk
+        if desk is not None and desk.told(event, self.carrier.generation) and not isinstance(event, ToolCall):
+            return  # the fate of a command of the desk's
+        if isinstance(event, ResponseEnded) and event.status == "lost":
+            self._keep_delivered(event.response_id)
+        self._put(self._voice.happened(event, self._clock()))
+
+    def _put(self, effects: Iterable[Event | Command]) -> None:
+        """Tell the application, and whoever has to know; give the backend what follows."""
+        for effect in effects:
+            if isinstance(effect, Command):
+                self._ask(effect)
+                continue
+            if isinstance(effect, OutputHeard):
+                self._heard(effect)
+            if isinstance(effect, Interruption):
+                self._decided(effect)
+            self.carrier.delivery.put(effect)
+            if self._scribe is not None:
+                self._scribe.happened(effect)
+            for seen in self._observers.event_received:
+                seen(self, effect)
+            if self._limits is not None:
+                self._do(self._limits.happened(effect, self._clock(), self._audible()))
+
+    def _heard(self, heard: OutputHeard) -> None:
+        """It is known how much of an answer was heard, or known better."""
+        carrier = self.carrier
+        carrier.briefing.chronicle.happened(heard)
+        carrier.ledger.heard(heard.response_id, heard.heard_ms)
+        if self._gate is not None and not self._gate.open:
+            # Its own event goes on by itself; what was held back follows it.
+            self._do(effect for effect in self._gate.happened(heard, self._clock()) if effect is not heard)
+        if heard.text_basis != "whole" and not carrier.can_truncate(heard.response_id):
+            self._note(heard)
+        carrier.moved()
+
+    def _note(self, heard: OutputHeard) -> None:
+        """A backend that can't be made to forget what was not heard is told."""
+        text = _HEARD_LESS.format(text=heard.text) if heard.text else _HEARD_NOTHING
+        if self._noted.get(heard.response_id) != text and self.capabilities.context != "none":
+            self._noted = {heard.response_id: text}
+            self._ask(SendText(text=text, role="system", respond=False))
+
+    def _decided(self, decision: Interruption) -> None:
+        if decision.action == "interrupt":
+            for response_id in decision.response_ids:
+                self.carrier.delivery.purge(response_id)
+        if self._setup.on_interrupt is not None:
+            try:
+                self._setup.on_interrupt(decision)
+            except Exception:
+                _log.exception("on_interrupt failed")
+
+    def _keep_delivered(self, response_id: str) -> None:
+        """The connection that spoke is lost: what the application has of the answer will be heard to its end."""
+        if expected := self._voice.clock.expected(response_id):
+            self.carrier.briefing.chronicle.happened(expected)
+
+    def _dropped(self, response_id: str, size: int) -> None:
+        """Audio that came, and that the application will not get."""
+        self.carrier.ledger.undelivered(response_id, size)
+        self._put(self._voice.clock.undelivered(response_id, self._setup.config.output_format.ms(size)))
+
+    def _own_settled(self, settled: CommandSettled) -> None:
+        """The fate of a command that a machine asked for."""
+        self._own.discard(settled.command_id)
+        for machine in (self._gate, self._limits):
+            if machine is not None and machine.owns(settled.command_id):
+                self._do(machine.happened(settled, self._clock()))
+                return
+        if settled.fault is not None and settled.fault.category not in ("closed", "unsupported"):
+            self.carrier.delivery.put(BackendError(fault=settled.fault))
+
+    # Time
+
+    def _audible(self) -> tuple[str, ...]:
+        return self._voice.clock.audible(self._clock())
+
+    def _is_playing(self) -> bool:
+        return bool(self._audible())
+
+    def _schedule(self) -> None:
+        times = [self._voice.due_at(), self._limits.due_at() if self._limits is not None else None]
+        at = min((one for one in times if one is not None), default=None)
+        if at != self._timer_at:
+            self._set_timer(at)
+
+    def _set_timer(self, at: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = None if self._closed else at
+        loop = asyncio.get_running_loop()
+        self._timer = None if self._timer_at is None else loop.call_at(self._timer_at, self._due)
+
+    def _due(self) -> None:
+        self._timer = self._timer_at = None
+        now = self._clock()
+        self._put(self._voice.due(now))
+        if self._limits is not None:
+            self._do(self._limits.due(now, self._audible()))
+        self.carrier.moved()
+        self._schedule()
+
+    async def _end(self, fault: Fault) -> None:
+        """A rule of the call ends it."""
+        await self.carrier.end(fault)
