@@ -744,6 +744,22 @@ class PlaybackMachine(RuleBasedStateMachine):
             truth.provider, truth.cut = min(max(ms, 0.0), truth.playable), True
             truth.told += told  # a vendor may say the same twice
 
+    @precondition(lambda self: self.truths)
+    @rule(
+        number=st.integers(0, 9),
+        ms=st.floats(-100, 5000),
+        share=st.floats(0, 1),
+        found=st.sampled_from(["aligned", "proportion"]),
+    )
+    def told_below(self, number: int, ms: float, share: float, found: Any) -> None:
+        id, truth = self.of(number)
+        text = truth.said.strip()[: int(share * len(truth.said))].strip()
+        event = OutputHeard(response_id=id, heard_ms=ms, text=text, basis="measured", text_basis=found)
+        before = truth.told[-1] if truth.told else None
+        self.tell(self.clock.happened(event, self.now))
+        if before:
+            assert (truth.told[-1].heard_ms, truth.told[-1].basis) == (before.heard_ms, before.basis), "only the words"
+
     @rule(seconds=st.floats(0.001, 4))
     def wait(self, seconds: float) -> None:
         until = self.now + seconds

@@ -71,14 +71,16 @@ class SpokenText:
         Args:
             timed: it was found by their times.
         """
-        if any(piece.timed or piece.words for piece in self._pieces if piece is not self._placed):
+        last = self._pieces[-1] if self._pieces else None
+        if last is None or last.timed or len(self._pieces) != (2 if self._placed else 1):
+            return
+        if self._placed is None and last.start_ms is not None:
             return
         whole = "".join(piece.text for piece in self._pieces)
-        end = len(whole) - len(whole.lstrip()) + len(text)
-        if not whole.lstrip().startswith(text) or any(piece.start_ms for piece in self._pieces[:1]):
-            return
-        self._placed = _Piece(whole[:end], 0.0, end_ms, timed=timed)
-        self._pieces = [self._placed, _Piece(whole[end:], end_ms, None)]
+        if whole.lstrip().startswith(text):
+            end = len(whole) - len(whole.lstrip()) + len(text)
+            self._placed = _Piece(whole[:end], None, end_ms, timed=timed)
+            self._pieces = [self._placed, _Piece(whole[end:], end_ms, None)]
 
     @property
     def whole(self) -> str:
@@ -101,7 +103,15 @@ class SpokenText:
                 break
             spoken.append(piece.text)
             before = end
-        return "".join(spoken).strip(), "aligned" if basis else "proportion"
+        return self._without_half_a_word("".join(spoken)).strip(), "aligned" if basis else "proportion"
+
+    def _without_half_a_word(self, spoken: str) -> str:
+        """Pieces may be shorter than words."""
+        if not spoken or not spoken[-1].isalnum():
+            return spoken
+        whole = "".join(piece.text for piece in self._pieces)
+        goes_on = whole.startswith(spoken) and whole[len(spoken) : len(spoken) + 1].isalnum()
+        return _whole_words(whole, len(spoken)) if goes_on else spoken
 
     def _end(self, number: int, total_ms: float) -> float:
         if (end := self._pieces[number].end_ms) is not None:
