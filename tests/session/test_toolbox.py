@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import threading
+import time
 from enum import Enum
 from typing import Annotated, Any
 
@@ -146,6 +147,94 @@ def test_an_async_function_that_cancels_itself_is_answered_and_one_that_we_cance
             await task
 
     asyncio.run(main())
+
+
+def test_what_a_function_gives_after_nobody_waits_is_late_and_comes_once() -> None:
+    go, late = threading.Event(), list[SendToolResult]()
+
+    async def waits() -> None:
+        await asyncio.sleep(3600)
+
+    def hang() -> str:
+        go.wait()
+        return "at last"
+
+    async def main() -> None:
+        for function in (waits, hang):
+            call = ToolCall(response_id="r1", call_id=function.__name__, name=function.__name__, arguments="{}")
+            task = asyncio.create_task(Toolbox([function]).answer(call, late.append))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        go.set()
+        while len(late) < 2:  # noqa: ASYNC110  # a thread sets it
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert [(one.call_id, one.output, one.is_error) for one in late] == [
+        ("waits", "The function was cancelled.", True),
+        ("hang", "at last", False),
+    ]
+
+
+def test_a_result_that_is_there_when_its_waiter_is_cancelled_is_late_and_comes_once() -> None:
+    late, done = list[SendToolResult](), threading.Event()
+
+    def quick() -> str:
+        done.set()
+        return "there"
+
+    async def main() -> None:
+        call = ToolCall(response_id="r1", call_id="k1", name="quick", arguments="{}")
+        task = asyncio.create_task(Toolbox([quick]).answer(call, late.append))
+        await asyncio.sleep(0)
+        assert done.wait(10)
+        time.sleep(0.05)  # noqa: ASYNC251  # the thread is done before the loop learns of it
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+    assert [one.output for one in late] == ["there"]
+
+
+def test_results_of_plain_functions_are_written_in_their_thread() -> None:
+    written: list[str] = []
+
+    class Big:
+        def __str__(self) -> str:
+            written.append(threading.current_thread().name)
+            return "big"
+
+    def give() -> Any:
+        return {"big": Big()}
+
+    assert "big" in answer(give, "{}").output
+    assert written == ["voicebridge tool"]
+
+
+def test_an_error_that_can_not_be_written_is_told_by_its_class() -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def broken() -> None:
+        raise Odd
+
+    assert answer(broken, "{}").output == "Odd"
+
+
+def test_tools_that_others_answer_are_told_to_the_model_and_left_to_them() -> None:
+    box = Toolbox([weather], others=[Tool(name="lookup")])
+    assert [tool.name for tool in box.tools] == ["weather", "lookup"]
+    assert [box.has(name) for name in ("weather", "lookup", "whether")] == [True, False, True]
+    assert not Toolbox(others=[Tool(name="lookup")]).has("whether")
+    assert not Toolbox().has("whether")
+    assert Toolbox(sole=True).has("whether")
+    with pytest.raises(ConfigError, match="Two tools are called 'weather'"):
+        Toolbox([weather], others=[Tool(name="weather")])
 
 
 @dataclasses.dataclass
