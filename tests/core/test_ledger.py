@@ -230,4 +230,4 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+TestLedger.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
