@@ -99,6 +99,15 @@ def test_a_turn_that_was_lost_with_its_connection_is_heard_again() -> None:
     assert call.stored == {"t2": voice(5)[SECOND:]}
 
 
+def test_an_unopened_turn_that_was_lost_with_its_connection_is_heard_again() -> None:
+    call = Call()
+    call.hear(4)
+    lost = UserTurn(turn_id="t2", phase="discarded", audio_ms=3000, source="inferred")
+    call.tell(turn("committed", 1), lost, turn("committed", 4, "t3"))
+    call.write()
+    assert call.stored["t3"] == voice(4)[SECOND:]
+
+
 @pytest.mark.parametrize("again", [2.95, 3.0, 3.05])
 def test_an_unopened_turn_that_is_heard_again(again: float) -> None:
     call = Call()
@@ -153,6 +162,18 @@ def test_nothing_is_kept_of_a_discarded_turn() -> None:
     call.write()
     assert call.stored == {}
     assert call.clips.waiting() == ([], [], 0)
+
+
+def test_a_turn_that_is_discarded_while_the_store_writes_is_forgotten_next() -> None:
+    call = Call()
+    call.tell(turn("speech", 0), turn("speech", 0, "t2"))
+    call.hear(40)
+    call.tell(turn("discarded", 40))
+    _, forgotten, count = call.clips.waiting()
+    call.tell(turn("discarded", 40, "t2"))
+    call.clips.written(count, len(forgotten))
+    assert forgotten == ["t1"]
+    assert call.clips.waiting() == ([], ["t2"], 0)
 
 
 def test_an_unopened_turn_longer_than_what_is_kept_loses_its_beginning_and_says_so() -> None:
@@ -257,6 +278,7 @@ def test_a_clip_is_a_part_of_what_was_heard_and_little_is_held(acts: list[tuple[
     format = AudioFormat(encoding="ulaw", rate=4_000)
     clips, at, turns = VoiceClips(format, OUT, limit_bytes=200_000), 0, 0
     stored: dict[str, list[AudioChunk]] = {}
+    gone: set[str] = set()
     forbidden: list[tuple[int, int]] = []
     since: int | None = None
     for act, number in acts:
@@ -267,9 +289,11 @@ def test_a_clip_is_a_part_of_what_was_heard_and_little_is_held(acts: list[tuple[
         elif act == "write":
             chunks, forgotten, count = clips.waiting()
             for chunk in chunks:
+                assert chunk.key not in gone
                 stored.setdefault(chunk.key, []).append(chunk)
             for key in forgotten:
-                assert stored.pop(key, None), "it was written, or it waits to be"
+                stored.pop(key, None)
+                gone.add(key)
             clips.written(count, len(forgotten))
         elif act in ("forbid", "allow"):
             clips.allowed = act == "allow"

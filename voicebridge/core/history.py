@@ -57,7 +57,7 @@ class History:
         for record in sorted(known, key=lambda record: record.place):
             self._next = record.place + 1
             if record.item is not None:
-                self._entries[record.place] = _Entry(record.place, record.item, said=record.said, heard=True)
+                self._entries[record.place] = _Entry(record.place, record.item)
         for item in items:
             if not isinstance(item, Record):
                 self._add(item)
