@@ -161,7 +161,7 @@ def test_a_refused_connect_shows_how_many_slots_there_are() -> None:
             leases = [await pool.acquire(deadline_s=0) for _ in range(5)]
             leases[4].fault(Fault(category="rate", message="", retry_after_s=1))
             leases[4].release()
-            await asyncio.sleep(2)
+            await asyncio.sleep(0.1)
             assert await taken(pool) == {leases[0].key_id: 4}, "a vendor that refused has no slot to free"
             await refused(pool, 10)
             leases[0].release()
@@ -468,9 +468,9 @@ def test_closing_ends_waits_and_gives_everything_back() -> None:
             lease.release()
             lease.fault(AUTH)
             assert lease.released
+            assert (await store.snapshot([])).waiting == {}
             await asyncio.sleep(3)
-            snapshot = await store.snapshot([Key(id=lease.key_id)])
-            assert (snapshot.keys[lease.key_id].taken, snapshot.waiting) == (0, {})
+            assert (await store.snapshot([Key(id=lease.key_id)])).keys[lease.key_id].taken == 0
 
     run_in_virtual_time(main())
 
