@@ -248,6 +248,19 @@ def test_what_was_interrupted_while_it_was_held_is_not_heard() -> None:
     assert call.heard_of("r2") == [started("r2"), ended("r2", "interrupted")]
 
 
+def test_a_whole_answer_that_was_interrupted_while_it_was_held_counts_as_interrupted() -> None:
+    call = Call()
+    words = OutputText(response_id="r1", delta="Hello!")
+    call.happens(started("r1"), audio("r1"), words, ended("r1"), started("r2"), audio("r2"))
+    call.take(list(call.gate.interrupted(None)))
+    call.happens(audio("r2", 1), ended("r2"))
+    assert [one.response_id for one in call.withheld] == ["r1", "r2", "r2"]
+    call.speaks()
+    call.happens(heard("d1", 1000.0))
+    assert call.heard_of("r1") == [started("r1"), words, ended("r1", "interrupted")]
+    assert call.heard_of("r2") == [started("r2"), ended("r2", "interrupted")]
+
+
 def test_what_is_held_is_bounded() -> None:
     call = Call()
     call.happens(started("r1"), *(audio("r1", second) for second in range(70)))
@@ -262,7 +275,7 @@ def test_at_the_end_what_is_held_is_counted() -> None:
     call.happens(started("r1"), audio("r1"), ended("r1"))
     call.take(call.gate.close())
     assert call.withheld == [Withheld("r1", len(SECOND))]
-    assert call.heard_of("r1") == [started("r1"), ended("r1")]
+    assert call.heard_of("r1") == [started("r1"), ended("r1", "interrupted")]
 
 
 def test_in_writing_it_is_a_response_of_its_own() -> None:

@@ -24,7 +24,7 @@ import difflib
 import re
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from voicebridge.contract.audio import AudioFormat
@@ -139,6 +139,8 @@ class DisclosureGate:
         self._failures = 0
         self._held: deque[Event] = deque()
         self._held_bytes = 0
+        self._stopped: set[str] = set()
+        """Responses that were interrupted while they were held."""
 
     @property
     def open(self) -> bool:
@@ -176,16 +178,20 @@ class DisclosureGate:
         return [event] if isinstance(event, UsageReported) else self._hold(event)
 
     def interrupted(self, response_id: str | None) -> list[Withheld]:
-        """What is held of that response is not to be heard any more; None: of any."""
+        """What is held of that response is not to be heard any more; None: of any. Its end is told as interrupted."""
         lost: list[Withheld] = []
         kept: deque[Event] = deque()
         for event in self._held:
-            words = isinstance(event, OutputText) and event.kind == "speech"
-            if isinstance(event, OutputAudio) and response_id in (None, event.response_id):
-                lost.append(Withheld(event.response_id, len(event.pcm)))
-                self._held_bytes -= len(event.pcm)
-            elif not (words and response_id in (None, getattr(event, "response_id", None))):
+            named = getattr(event, "response_id", None)
+            if named is None or response_id not in (None, named):
                 kept.append(event)
+                continue
+            self._stopped.add(named)
+            if isinstance(event, OutputAudio):
+                lost.append(Withheld(named, len(event.pcm)))
+                self._held_bytes -= len(event.pcm)
+            else:
+                kept.append(_stopped(event) if isinstance(event, ResponseEnded) else event)
         self._held = kept
         return lost
 
@@ -285,14 +291,21 @@ class DisclosureGate:
 
     def _hold(self, event: Event) -> list[Effect]:
         if isinstance(event, OutputAudio):
-            if self._held_bytes + len(event.pcm) > self._limit:
+            if self._held_bytes + len(event.pcm) > self._limit or event.response_id in self._stopped:
                 return [Withheld(event.response_id, len(event.pcm))]
             self._held_bytes += len(event.pcm)
         lost: list[Effect] = []
         if isinstance(event, ResponseEnded) and event.status != "completed":
             lost.extend(self.interrupted(event.response_id))
+        elif isinstance(event, ResponseEnded) and event.response_id in self._stopped:
+            event = _stopped(event)
         self._held.append(event)
         return lost
+
+
+def _stopped(ended: ResponseEnded) -> ResponseEnded:
+    """It may have been complete, but nobody heard that."""
+    return replace(ended, status="interrupted") if ended.status == "completed" else ended
 
 
 def _failed(why: str) -> Fault:
