@@ -239,6 +239,18 @@ def test_what_was_not_cut_yet_is_gone_when_it_is_forbidden() -> None:
     assert call.clips.waiting() == ([], [], 0)
 
 
+def test_what_was_heard_before_it_was_forbidden_does_not_come_back() -> None:
+    call = Call()
+    call.hear(2)
+    call.clips.allowed = False
+    call.hear(1)
+    call.clips.allowed = True
+    call.hear(2)
+    call.tell(turn("speech", 1), turn("committed", 5))
+    call.write()
+    assert call.stored == {"t1": voice(5)[3 * SECOND :]}
+
+
 # Bounds
 
 

@@ -151,9 +151,12 @@ class Scribe:
     # Its end
 
     async def flush(self, within_s: float = _CLOSE_S) -> bool:
-        """Write now what there is. Whether the store has it all."""
-        if self._task is None or self._task.done():
-            return self._changed is None
+        """Write now what there is. Whether the store has it all; before `start` and after `aclose` it is not asked."""
+        return self._task is None or await self._flushed(self._task, within_s)
+
+    async def _flushed(self, task: asyncio.Task[None], within_s: float) -> bool:
+        if task.done():
+            return False
         self._mark()
         self._hurry.set()
         with suppress(TimeoutError):
@@ -164,12 +167,12 @@ class Scribe:
 
     async def aclose(self) -> None:
         """Write the rest, within five seconds, and stop. Safe to call again."""
-        task = self._task
+        task, self._task = self._task, None
         if task is None:
             return
         try:
-            if not task.done() and not await self.flush():
-                self._fail("busy", "history_incomplete", f"its end was not written within {_CLOSE_S:g} s")
+            if not await self._flushed(task, _CLOSE_S):
+                self._fail("busy", "history_incomplete", "its end was not written")
         finally:
             task.cancel()
             await asyncio.wait([task])
