@@ -56,6 +56,7 @@ class Line:
     def __init__(self, team: Team | Toolbox, call: SessionConfig, backends: Mapping[str, ScriptedBackend]) -> None:
         self.backends = backends
         self.events: list[Event] = []
+        self.sent: list[Command] = []
         self.refused = ""
         self.name = next(iter(backends))
         self._stack = AsyncExitStack()
@@ -91,6 +92,7 @@ class Line:
         }
 
     async def send(self, command: Command) -> None:
+        self.sent.append(command)
         if isinstance(command, Configure) and self.refused:
             raise Unsupported(self.refused)
         if isinstance(command, Configure) and not set(command.patch) <= self.capabilities.live_update:
@@ -142,6 +144,7 @@ def test_functions_are_run_and_what_the_desk_sends_is_nobody_elses_business() ->
         assert line.words == ["Wait.", "Done."]
         assert len(line.all(CommandSettled)) == 1  # of our own text
         assert line.desk.agent is None
+        assert not line.desk._own  # all of it is settled and forgotten
 
     replies = Reply("Wait.", calls=(Call("refund", '{"invoice": 7}'),)), "Done."
     on_line(script, Toolbox([refund]), only=ScriptedBackend(*replies))
@@ -175,6 +178,29 @@ def test_a_voice_that_can_not_be_changed_in_place_takes_another_connection_which
         return "Billing here." if len(conversation) > 1 else Reply("One moment.", calls=(TO_BILLING,))
 
     on_line(script, Team([DESK, BILLING]), only=ScriptedBackend(reply, capabilities=NO_LIVE_VOICE))
+
+
+def test_what_is_so_already_needs_no_other_connection() -> None:
+    async def script(line: Line) -> None:
+        await asked(line, "My invoice is wrong.")
+        assert line.words == ["One moment.", "Billing here."]
+        [session] = line.served("only")
+        assert (session.config.voice, session.config.instructions) == ("alloy", "You settle invoices.")
+
+    backend = ScriptedBackend(Reply("One moment.", calls=(TO_BILLING,)), "Billing here.", capabilities=NO_LIVE_VOICE)
+    on_line(script, Team([DESK, Agent("billing", "You settle invoices.", voice="alloy")]), only=backend)
+
+
+def test_another_backend_is_told_every_setting_though_the_last_one_had_the_same() -> None:
+    async def script(line: Line) -> None:
+        await asked(line, "My invoice is wrong.")
+        [change] = [command for command in line.sent if isinstance(command, Configure)]
+        assert set(change.patch) == {"backend", "instructions", "tools", "voice"}
+        assert (change.patch["backend"], change.patch["voice"]) == ("far", "alloy")
+
+    near = ScriptedBackend(Reply("One moment.", calls=(TO_BILLING,)))
+    team = Team([DESK, Agent("billing", voice="alloy", backend="far")])
+    on_line(script, team, near=near, far=ScriptedBackend("Billing here."))
 
 
 def test_members_on_backends_of_their_own_go_there_and_come_back() -> None:

@@ -172,6 +172,21 @@ def test_another_connection_that_wants_what_is_being_done_gets_its_result_under_
     in_virtual_time(script)
 
 
+def test_a_result_that_one_of_two_connections_got_is_not_lost() -> None:
+    async def script() -> None:
+        desk = Desk()
+        desk.call("k1", leg="A", wait_s=3)
+        desk.call("k9", leg="B", wait_s=3)
+        desk.send_s = 1.0
+        await asyncio.sleep(4.5)
+        desk.send_fault = SessionClosed("over")  # for the second
+        await asyncio.sleep(9)
+        assert (desk.outputs, desk.orphans) == (["booked for Ann"], [])
+        await desk.runner.aclose()
+
+    in_virtual_time(script)
+
+
 def test_another_connection_that_wants_what_is_overdue_is_told_so() -> None:
     async def script() -> None:
         desk = Desk(deadline_s=5)
