@@ -429,6 +429,17 @@ def test_cancelled_while_the_store_answers(after_s: float) -> None:
     run_in_virtual_time(main())
 
 
+def test_a_deadline_counts_what_the_store_takes() -> None:
+    async def main() -> None:
+        async with KeyPool(["one"], sessions_per_key=1, store=SlowStore()) as pool:
+            await pool.acquire(deadline_s=0)
+            began = now()
+            await refused(pool, 0.2)
+            assert now() - began == pytest.approx(0.2)
+
+    run_in_virtual_time(main())
+
+
 def test_a_store_that_is_gone_for_a_while_ends_no_call(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         store = SlowStore()

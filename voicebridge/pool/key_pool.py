@@ -172,7 +172,8 @@ class KeyPool:
                 await self._ask([waiter])
             self._keep()
             if not waiter.outcome.done():
-                await asyncio.wait([waiter.outcome], timeout=patience_s if math.isfinite(patience_s) else None)
+                left_s = max(waiter.deadline - loop.time(), 0.0)
+                await asyncio.wait([waiter.outcome], timeout=left_s if math.isfinite(left_s) else None)
             lease = waiter.outcome.result() if waiter.outcome.done() else self._refused(waiter)
             if isinstance(lease, NoFreeKey):
                 raise lease
