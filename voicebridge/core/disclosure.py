@@ -275,7 +275,7 @@ class DisclosureGate:
         """Whether it was heard, once it is known how long it is and how much of it was."""
         if not attempt.completed or attempt.heard is None:
             return []
-        if attempt.heard.heard_ms >= attempt.received_ms - TOLERANCE_MS:
+        if attempt.heard.heard_ms > 0 and attempt.heard.heard_ms >= attempt.received_ms - TOLERANCE_MS:
             return self._open(now, attempt.heard.basis)
         return self._ask() if event.response_id == self.response_id else []
 
