@@ -150,6 +150,9 @@ def test_what_was_said_is_written_a_moment_later_in_one_batch() -> None:
             assert await call.stored() == (user("text 1"), user("text 2"), agent("Hi"))
             await asyncio.sleep(60)
             assert store.batches == [3], "nothing is written where nothing happens"
+            call.tell(write(3))
+            await asyncio.sleep(1)
+            assert store.batches == [3, 1]
 
     run_in_virtual_time(main())
 
@@ -392,6 +395,20 @@ def test_a_failing_store_is_told_once_and_gets_everything_when_it_is_well(failur
             await asyncio.sleep(0.2)
             assert await call.stored() == (*texts, user("text 50")), "soon again, now that it is well"
         assert [fault.code for fault in call.faults] == ["history_failed"]
+
+    run_in_virtual_time(main())
+
+
+def test_what_a_failing_store_did_not_take_is_tried_again_though_nothing_more_happens() -> None:
+    async def main() -> None:
+        store = TroubledStore()
+        store.failure = OSError("no")
+        async with Call(store) as call:
+            call.tell(write(1))
+            await asyncio.sleep(20)
+            store.failure = None
+            await asyncio.sleep(5.1)
+            assert await call.stored() == (user("text 1"),)
 
     run_in_virtual_time(main())
 
