@@ -103,12 +103,18 @@ if TYPE_CHECKING:
         Word,
     )
     from .core.closing import fault_of
+    from .core.interruption_policy import InterruptionPolicy, Signals, Verdict
     from .core.retry import RetryPolicy
+    from .pool.key_pool import KeyPool
     from .registry.hookspecs import hookimpl
     from .registry.registry import simulator
     from .registry.rows import About
     from .session.agent import VoiceAgent
-    from .session.door import connect
+    from .session.call_setup import ToolPolicy
+    from .session.door import connect, connect_raw
+    from .session.history_store import HistoryStore, MemoryHistoryStore, open_store
+    from .session.managed import ManagedSession
+    from .session.team import Agent
     from .transport.delivery import Delivery
     from .transport.link import open_link
 
@@ -118,6 +124,7 @@ __all__ = [
     "DOOR_FORMAT",
     "About",
     "Account",
+    "Agent",
     "AudioFormat",
     "Backend",
     "BackendError",
@@ -148,16 +155,21 @@ __all__ = [
     "Fault",
     "Flush",
     "Frame",
+    "HistoryStore",
     "InputAccount",
     "InputTranscript",
     "Interrupt",
     "Interruption",
+    "InterruptionPolicy",
     "Item",
+    "KeyPool",
     "LanguageModel",
     "LanguageModelTraits",
     "Limit",
     "Liveness",
+    "ManagedSession",
     "Mark",
+    "MemoryHistoryStore",
     "Message",
     "MessageItem",
     "MissingExtra",
@@ -186,6 +198,7 @@ __all__ = [
     "SessionNotice",
     "SessionReady",
     "SessionRestarted",
+    "Signals",
     "Simulator",
     "SimulatorSettings",
     "Speech",
@@ -200,6 +213,7 @@ __all__ = [
     "ToolCall",
     "ToolCallCancelled",
     "ToolCallItem",
+    "ToolPolicy",
     "ToolRequest",
     "ToolResultItem",
     "Transcript",
@@ -211,17 +225,20 @@ __all__ = [
     "Usage",
     "UsageReported",
     "UserTurn",
+    "Verdict",
     "VoiceAgent",
     "VoiceBridgeError",
     "VoiceSession",
     "Word",
     "__version__",
     "connect",
+    "connect_raw",
     "dump",
     "fault_of",
     "hookimpl",
     "load",
     "open_link",
+    "open_store",
     "restart_command_ids",
     "simulator",
 ]
@@ -258,12 +275,18 @@ _HOMES = {
         "Usage Word"
     ),
     "core.closing": "fault_of",
+    "core.interruption_policy": "InterruptionPolicy Signals Verdict",
     "core.retry": "RetryPolicy",
+    "pool.key_pool": "KeyPool",
     "registry.hookspecs": "hookimpl",
     "registry.registry": "simulator",
     "registry.rows": "About",
     "session.agent": "VoiceAgent",
-    "session.door": "connect",
+    "session.call_setup": "ToolPolicy",
+    "session.door": "connect connect_raw",
+    "session.history_store": "HistoryStore MemoryHistoryStore open_store",
+    "session.managed": "ManagedSession",
+    "session.team": "Agent",
     "transport.delivery": "Delivery",
     "transport.link": "open_link",
 }

@@ -139,7 +139,8 @@ async def connect(
 async def connect_raw(
     spec: str | Backend,
     *,
-    history: Sequence[Item] = (),
+    tools: Iterable[Tool | dict[str, Any]] | None = (),
+    history: Sequence[Item] | None = (),
     input_format: AudioFormat | None = None,
     output_format: AudioFormat | None = None,
     **options: Any,
@@ -149,8 +150,12 @@ async def connect_raw(
     For measuring, and for those who keep their own history. The arguments are those of `connect`, as far as they
     concern a backend.
     """
-    formats = {"input_format": input_format or DOOR_FORMAT, "output_format": output_format or DOOR_FORMAT}
-    config = _config(formats, options)
+    given = {
+        "tools": _listed("tools", tools),
+        "input_format": input_format or DOOR_FORMAT,
+        "output_format": output_format or DOOR_FORMAT,
+    }
+    config = _config(given, options)
     async with backend_of(spec).connect(config, _said(history)) as raw:
         yield DoorSession(raw, config.input_format, config.output_format)
 
