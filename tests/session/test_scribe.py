@@ -518,6 +518,25 @@ def test_a_long_turn_goes_to_the_store_though_nothing_else_happens() -> None:
     run_in_virtual_time(main())
 
 
+@pytest.mark.parametrize("process", ["first", "second"])
+def test_a_long_turn_that_is_discarded_leaves_nothing(process: str) -> None:
+    async def main() -> None:
+        store = TroubledStore(keeps_audio=True)
+        if process == "second":
+            async with Call(store) as call:
+                call.tell(write(1))
+        async with Call(store) as call:
+            call.tell(UserTurn(turn_id="t1", phase="speech", audio_ms=0))
+            for _ in range(50):
+                call.scribe.heard_audio(bytes(8000))
+            await asyncio.sleep(1)
+            assert sum(len(clip) for clip in store._kept["call"].audio.values()) > 0
+            call.tell(UserTurn(turn_id="t1", phase="discarded", audio_ms=50_000))
+        assert store._kept["call"].audio == {}
+
+    run_in_virtual_time(main())
+
+
 def test_nothing_is_written_before_it_is_allowed() -> None:
     async def main() -> None:
         store = TroubledStore(keeps_audio=True)
