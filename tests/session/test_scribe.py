@@ -153,6 +153,12 @@ def test_what_was_said_is_written_a_moment_later_in_one_batch() -> None:
             call.tell(write(3))
             await asyncio.sleep(1)
             assert store.batches == [3, 1]
+            assert await call.scribe.flush()
+            call.tell(write(4))
+            await asyncio.sleep(0.05)
+            call.tell(write(5))
+            await asyncio.sleep(1)
+            assert store.batches == [3, 1, 2], "a flush hurries once"
 
     run_in_virtual_time(main())
 
