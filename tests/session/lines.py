@@ -160,7 +160,7 @@ class Lines:
 
 @dataclass
 class Bench:
-    """A session that reconnects, and all that it told."""
+    """A session, and all that it told."""
 
     session: HandoverSession
     backend: Lines
@@ -220,8 +220,8 @@ async def say(session: VoiceSession, start_ms: int, end_ms: int, step_ms: int = 
         await asyncio.sleep(step_ms / 1000)
 
 
-def turn(name: str, phase: str, audio_ms: float) -> UserTurn:
-    return UserTurn(turn_id=name, phase=phase, audio_ms=audio_ms)  # type: ignore[arg-type]  # one of the phases
+def turn(name: str, phase: str, audio_ms: float, source: str = "server") -> UserTurn:
+    return UserTurn(turn_id=name, phase=phase, audio_ms=audio_ms, source=source)  # type: ignore[arg-type]  # some of them
 
 
 def final(name: str, text: str) -> InputTranscript:

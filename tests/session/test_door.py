@@ -35,7 +35,6 @@ from voicebridge import (
     Unsupported,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.session.door import connect_raw
 from voicebridge.transport.delivery import Delivery
 
 IN, OUT = AudioFormat(rate=16_000), AudioFormat(rate=22_050)

@@ -5,6 +5,7 @@ a turn is committed, and turns are answered      owed, to that turn
 a command asks for a response                    owed, to that command
 that command failed, or was withdrawn            not owed to it
 an answer starts                                 given to all that it answers
+it calls a tool                                  not owed: the tool's result asks for an answer
 it ends lost                                     owed again, from where it was cut
 it ends in another way                           not owed
 the application interrupts; the user speaks      an answer that was cut is not gone on with
@@ -14,7 +15,7 @@ over a lost one
 from __future__ import annotations
 
 from voicebridge.contract.commands import Command, EndTurn, Interrupt, Respond, SendText, SendToolResult
-from voicebridge.contract.events import CommandSettled, Event, ResponseEnded, ResponseStarted, UserTurn
+from voicebridge.contract.events import CommandSettled, Event, ResponseEnded, ResponseStarted, ToolCall, UserTurn
 
 __all__ = ["AnswerDue"]
 
@@ -70,6 +71,8 @@ class AnswerDue:
                 self._owed.clear()
                 self.cut = None
                 self._running.add(event.response_id)
+        elif isinstance(event, ToolCall):
+            self._running.discard(event.response_id)
         elif isinstance(event, ResponseEnded) and event.response_id in self._running:
             self._running.discard(event.response_id)
             if event.status == "lost":

@@ -79,6 +79,10 @@ class Briefing:
         self.turn_ends.given(due.place, command)
         self.answer_due.given(command)
 
+    def repeated(self, due: Due) -> None:
+        """A connection is given a command that an earlier one had: all but the answer to it is known."""
+        self.answer_due.given(due.command)
+
     def forget(self, command: Command) -> None:
         """It was not taken after all."""
         self.chronicle.withdraw(command.id)

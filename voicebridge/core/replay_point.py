@@ -12,8 +12,8 @@ class ReplayPoint:
 
     What a turn said is safe once its text is final, for then a new backend can be told. Until then its audio is what
     there is of it. Turns before one that is told as text are not heard again: that would repeat it as well. A backend
-    that writes nothing down has heard a turn when it is committed. One that ended by itself and was answered is not heard
-    again either: it would be answered twice.
+    that writes nothing down has heard a turn when it is committed. One that ended by itself and was answered is not
+    heard again either: it would be answered twice.
 
     Args:
         transcribes: whether texts of turns will come.

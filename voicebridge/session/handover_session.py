@@ -261,6 +261,7 @@ class HandoverSession:
             self._heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
             return
         if due.again:
+            self.briefing.repeated(due)
             await session.send(command)
             return
         addressed = leg.names.addressed(command)
@@ -506,22 +507,20 @@ class HandoverSession:
         if self._backlog.gives_back(event):
             return
         self._unsettled.discard(event.command_id)
+        if self._turn_ends.was_told(event.command_id):  # by an earlier connection
+            if event.fault is not None and event.fault.category != "closed":
+                self._failed(event.command_id, event.fault)  # that it could not be done again is news all the same
+            self._moved()
+            return
         self.briefing.happened(event)
         refused = self._settings.settled(event)
         if event.command_id in self._own:
             del self._own[event.command_id]
         elif refused is not None and leg is self._leg:
             self._move(refused)  # not as it runs: so by another connection
-        elif not self._was_told(event):
+        else:
             self._told(event)
         self._moved()
-
-    def _was_told(self, settled: CommandSettled) -> bool:
-        """Whether an earlier connection settled the command. That it could not be done again is news all the same."""
-        told = self._turn_ends.was_told(settled.command_id)
-        if told and settled.fault is not None and settled.fault.category != "closed":
-            self._failed(settled.command_id, settled.fault)
-        return told
 
     # Telling a leg what it missed
 
@@ -599,6 +598,7 @@ class HandoverSession:
         """Tell a command's fate; one that had a good one before has only failed to end a turn again."""
         if self._turn_ends.was_told(command_id):
             self._turn_ends.withdraw(command_id)
+            self.briefing.answer_due.withdraw(command_id)
             self._told(BackendError(fault=fault))
         else:
             self._told(CommandSettled(command_id=command_id, fault=fault))

@@ -330,8 +330,9 @@ class Conversation:
             if self.trace.ending:
                 return
             before = len(self.trace.lines)
+            was_taken = self._wait is not None and self._wait.done()  # and written down, while `aclose` ran
             await self._next(self.subject.patience_s)
-            if len(self.trace.lines) == before:
+            if len(self.trace.lines) == before and not was_taken:
                 break
         raise Broken("the session is over, and the iteration does not end")
 

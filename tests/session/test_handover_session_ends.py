@@ -1,4 +1,4 @@
-"""A session that dials again: when there is no other connection, and how it is closed."""
+"""A session that outlives its connections: when there is no other connection, and how it is closed."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from voicebridge.contract.items import Item
 from voicebridge.contract.session import VoiceSession
 from voicebridge.core.retry import RetryPolicy
 from voicebridge.session.candidate import Candidate
+from voicebridge.session.door import connect_raw
 from voicebridge.session.handover_session import handing_over
 from voicebridge.testing.line_codec import LINE_CAPABILITIES
 
@@ -178,7 +179,7 @@ async def test_a_config_that_does_not_fit_is_raised_at_once() -> None:
             raise ConfigError("This backend has no voices.")
 
     with pytest.raises(ConfigError, match="no voices"):
-        async with voicebridge.connect(Picky([]), reconnect=True):
+        async with voicebridge.connect(Picky([])):
             pass
 
 
@@ -316,11 +317,11 @@ async def test_closing_with_a_full_queue_of_early_audio_settles_what_waits() -> 
 
 
 @virtually
-async def test_the_door_opens_a_session_that_reconnects() -> None:
+async def test_the_door_opens_a_session_that_outlives_its_connections() -> None:
     first, second = Line(), Line()
     backend = Lines([first, second])
     seen: list[Event] = []
-    async with voicebridge.connect(backend, reconnect=True) as session:
+    async with voicebridge.connect(backend) as session:
         async for event in session:
             seen.append(event)
             if isinstance(event, SessionReady):
@@ -336,9 +337,9 @@ async def test_the_door_opens_a_session_that_reconnects() -> None:
 
 
 @virtually
-async def test_without_it_a_lost_connection_is_the_end() -> None:
+async def test_to_a_raw_session_a_lost_connection_is_the_end() -> None:
     line = Line()
-    async with voicebridge.connect(Lines([line])) as session:
+    async with connect_raw(Lines([line])) as session:
         assert isinstance(await anext(aiter(session)), SessionReady)
         line.end()
         assert isinstance(await anext(aiter(session)), BackendError)
@@ -350,15 +351,8 @@ async def test_without_it_a_lost_connection_is_the_end() -> None:
 async def test_the_door_takes_a_policy() -> None:
     line = Line()
     backend = Lines([line, Refusal(NETWORK)])
-    async with voicebridge.connect(backend, reconnect=voicebridge.RetryPolicy(tries=0)) as session:
+    async with voicebridge.connect(backend, retry=voicebridge.RetryPolicy(tries=0)) as session:
         assert isinstance(await anext(aiter(session)), SessionReady)
         line.end()
         assert isinstance(await anext(aiter(session)), BackendError)
     assert len(backend.configs) == 1
-
-
-@virtually
-async def test_a_policy_that_is_none_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match="reconnect is True, False or a RetryPolicy, not int"):
-        async with voicebridge.connect(Lines([Line()]), reconnect=3):  # type: ignore[arg-type]  # what a user may write
-            pass

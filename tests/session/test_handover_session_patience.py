@@ -1,4 +1,4 @@
-"""A session that dials again: how long it tries, and what ends a connection."""
+"""A session that outlives its connections: how long it tries, and what ends a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session that dials again keeps every promise of a session, over backends that need nothing of it."""
+"""A session that hands a call over keeps every promise of a session, over backends that need nothing of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.fault import Fault
@@ -21,15 +22,15 @@ from voicebridge.testing.scripted_session import ScriptedBackend
 from ..testing.contract import test_cascade, test_scripted_session
 
 
-class Reconnecting:
-    """A backend with sessions that dial again. Is a `Backend`."""
+class HandingOver:
+    """A backend with sessions that outlive their connections, in the formats of the door. Is a `Backend`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._backend.capabilities
+        return replace(self._backend.capabilities, formats_in=(DOOR_FORMAT,), formats_out=(DOOR_FORMAT,))
 
     @asynccontextmanager
     async def connect(
@@ -39,7 +40,7 @@ class Reconnecting:
             yield session
 
 
-class TestReconnectingScript(BackendContract):
+class TestHandingOverScript(BackendContract):
     virtual_time = True
     test_hostile_server = None  # a script has no wire; over one, the realtime backend's tests have it
 
@@ -50,15 +51,15 @@ class TestReconnectingScript(BackendContract):
         async def dropping() -> AsyncIterator[Subject]:
             over = Fault(category="quota", message="There is no money left.")  # dialling again would not help
             backend = ScriptedBackend(Reply("one two three", word_s=1), moments=[(2.5, over)])
-            yield replace(subject, backend=Reconnecting(backend))
+            yield replace(subject, backend=HandingOver(backend))
 
-        return replace(subject, backend=Reconnecting(subject.backend), dropping=dropping)
+        return replace(subject, backend=HandingOver(subject.backend), dropping=dropping)
 
 
-class TestReconnectingCascade(BackendContract):
+class TestHandingOverCascade(BackendContract):
     virtual_time = True
     test_hostile_server = test_lost_connection = None  # it has no wire
 
     def subject(self) -> Subject:
         subject = test_cascade.scripted_subject()
-        return replace(subject, backend=Reconnecting(subject.backend))
+        return replace(subject, backend=HandingOver(subject.backend))

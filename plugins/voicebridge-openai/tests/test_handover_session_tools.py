@@ -37,9 +37,7 @@ async def test_its_result_is_taken_on_the_new_connection() -> None:
     async with (
         asyncio.timeout(20),
         registry().simulator("openai-realtime", SETTINGS).serve() as url,
-        voicebridge.connect(
-            "openai", base_url=url, api_key="any", reconnect=True, tools=[{"name": "weather"}]
-        ) as session,
+        voicebridge.connect("openai", base_url=url, api_key="any", tools=[{"name": "weather"}]) as session,
     ):
         await session.send(SendText(text="What is the weather?"))
         call = await the_next(session, ToolCall)

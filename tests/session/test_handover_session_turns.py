@@ -1,4 +1,4 @@
-"""A session that dials again: turns under way, turns that the application ended, and tools that still work."""
+"""A session that outlives its connections: turns under way or ended by hand, and tools that still work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from voicebridge.contract.commands import DiscardTurn, EndTurn, Interrupt, SendToolResult
+from voicebridge.contract.commands import DiscardTurn, EndTurn, Interrupt, Respond, SendToolResult
 from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
@@ -34,7 +34,7 @@ async def push_to_talk(b: Bench, first: Line, *told: ResponseStarted | ResponseE
     await say(b.session, 0, 1000)
     end = EndTurn()
     await b.session.send(end)
-    first.tell(turn("t1", "speech", 0), turn("t1", "committed", 1000), *told)
+    first.tell(turn("t1", "speech", 0), turn("t1", "committed", 1000, "client"), *told)
     await settle()
     await say(b.session, 1000, 1500)
     return end
@@ -76,11 +76,13 @@ async def test_a_turn_whose_words_are_known_does_not_end_again() -> None:
         first.end()
         await settle(1)
         assert second.commands == [end]
-        second.tell(turn("t1", "committed", 1000), final("t1", "What time is it?"))
+        second.tell(turn("t1", "committed", 1000, "client"), final("t1", "What time is it?"))
         await settle()
         second.end()
         await settle(1)
-        assert third.heard == [voice(1000, 1500)]
+        audio, asked = third.heard
+        assert audio == voice(1000, 1500)
+        assert isinstance(asked, Respond), "it was told the words, and is asked for the answer"
         assert fates(b) == {end.id: None}
 
 

@@ -1,4 +1,4 @@
-"""A session that dials again: what the application is told, and what the next connection."""
+"""A session that outlives its connections: what the application is told, and what the next connection."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from voicebridge.contract.commands import (
     Configure,
     Interrupt,
     ReportPlayed,
+    Respond,
     SendText,
 )
 from voicebridge.contract.config import SessionConfig
@@ -76,7 +77,10 @@ async def test_a_reset_in_the_middle_of_a_response() -> None:
         assert restarted.ready.session_id == "line"
         assert b.backend.histories == [(), (user("Tell me a story."), agent("Once upon a time"))]
         assert first.audio.startswith(voice(0, 1000)), "and perhaps more, before the loss was noticed"
-        assert second.heard == [voice(600, 1500)], "from the end of the turn that is told as text"
+        assert second.audio == voice(600, 1500), "from the end of the turn that is told as text"
+        (go_on,) = second.commands
+        assert isinstance(go_on, Respond)
+        assert "'Once upon a time'" in (go_on.instructions or ""), "it is asked to go on with what was lost"
         assert first.closed_by_client
 
 
@@ -128,7 +132,9 @@ async def test_names_and_times_of_a_later_connection_are_the_sessions_own() -> N
             await b.session.send(command)
         await settle()
         assert fates(b) == {running.id: None, lost.id: None, every.id: None}
-        told = second.commands
+        asked, *told = second.commands
+        assert isinstance(asked, Respond)
+        assert asked.instructions is None, "of the answer that was lost, nothing was heard"
         assert isinstance(told[0], ReportPlayed)
         assert told[0].response_id == "r1"
         assert told[1:] == [
@@ -142,12 +148,12 @@ async def test_a_setting_that_was_changed_survives_and_one_that_was_refused_does
     first, second = Line(), Line()
     async with bench(first, second, settles=True) as b:
         good = Configure(patch={"instructions": "Be kind."})
-        bad = Configure(patch={"voice": "nobody"})
+        bad = Configure(patch={"instructions": "Be cruel."})
         unknown = Configure(patch={"instructions": "Be rude."})
         for command in (good, bad, unknown):
             await b.session.send(command)
         first.tell(CommandSettled(command_id=good.id))
-        first.tell(CommandSettled(command_id=bad.id, fault=Fault(category="config", message="No such voice.")))
+        first.tell(CommandSettled(command_id=bad.id, fault=Fault(category="config", message="No such thing.")))
         await settle()
         first.end()
         await settle(1)

@@ -1,4 +1,4 @@
-"""A session that dials again: one format for the caller, whatever each connection takes."""
+"""A session that outlives its connections: one format for the caller, whatever each connection takes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_door_gives_first_words_in_the_format_of_a_wire_that_refuses_the_fir
         line = Line(format=format)
         backend = Lines([Refusal(NETWORK, 0.3), line], capabilities=BOTH)
         said = STREAM[: format.size(2000)]
-        async with voicebridge.connect(backend, reconnect=True, input_format=format) as session:
+        async with voicebridge.connect(backend, input_format=format) as session:
             assert session.capabilities.formats_in == (format,)
             for at in range(0, len(said), format.size(100)):
                 await session.send(SendAudio(pcm=said[at : at + format.size(100)]))
