@@ -1,16 +1,26 @@
-"""What a new connection is opened with, after all that happened on earlier ones."""
+"""What a new connection is opened with and told, after all that happened on earlier ones."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Configure, EndTurn, SendText
-from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.events import CommandSettled, InputTranscript, UserTurn
+from voicebridge.contract.commands import EndTurn, Interrupt, SendText, SendToolResult
+from voicebridge.contract.events import (
+    CommandSettled,
+    InputTranscript,
+    OutputText,
+    ResponseEnded,
+    ResponseStarted,
+    ToolCall,
+    UserTurn,
+)
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.items import MessageItem
+from voicebridge.contract.items import Item, MessageItem
 from voicebridge.core.backlog import Due
-from voicebridge.core.briefing import Briefing, Opening
+from voicebridge.core.briefing import Briefing, TakeOver
+from voicebridge.core.chronicle import Chronicle
 
 LATE = Capabilities(input_transcript="late")
 HELLO = MessageItem(role="user", text="Hello")
@@ -18,34 +28,37 @@ SECOND = bytes(DOOR_FORMAT.size(1000))
 
 
 def briefing() -> Briefing:
-    return Briefing(SessionConfig(), (HELLO,), DOOR_FORMAT, LATE)
+    return Briefing(Chronicle((HELLO,)), DOOR_FORMAT, LATE)
+
+
+def committed(name: str, ms: float, source: Any = "server") -> UserTurn:
+    return UserTurn(turn_id=name, phase="committed", audio_ms=ms, source=source)
+
+
+def text(name: str, words: str, *, final: bool = True) -> InputTranscript:
+    return InputTranscript(turn_id=name, text=words, final=final)
 
 
 def test_the_first_connection_knows_what_was_said_before() -> None:
-    assert briefing().open() == Opening(SessionConfig(), (HELLO,), 0)
-
-
-def test_what_was_settled_well_is_a_setting() -> None:
     told = briefing()
-    changes = [Configure(patch={"instructions": "Be kind."}), Configure(patch={"voice": "x"}), Configure(patch={})]
-    for change in changes:
-        told.given(Due(0, change))
-    told.happened(CommandSettled(command_id=changes[0].id))
-    told.happened(CommandSettled(command_id=changes[1].id, fault=Fault(category="config", message="No.")))
-    assert told.open().config == SessionConfig(instructions="Be kind.")
+    assert told.seed() == (HELLO,)
+    assert told.take_over() == TakeOver(0)
 
 
 def test_a_turn_is_told_as_text_or_heard_again_and_ended_again() -> None:
     told, end = briefing(), EndTurn()
     told.heard(SECOND)
     told.given(Due(len(SECOND), end))
-    told.happened(UserTurn(turn_id="t1", phase="committed", audio_ms=1000))
-    told.happened(InputTranscript(turn_id="t1", text="One", final=False))
-    assert told.open() == Opening(SessionConfig(), (HELLO,), 0)
+    told.happened(committed("t1", 1000, "client"))
+    told.happened(text("t1", "One", final=False))
+    assert told.seed() == (HELLO,)
+    assert told.take_over() == TakeOver(0), "the turn that is heard again is answered by itself"
     assert [told.backlog.next(), told.backlog.next()] == [SECOND, Due(len(SECOND), end, again=True)]
-    told.happened(UserTurn(turn_id="g2.t1", phase="committed", audio_ms=1000))
-    told.happened(InputTranscript(turn_id="g2.t1", text="One", final=True))
-    assert told.open() == Opening(SessionConfig(), (HELLO, MessageItem(role="user", text="One")), 1000)
+    told.repeated(Due(len(SECOND), end, again=True))
+    told.happened(committed("g2.t1", 1000, "client"))
+    told.happened(text("g2.t1", "One"))
+    assert told.seed() == (HELLO, MessageItem(role="user", text="One"))
+    assert told.take_over() == TakeOver(1000, answer=True), "nobody has answered the words that it is told"
     assert told.backlog.next() is None
 
 
@@ -53,18 +66,75 @@ def test_a_turn_under_way_is_over_and_heard_again() -> None:
     told = briefing()
     told.heard(SECOND)
     told.happened(UserTurn(turn_id="t1", phase="speech", audio_ms=200))
-    told.happened(InputTranscript(turn_id="t1", text="One", final=False))
+    told.happened(text("t1", "One", final=False))
+    assert told.user_speaks
     assert told.lost() == [UserTurn(turn_id="t1", phase="discarded", audio_ms=1000, source="inferred")]
     assert told.lost() == []
-    assert told.open() == Opening(SessionConfig(), (HELLO,), 0)
+    assert not told.user_speaks
+    assert told.seed() == (HELLO,)
+    assert told.take_over() == TakeOver(0)
     assert told.backlog.next() == SECOND
 
 
 def test_what_an_early_connection_had_is_not_told_as_history() -> None:
-    told, text = briefing(), SendText(text="Look")
-    due = Due(0, text)
+    told, look = briefing(), SendText(text="Look")
+    due = Due(0, look)
     told.given(due)
     told.backlog.given_early(due)
     told.take_back()
-    assert told.open().history == (HELLO,)
+    assert told.seed() == (HELLO,)
+    assert told.take_over() == TakeOver(0), "it asks for its answer itself"
     assert told.backlog.next() == due
+
+
+def test_an_answer_that_was_lost_is_gone_on_with_unless_nobody_wants_it() -> None:
+    def lost(*after: Any) -> TakeOver:
+        told = briefing()
+        told.happened(ResponseStarted(response_id="r1", cause="user"))
+        told.happened(OutputText(response_id="r1", delta="Once"))
+        told.happened(ResponseEnded(response_id="r1", status="lost"))
+        for one in after:
+            told.heeded(one) if isinstance(one, Interrupt) else told.happened(one)
+        return told.take_over()
+
+    assert lost() == TakeOver(0, answer=True, cut="r1")
+    assert lost(Interrupt()) == TakeOver(0)
+    assert lost(Interrupt(response_id="r1")) == TakeOver(0)
+    assert lost(Interrupt(response_id="r0")) == TakeOver(0, answer=True, cut="r1"), "it was about another one"
+    assert lost(UserTurn(turn_id="t2", phase="speech", audio_ms=0)) == TakeOver(0)
+
+
+def test_a_call_that_was_lost_is_answered_by_its_result() -> None:
+    told = briefing()
+    told.happened(ResponseStarted(response_id="r1", cause="user"))
+    told.happened(ToolCall(response_id="r1", call_id="k1", name="weather", arguments="{}"))
+    told.happened(ResponseEnded(response_id="r1", status="lost"))
+    assert told.take_over() == TakeOver(0)
+    result = SendToolResult(call_id="k1", output="sunny")
+    told.given(Due(0, result))
+    assert told.take_over() == TakeOver(0, answer=True), "the result went down with its connection, or did not"
+    told.given(Due(0, result))
+    told.happened(CommandSettled(command_id=result.id, fault=Fault(category="closed", message="Closed.")))
+    assert told.take_over() == TakeOver(0), "its owner knows that it was not taken"
+
+
+def test_what_was_said_since_a_connection_was_opened() -> None:
+    told = briefing()
+    seed = told.seed()
+    assert told.missing(seed) == ()
+    told.heard(SECOND)
+    told.happened(committed("t1", 500))
+    told.happened(text("t1", "One"))
+    assert told.missing(seed) == (MessageItem(role="user", text="One"),)
+    told.happened(ResponseStarted(response_id="r1", cause="user"))
+    told.happened(ToolCall(response_id="r1", call_id="k1", name="weather", arguments="{}"))
+    assert told.missing(seed) is None, "a call can't be told by adding a message"
+
+
+def test_words_that_changed_since_can_not_be_added() -> None:
+    told = briefing()
+    told.happened(ResponseStarted(response_id="r1", cause="user"))
+    told.happened(OutputText(response_id="r1", delta="Once"))
+    seed: tuple[Item, ...] = told.seed()
+    told.happened(OutputText(response_id="r1", delta=" upon a time"))
+    assert told.missing(seed) is None

@@ -43,8 +43,10 @@ class AnswerDue:
     def given(self, command: Command) -> None:
         """A connection took a command."""
         if isinstance(command, Interrupt):
-            self._owed.clear()
-            self.cut = None
+            if command.response_id is None:
+                self._owed.clear()
+            if command.response_id in (None, self.cut):
+                self.cut = None
         elif isinstance(command, Respond):
             if not command.aside:
                 self._owed[command.id] = None
