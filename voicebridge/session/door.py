@@ -195,10 +195,8 @@ def _fallback(given: str | Backend | Mapping[str, Any]) -> Candidate:
             'A fallback with settings names its backend: {"backend": "local"}.', code="bad_fallback"
         ) from None
     if others := sorted(settings.keys() - OWN_SETTINGS):
-        raise ConfigError(
-            f"A fallback can't set {others[0]}, which holds for the whole call; only {', '.join(sorted(OWN_SETTINGS))}.",
-            code="bad_fallback",
-        )
+        may = ", ".join(sorted(OWN_SETTINGS))
+        raise ConfigError(f"A fallback sets {may}; {others[0]} holds for the whole call.", code="bad_fallback")
     return _candidate(spec, settings)
 
 

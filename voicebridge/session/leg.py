@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.events import Event, SessionReady
+from voicebridge.contract.events import Event, SessionNotice, SessionReady
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.core.briefing import TakeOver
@@ -169,6 +169,8 @@ class Leg:
             self.session = DoorSession(raw, config.input_format, config.output_format)
             self._owner.leg_opened(self)
             async for event in self.session:
+                if self._lease is not None and isinstance(event, SessionNotice) and event.limits:
+                    self._lease.limits(event.limits)
                 self._owner.leg_told(self, event)
                 await self._owner.room()
         if self.broken is None and not self._closing:
