@@ -12,6 +12,7 @@ What a turn is, as to the agent's voice:
     ignored      transcript, end                           as judged    the policy is asked: words may come late
     interrupted  a further response is heard, the user
                  still speaks                              undecided    the policy is asked about that one
+    undecided    interrupted by others                     interrupted
     any          the policy raises                         interrupted  `interrupt`: a user is never talked down
 
 What becomes of the agent's voice. There is one player, so this is one for all turns:
@@ -138,6 +139,8 @@ class InterruptionMachine:
             if event.response_id not in self._heard_since:
                 self._response_began(event.response_id, now)
             return []
+        if isinstance(event, Interruption) and event.action == "interrupt":
+            self._interrupted_elsewhere(event)
         told = self._ended_by_itself(audible)
         if isinstance(event, UserTurn):
             if turn := self._turn_moved(event, now):
@@ -148,8 +151,6 @@ class InterruptionMachine:
             if turn is not None and not turn.final:
                 turn.text, turn.final, turn.language = event.text, event.final, event.language or turn.language
                 told += self._ask(turn, now, audible, left_ms)
-        elif isinstance(event, Interruption) and event.action == "interrupt":
-            self._interrupted_elsewhere(event)
         return told
 
     def due_at(self) -> float | None:
