@@ -200,6 +200,14 @@ async def test_the_loop_goes_on_while_another_program_holds_the_file(path: Path)
     await store.aclose()
 
 
+async def test_many_make_the_file_at_once(tmp_path: Path) -> None:
+    for attempt in range(5):
+        stores = [SqliteHistoryStore(tmp_path / f"{attempt}.db") for _ in range(8)]
+        await asyncio.gather(*(store.write("a", [at(number, "x")]) for number, store in enumerate(stores)))
+        assert [record.place for record in await stores[0].load("a")] == list(range(8))
+        await asyncio.gather(*(store.aclose() for store in stores))
+
+
 async def test_two_processes_write_at_once(path: Path) -> None:
     writers = [writer(path, name, 60) for name in ("a", "b")]
     for process in writers:
