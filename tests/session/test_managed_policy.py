@@ -110,6 +110,8 @@ def test_everything_that_is_interrupted_while_it_waits_is_gone() -> None:
             assert said[0] == "Can you help me?"
             assert said[-1] == DISCLOSURE
             assert ANSWER not in said
+            [interrupt] = [one for one in backend.sessions[0].received if isinstance(one, Interrupt)]
+            assert sorted(interrupt.heard.values()) == [0.0, pytest.approx(500)], "the backend forgets the answer, too"
         account = session.account
         assert account.balanced, str(account)
 
@@ -182,6 +184,15 @@ def test_a_call_ends_at_its_limit(limits: dict[str, Any], seconds: float) -> Non
         assert session.account.balanced, str(session.account)
 
     run_in_virtual_time(call())
+
+
+def test_what_is_logged_during_a_call_is_redacted(caplog: pytest.LogCaptureFixture) -> None:
+    async def call() -> None:
+        async with voicebridge.connect(ScriptedBackend(ANSWER)):
+            logging.getLogger("voicebridge").error("They said: %s", "jo@example.com")
+
+    run_in_virtual_time(call())
+    assert caplog.messages == ["They said: [email]"]
 
 
 class Plugin:

@@ -53,10 +53,11 @@ from voicebridge.core.disclosure import DisclosureGate, Withheld, check_disclosu
 from voicebridge.registry.observers import imposed_policies, observers
 
 from .agent_voice import AgentVoice
-from .call_policy import Consent, OutputGuard, combined_policy
+from .call_policy import Consent, OutputGuard, combined_policy, redactor
 from .call_setup import CallSetup
 from .command_check import check
 from .handover_session import HandoverSession
+from .log_redaction import redacted_logs
 from .scribe import Scribe
 from .settings import Settings
 from .tool_desk import ToolDesk
@@ -78,11 +79,12 @@ async def managed(setup: CallSetup) -> AsyncIterator[ManagedSession]:
     policy = combined_policy(setup.policy, imposed_policies(setup.config))
     check_disclosure(policy, setup.candidates[0].backend.capabilities, setup.config.outputs)
     session = ManagedSession(setup, policy)
-    try:
-        await session.start()
-        yield session
-    finally:
-        await session.aclose()
+    with redacted_logs(redactor(policy)):
+        try:
+            await session.start()
+            yield session
+        finally:
+            await session.aclose()
 
 
 class ManagedSession:
@@ -282,6 +284,8 @@ class ManagedSession:
 
     def _interrupted(self, command: Interrupt) -> Interrupt:
         if self._gate is not None and not self._gate.open:
+            waiting = {one: 0.0 for one in self._gate.held if command.response_id in (None, one)}
+            command = replace(command, heard={**waiting, **command.heard})
             self._do(self._gate.interrupted(command.response_id))
         completed, told = self._voice.interrupt(command, self._clock())
         self.carrier.delivery.purge(command.response_id)
