@@ -302,6 +302,44 @@ def test_one_that_reports_is_given_time_to_begin_with_the_next() -> None:
     assert stage.wait(0.2) == [("r4", 100, "Yes.", "estimated", "whole")]
 
 
+def test_one_that_had_stopped_and_is_through() -> None:
+    stage = Stage("r1")
+    stage.report("r1", 450)
+    stage.end("r1")
+    assert stage.wait(3.1) == [("r1", 450, "One two", "measured", "proportion")]
+    assert stage.report("r1", 990) == [("r1", 1000, TEXT, "measured", "whole")]
+    assert stage.clock.audible(stage.now) == ()
+    stage.wait(60)
+    stage.say("r2")
+    stage.say("r3")
+    assert stage.report("r1", 1000) == []
+    stage.wait(1.5)
+    assert stage.cut("r3") == [("r3", 500, "One two", "estimated", "proportion")], "that held nothing up"
+
+
+def test_what_waits_behind_one_that_was_thought_to_be_through() -> None:
+    stage = Stage("r1", "r2")
+    stage.end("r1")
+    stage.end("r2")
+    assert stage.wait(1.2) == [("r1", 1000, TEXT, "estimated", "whole")]
+    stage.report("r1", 400)
+    stage.wait(0.6)
+    stage.report("r1", 1000)
+    stage.wait(0.5)
+    assert stage.cut("r2") == [("r2", 500, "One two", "estimated", "proportion")]
+
+
+def test_a_late_report_on_what_was_cut_holds_nothing_up() -> None:
+    stage = Stage("r1")
+    stage.wait(0.3)
+    stage.cut("r1")
+    stage.say("r2")
+    stage.wait(0.2)
+    assert stage.report("r1", 200) == [("r1", 200, "One", "measured", "proportion")]
+    stage.wait(0.3)
+    assert stage.cut("r2") == [("r2", 500, "One two", "estimated", "proportion")]
+
+
 # Cut
 
 
@@ -366,6 +404,22 @@ def test_text_that_comes_behind_its_audio_corrects_the_words_at_the_end() -> Non
 
 
 # How it ends
+
+
+def test_it_ends_once() -> None:
+    stage = Stage("r1")
+    assert stage.end("r1") == stage.end("r1", "interrupted") == []
+    assert stage.wait(1.1) == [("r1", 1000, TEXT, "estimated", "whole")]
+
+
+def test_played_to_its_end_it_is_not_audible_even_before_that_is_told() -> None:
+    stage = Stage("r1", "r2")
+    stage.end("r1")
+    stage.end("r2")
+    assert stage.clock.audible(100.9) == ("r1", "r2")
+    assert stage.clock.audible(101.1) == ("r2",)
+    stage.clock.report("r2", 100, 101.1)
+    assert stage.clock.audible(102.5) == ("r2",), "its player says that it is not so far"
 
 
 def test_interrupted_is_a_cut() -> None:
@@ -481,6 +535,14 @@ def test_nothing_of_it_was_delivered() -> None:
     assert stage.wait(0.02) == [("r2", 1000, TEXT, "estimated", "whole")]
 
 
+def test_more_may_come_after_it() -> None:
+    stage = Stage("r1")
+    stage.undelivered("r1", 5000)
+    stage.audio("r1", 500)
+    stage.end("r1", "lost")
+    assert stage.report("r1", 490) == [("r1", 490, "One", "measured", "proportion")]
+
+
 def test_purged_after_it_was_lost() -> None:
     stage = Stage("r1")
     assert stage.end("r1", "lost") == []
@@ -574,6 +636,15 @@ def test_a_correction_of_the_vendor_is_told_on() -> None:
     assert stage.below("r1", float("nan"), "One", "provider") == []
     assert stage.below("r1", -1, "One", "provider") == [("r1", 0, "", "provider", "aligned")]
     assert stage.report("r1", 300) == [("r1", 300, "One", "measured", "proportion")], "the last one counts"
+
+
+def test_what_waits_behind_a_correction_plays_at_once() -> None:
+    stage = Stage("r1", "r2")
+    stage.end("r1")
+    stage.wait(0.3)
+    assert len(stage.below("r1", 300, "One", "provider")) == 1
+    stage.wait(0.5)
+    assert stage.cut_all() == [("r2", 500, "One two", "estimated", "proportion")]
 
 
 def test_a_correction_after_the_end() -> None:

@@ -83,6 +83,20 @@ def test_what_is_no_time_is_not_known(times: Times) -> None:
 LONG = " One two three four. And so on, at length."
 
 
+def test_nothing_is_placed_in_silence() -> None:
+    text = said(("One", None, None))
+    text.place("One", 10, timed=True)
+    assert text.until(0, 1000) == ("", "proportion")
+    assert text.until(1, 1000) == ("One", "aligned")
+
+
+def test_times_that_contradict_each_other() -> None:
+    text = said(("One", 500, 200), (" two", None, None))
+    assert text.until(499, 1000)[0] == ""
+    assert text.until(500, 1000)[0] == "One"
+    assert text.until(1000, 1000)[0] == "One two"
+
+
 def test_placed_by_somebody_who_knows() -> None:
     text = said((LONG, None, None))
     text.place("One two", 500, timed=True)

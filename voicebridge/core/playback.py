@@ -28,10 +28,9 @@ class ResponsePlayback:
     """Of what was received: dropped before any player had it."""
     played_ms: float | None = None
     """As reported by the player; None while it has not said anything."""
-    reported_at: float = 0.0
-    """Seconds: when it last got on, as the player says."""
     ends_at: float = 0.0
-    """Seconds: when a player that plays at once, in real time, would have played it all."""
+    """Seconds: when a player that plays at once, in real time, would have played it all; or one that goes on in real
+    time from where it last said that it is, if that is later."""
     over: bool = False
     """No more audio will come."""
     complete: bool = False
@@ -143,9 +142,9 @@ class Player:
             return False
         if response.played_ms is not None and ms <= response.played_ms:
             return False
-        response.played_ms, response.reported_at = ms, now
-        late = now + (response.received_ms - ms) / 1000 - response.ends_at
-        if late > 0 and not response.settled:
+        response.played_ms = ms
+        plays = not response.cut and not (response.settled and response.at_end)
+        if plays and (late := now + (response.received_ms - ms) / 1000 - response.ends_at) > 0:
             self._skip(response, -late)
         return True
 

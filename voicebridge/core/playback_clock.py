@@ -283,9 +283,8 @@ class PlaybackClock:
 
     def _due_at(self, playback: ResponsePlayback) -> float:
         """When a player should be through, in its own time. One that reports may be late, while it gets on."""
-        if playback.played_ms is None and not self._reports:
-            return playback.ends_at
-        return max(playback.ends_at, playback.reported_at) + _STALLED_S
+        reported = self._reports or playback.played_ms is not None
+        return playback.ends_at + (_STALLED_S if reported else 0.0)
 
     def _settle(self, response_id: str, playback: ResponsePlayback, time: float) -> list[OutputHeard]:
         self._playing.pop(response_id, None)

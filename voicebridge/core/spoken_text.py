@@ -89,12 +89,14 @@ class SpokenText:
 
     def until(self, ms: float, total_ms: float) -> tuple[str, Literal["aligned", "proportion"]]:
         """The words spoken in the first `ms` of `total_ms`, to whole words, and how they were found."""
+        if ms <= 0:
+            return "", "proportion"
         if self._placed and self._placed.end_ms is not None and abs(ms - self._placed.end_ms) <= ROUNDING_MS:
             ms = self._placed.end_ms
         spoken, basis, before = [], False, 0.0
-        for number, piece in enumerate(self._pieces if ms > 0 else ()):
+        for number, piece in enumerate(self._pieces):
             start = before if piece.start_ms is None else piece.start_ms
-            end = max(start, self._end(number, total_ms))
+            end = self._end(number, total_ms)
             if ms < start or ms == start < end:
                 break
             basis = piece.timed
