@@ -1,9 +1,9 @@
 """Recovery: the connection is reset in the middle of a response, behind a network with a round trip of 50 ms.
 
-Measured is from the reset to the moment at which the session that dials again has told the application so
-(`SessionRestarted`), and to the first sound of the response that the application then asks for. The new connection is
-told the conversation so far, and the microphone goes on all the while. The proxy that makes the network runs in the
-same process; it can delay bytes but no TCP handshake, so one round trip is added to each figure. TLS is not in it.
+Measured is from the reset to the moment at which the session, which dials again by itself, has told the application so
+(`SessionRestarted`), and to the first sound of the response with which it goes on. The new connection is told the
+conversation so far, and the microphone goes on all the while. The proxy that makes the network runs in the same
+process; it can delay bytes but no TCP handshake, so one round trip is added to each figure. TLS is not in it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+import voicebridge
 from voicebridge import (
     Event,
     MessageItem,
@@ -23,9 +24,6 @@ from voicebridge import (
     SessionRestarted,
     VoiceSession,
 )
-from voicebridge.contract.config import SessionConfig
-from voicebridge.session.door import backend_of
-from voicebridge.session.reconnecting import reconnecting
 from voicebridge.testing.chaos import ChaosProxy
 
 from .arms.arm import INSTRUCTIONS, KEY, MODEL
@@ -77,11 +75,10 @@ async def measure_recovery(port: int, job: dict[str, Any]) -> dict[str, Any]:
 
 async def _recover(proxy: ChaosProxy, rng: random.Random) -> tuple[float, float]:
     """One session: milliseconds from the reset to the news, and to the next sound."""
-    config = SessionConfig.model_validate(
-        {"model": MODEL, "instructions": INSTRUCTIONS, "base_url": proxy.url, "api_key": KEY}
-    )
     history = [MessageItem(role=("user", "assistant")[n % 2], text=f"Sentence number {n}.") for n in range(_ITEMS)]
-    async with reconnecting(backend_of(f"openai/{MODEL}"), config, history) as session:
+    async with voicebridge.connect(
+        f"openai/{MODEL}", instructions=INSTRUCTIONS, history=history, base_url=proxy.url, api_key=KEY
+    ) as session:
         call = _Microphone(session)
         talking = asyncio.create_task(talk(call, rng.random(), Histogram()))
         try:
@@ -94,7 +91,6 @@ async def _recover(proxy: ChaosProxy, rng: random.Random) -> tuple[float, float]
             proxy.reset()
             await _until(events, SessionRestarted)
             restarted = now_ns()
-            await call.ask()
             await _until(events, OutputAudio)
             return (restarted - cut) / 1e6, (now_ns() - cut) / 1e6
         finally:
