@@ -543,6 +543,17 @@ def test_more_may_come_after_it() -> None:
     assert stage.report("r1", 490) == [("r1", 490, "One", "measured", "proportion")]
 
 
+def test_what_will_have_been_heard() -> None:
+    stage = Stage("r1")
+    stage.undelivered("r1", 500)
+    expected = stage.clock.expected("r1")
+    assert expected
+    assert plain([expected]) == [("r1", 500, "One two", "estimated", "proportion")]
+    assert plain([expected]) == stage.end("r1", "lost") + stage.wait(1)
+    assert stage.clock.expected("r1") is None
+    assert stage.clock.expected("r2") is None
+
+
 def test_purged_after_it_was_lost() -> None:
     stage = Stage("r1")
     assert stage.end("r1", "lost") == []

@@ -216,7 +216,8 @@ class PlaybackClock:
         if playback is None or playback.settled or not playback.received_ms:
             return None
         ms = playback.playable_ms
-        return OutputHeard(response_id=response_id, heard_ms=ms, text=playback.text_until(ms), basis="estimated")
+        text, found = playback.text.until(ms, playback.received_ms)
+        return OutputHeard(response_id=response_id, heard_ms=ms, text=text, basis="estimated", text_basis=found)
 
     def pause(self, now: float) -> None:
         """The player holds what it has."""
