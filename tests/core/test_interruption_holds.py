@@ -30,11 +30,12 @@ def actions(told: list[Interruption]) -> list[tuple[str, str]]:
 
 
 def test_what_was_interrupted_may_be_heard_for_a_little_longer() -> None:
-    floor = machine(InterruptionPolicy.at_once())
+    floor = machine(lambda signals: Verdict("interrupt" if signals.turn_id == "t1" else "wait", "speech", 100))
     assert actions(floor.happened(speech(), 3.0, ("r1",))) == [("interrupt", "speech")]
     assert floor.happened(words("no", final=False), 3.1, ("r1",)) == []
     assert floor.happened(speech("t2"), 3.2, ("r1",)) == []
     assert floor.standing("t2") == "clear"
+    assert floor.due_at() is None
 
 
 def test_the_hold_goes_on_over_what_is_still_heard() -> None:
@@ -61,8 +62,10 @@ def test_an_interruption_elsewhere_of_one_response_leaves_the_other_held() -> No
     cut = Interruption(action="interrupt", reason="command", response_ids=("r1",))
     assert floor.happened(cut, 3.1, ("r2",)) == []
     assert floor.standing("t1") == "undecided"
+    assert floor.held == "pause"
     cut = Interruption(action="interrupt", reason="command", response_ids=("r2",))
     assert floor.happened(cut, 3.2, ()) == []
+    assert floor.held is None
     assert floor.due_at() is None
 
 

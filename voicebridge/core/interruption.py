@@ -177,6 +177,11 @@ class InterruptionMachine:
             told += self._obey(turn, end, now, self._concerned(turn, audible))
         return told
 
+    @property
+    def held(self) -> Literal["duck", "pause"] | None:
+        """What is done to the agent's voice at present."""
+        return self._hold.action if self._hold else None
+
     def standing(self, turn_id: str) -> Standing:
         """What was decided of a turn, so far. Transcripts that come late may change it."""
         turn = self._turns.get(turn_id)
@@ -275,7 +280,7 @@ class InterruptionMachine:
             agent_ms=turn.agent_ms,
             left_ms=left_ms,
             response_ids=live,
-            held=self._hold.action if self._hold else None,
+            held=self.held,
             transcripts=self.transcripts,
             source=turn.source,
         )

@@ -142,7 +142,7 @@ class InterruptionPolicy:
             return Verdict("interrupt", "speech")
         if others >= (self.protected_min_words if protected else self.min_words):
             return Verdict("interrupt", "words")
-        wordless = not listening + others and not signals.final
+        wordless = not listening + others
         enough_ms = (self.protected_min_ms if protected else self.min_ms) if wordless else self.longest_ms
         if signals.speech_ms >= enough_ms and signals.phase != "discarded" and not signals.final:
             return Verdict("interrupt", "speech")
