@@ -50,6 +50,10 @@ class CallSetup:
     """What holds on every backend."""
     candidates: tuple[Candidate, ...]
     """The backends, the preferred one first."""
+    called: SessionConfig
+    """As the whole call was set, before the first agent of a team was."""
+    spec: str | Backend
+    """The backend of the whole call."""
     candidate_of: Callable[[str | Backend, Mapping[str, Any]], Candidate]
     """Makes one of what `Configure(patch={"backend": ...})` names, with its own settings."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from voicebridge.cascade.backend import CascadeBackend
@@ -112,13 +114,16 @@ async def connect(
     }
     config = _config(given, options)
     candidate = Candidate.of(backend_of(spec), config, spec, keys)
+    called, home = config, candidate
     if team is not None and first is not None:
-        config, candidate = _beginning(team, first, config, candidate)
+        config, candidate = _beginning(team, first, config, home)
     kept = isinstance(history, str) or hasattr(history, "keeps_audio")
     setup = CallSetup(
         config=config,
         candidates=(candidate, *(_fallback(one) for one in _listed("fallback", fallback))),
-        candidate_of=_candidate,
+        candidate_of=partial(_candidate, home=home),
+        called=called,
+        spec=spec,
         retry=retry or RetryPolicy(),
         said=() if kept else _said(history),
         store=open_store(history) if isinstance(history, str) else history if kept else None,  # type: ignore[arg-type]  # it has what a store has
@@ -172,14 +177,15 @@ def _beginning(team: Team, first: Agent, config: SessionConfig, home: Candidate)
     """How the call begins: as the first agent of the team is set."""
     patch = team.patch_for(first, config, home.spec)
     backend = patch.pop("backend", home.spec)
-    candidate = home if backend == home.spec else _candidate(backend, patch)
-    own = {name: value for name, value in patch.items() if name in OWN_SETTINGS}
-    candidate.own = {**candidate.own, **own}
+    candidate = _candidate(backend, patch, home=home)
     return config.patched({name: value for name, value in patch.items() if name not in OWN_SETTINGS}), candidate
 
 
-def _candidate(spec: str | Backend, settings: Mapping[str, Any]) -> Candidate:
+def _candidate(spec: str | Backend, settings: Mapping[str, Any], *, home: Candidate | None = None) -> Candidate:
+    """A backend with its own settings. Where the call began, it keeps what the call began with, such as its key."""
     own = {name: value for name, value in settings.items() if name in OWN_SETTINGS}
+    if home is not None and spec == home.spec:
+        return replace(home, own={**home.own, **own})
     keys = own.pop("api_key") if isinstance(own.get("api_key"), KeyPool) else None
     return Candidate(spec=spec, backend=backend_of(spec), own=own, keys=keys)
 

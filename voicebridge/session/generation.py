@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from voicebridge.contract.commands import Command, Interrupt, ReportPlayed
+from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendToolResult
 from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, UserTurn
 
 __all__ = ["Generation"]
@@ -32,7 +32,7 @@ class Generation:
         if self.number == 1:
             return event
         changes: dict[str, Any] = {}
-        for field in ("response_id", "turn_id"):
+        for field in ("response_id", "turn_id", "call_id"):
             if name := getattr(event, field, None):
                 changes[field] = self._prefix + name
         if isinstance(event, UserTurn | InputTranscript):
@@ -52,6 +52,10 @@ class Generation:
         if isinstance(command, ReportPlayed):
             own = self._own(command.response_id)
             return None if own is None else replace(command, response_id=own)
+        if isinstance(command, SendToolResult):
+            # A call of an earlier connection was told to this one under the name that it has in the whole session.
+            own = self._own(command.call_id)
+            return command if own is None else replace(command, call_id=own)
         if not isinstance(command, Interrupt):
             return command
         heard = {own: ms for name, ms in command.heard.items() if (own := self._own(name)) is not None}

@@ -179,7 +179,7 @@ class ManagedSession:
             self._guard = OutputGuard(self._policy.output_audio, config.output_format, carrier.delivery.put)
         tools = setup.team or setup.toolbox
         if tools is not None:
-            self._desk = ToolDesk(self, tools, config, setup.candidates[0].spec, **setup.tools.options)
+            self._desk = ToolDesk(self, tools, setup.called, setup.spec, **setup.tools.options)
         if self._scribe is not None:
             self._scribe.start(chronicle.changed)
         if self._policy.consent is not None:
