@@ -243,6 +243,18 @@ class PlaybackClock:
                 audible.append(id)
         return tuple(audible)
 
+    def left_ms(self, now: float) -> float | None:
+        """Milliseconds of audio that are still to be played; None while more of it is being made."""
+        time, left = self._time(now), 0.0
+        for id in self._player.unsettled():
+            playback = self._player.response(id)
+            if playback is None or not playback.playable_ms:
+                continue
+            if not playback.over:
+                return None
+            left += playback.playable_ms - playback.played_by(time)
+        return left
+
     def knows(self, response_id: str) -> bool:
         """Whether a response has been started, or had audio, and is not forgotten."""
         return self._player.response(response_id) is not None

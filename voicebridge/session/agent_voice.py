@@ -42,7 +42,9 @@ class AgentVoice:
         self._silenced: set[str] = set()
         """Of those, the ones that were stopped: what still comes of them is heard by nobody."""
         self._unanswered: dict[str, None] = {}
-        """Turns of which it was thought that nobody wants them answered."""
+        """Turns whose answers were stopped, since nobody wanted them."""
+        self._doubtful: dict[str, tuple[str, ...]] = {}
+        """Answers that began before it was decided whether anybody wants their turns answered, and those turns."""
 
     def audio(self, event: OutputAudio, now: float) -> bool:
         """A piece of the agent's voice. False: it must not be heard."""
@@ -59,7 +61,8 @@ class AgentVoice:
             return [*self.clock.happened(event, now)]
         if isinstance(event, ResponseStarted):
             self._running[event.response_id] = None
-            effects = self._unwanted(event)
+            self._doubtful[event.response_id] = event.answers
+            effects = self._unwanted(now)
         elif isinstance(event, SessionReady | SessionRestarted):
             ready = event if isinstance(event, SessionReady) else event.ready
             self._machine.transcripts = ready.capabilities.input_transcript
@@ -68,9 +71,13 @@ class AgentVoice:
             self._running.pop(event.response_id, None)
             self._silenced.discard(event.response_id)
         elif isinstance(event, UserTurn | InputTranscript):
-            told += self._decide(self._machine.happened(event, now, self.clock.audible(now)), now)
+            told += self._decide(self._machine.happened(event, now, *self._heard_now(now)), now)
             told += self._wanted_after_all(event)
         return told
+
+    def _heard_now(self, now: float) -> tuple[tuple[str, ...], float | None]:
+        """The responses that can be heard, and for how many milliseconds still."""
+        return self.clock.audible(now), self.clock.left_ms(now)
 
     def report(self, command: ReportPlayed, now: float) -> list[OutputHeard]:
         """The player says how far it is."""
@@ -84,8 +91,10 @@ class AgentVoice:
         stopped = tuple(audible) if named is None else tuple(one for one in named if one in audible)
         told: list[Event] = []
         if stopped:
-            told.append(Interruption(action="interrupt", reason="command", response_ids=stopped))
-            self._machine.happened(told[0], now, audible)
+            decision = Interruption(action="interrupt", reason="command", response_ids=stopped)
+            told += [decision, *self._machine.happened(decision, now, audible)]
+            if self._machine.held is None:
+                self.clock.resume(now)
         heard = self._cut(dict.fromkeys([*silenced, *audible] if named is None else named), command.heard, now)
         known = dict(command.heard) | {one.response_id: one.heard_ms for one in heard}
         return replace(command, heard=known), [*told, *heard]
@@ -99,7 +108,7 @@ class AgentVoice:
         """Time has passed."""
         told: list[Event | Command] = [*self.clock.due(now)]
         if (at := self._machine.due_at()) is not None and at <= now:
-            told += self._decide(self._machine.due(now, self.clock.audible(now)), now)
+            told += self._decide(self._machine.due(now, *self._heard_now(now)), now)
         return told
 
     # Decisions
@@ -117,7 +126,7 @@ class AgentVoice:
                 told += heard.values()
                 # By name, so that an answer which starts meanwhile is left alone.
                 told += [self._stop(response_id, heard.get(response_id)) for response_id in decision.response_ids]
-        return told
+        return told + self._unwanted(now)
 
     def _stop(self, response_id: str, heard: OutputHeard | None) -> Interrupt:
         return Interrupt(response_id=response_id, heard={response_id: heard.heard_ms} if heard else {})
@@ -127,14 +136,22 @@ class AgentVoice:
         self._silenced.update(one for one in ids if one in self._running)
         return self.clock.cut(ids, heard, now)
 
-    def _unwanted(self, started: ResponseStarted) -> list[Event | Command]:
-        """An answer to a cough: vendors that end turns by themselves answer each of them."""
-        turns = [turn_id for turn_id in started.answers if self._machine.ignored(turn_id)]
-        if not turns or len(turns) < len(started.answers):
-            return []
-        self._silenced.add(started.response_id)
-        self._unanswered.update(dict.fromkeys(turns))
-        return [Interrupt(response_id=started.response_id, heard={started.response_id: 0.0})]
+    def _unwanted(self, now: float) -> list[Event | Command]:
+        """Stop answers to a cough: vendors that end turns by themselves answer each of them. One that began in doubt
+        waits behind what is being played, so that nothing of it was heard."""
+        told: list[Event | Command] = []
+        for response_id, turns in list(self._doubtful.items()):
+            standings = {self._machine.standing(turn_id) for turn_id in turns}
+            if standings <= {"undecided", "ignored"} and "undecided" in standings:
+                continue
+            del self._doubtful[response_id]
+            if standings != {"ignored"} or not all(self._machine.ignored(turn_id) for turn_id in turns):
+                continue
+            self._unanswered.update(dict.fromkeys(turns))
+            told.append(Interruption(action="interrupt", reason="unwanted", response_ids=(response_id,)))
+            told += self._cut((response_id,), {response_id: 0.0}, now)
+            told.append(Interrupt(response_id=response_id, heard={response_id: 0.0}))
+        return told
 
     def _wanted_after_all(self, event: UserTurn | InputTranscript) -> list[Event | Command]:
         """A transcript may come late, and say that it was no cough."""

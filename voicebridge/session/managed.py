@@ -210,22 +210,30 @@ class ManagedSession:
 
     async def aclose(self) -> None:
         """End the session. Takes some seconds at the most."""
-        if self._carrier is None:
-            return
         self._closed = True
         self._set_timer(None)
-        if self._desk is not None:
-            await self._desk.aclose()
-        await self._consent.aclose()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._carrier.aclose()
-        if self._scribe is not None:
-            await self._scribe.aclose()
-            if self._setup.owns_store and self._setup.store is not None:
-                await self._setup.store.aclose()
+        try:
+            if self._desk is not None:
+                await self._desk.aclose()
+            await self._consent.aclose()
+            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        try:
+            if self._carrier is not None:
+                await self._carrier.aclose()
+        finally:
+            try:
+                if self._scribe is not None:
+                    await self._scribe.aclose()
+            finally:
+                if self._setup.store is not None and self._setup.owns_store:
+                    await self._setup.store.aclose()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return aiter(self.carrier)
