@@ -329,6 +329,25 @@ def test_what_waits_behind_one_that_was_thought_to_be_through() -> None:
     assert stage.cut("r2") == [("r2", 500, "One two", "estimated", "proportion")]
 
 
+def test_what_waits_behind_it_has_not_begun() -> None:
+    stage = Stage("r1", "r2")
+    stage.end("r1")
+    assert stage.wait(1.2) == [("r1", 1000, TEXT, "estimated", "whole")]
+    stage.report("r1", 400)
+    stage.wait(0.3)
+    assert stage.cut("r2") == [("r2", 0, "", "estimated", "proportion")]
+
+
+def test_silence_on_one_response_does_not_end_the_wait_for_another() -> None:
+    stage = Stage("r1", "r2")
+    stage.end("r1")
+    stage.end("r2")
+    stage.report("r2", 450)
+    assert stage.wait(3.1) == [("r1", 1000, TEXT, "estimated", "whole")]
+    assert stage.wait(0.8) == []
+    assert stage.wait(0.2) == [("r2", 450, "One two", "measured", "proportion")]
+
+
 def test_a_late_report_on_what_was_cut_holds_nothing_up() -> None:
     stage = Stage("r1")
     stage.wait(0.3)

@@ -112,8 +112,7 @@ class SpokenText:
         if not spoken or not spoken[-1].isalnum():
             return spoken
         whole = "".join(piece.text for piece in self._pieces)
-        goes_on = whole.startswith(spoken) and whole[len(spoken) : len(spoken) + 1].isalnum()
-        return _whole_words(whole, len(spoken)) if goes_on else spoken
+        return _whole_words(whole, len(spoken)) if whole[len(spoken) : len(spoken) + 1].isalnum() else spoken
 
     def _end(self, number: int, total_ms: float) -> float:
         if (end := self._pieces[number].end_ms) is not None:
