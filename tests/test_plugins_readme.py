@@ -31,7 +31,7 @@ def told(events):
 
 async def main():
     second = SendAudio(pcm=b"12" * 24_000)
-    async with voicebridge.connect("echo") as session:
+    async with voicebridge.connect_raw("echo") as session:
         await session.send(EndTurn())
         events = await rest(session)
         print(told(events), events[-1].fault.code)
