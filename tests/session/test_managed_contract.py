@@ -79,7 +79,7 @@ class TestManagedByPolicy(BackendContract):
     def subject(self) -> Subject:
         subject = test_scripted_session.TestScriptedSession().subject()
         backend = ScriptedBackend(test_scripted_session.answer, ready_s=0.5, user=("please stop",))
-        return replace(subject, backend=Managed(backend, interruption=InterruptionPolicy()))
+        return replace(subject, backend=Managed(backend, interruption=InterruptionPolicy(protect_ms=0)))
 
 
 class TestManagedCascadeByPolicy(BackendContract):
