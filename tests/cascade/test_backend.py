@@ -33,7 +33,7 @@ def cascade(**seats: Any) -> CascadeBackend:
 
 def opened(backend: CascadeBackend, **options: Any) -> None:
     async def main() -> None:
-        async with voicebridge.connect(backend, **options):
+        async with voicebridge.connect_raw(backend, **options):
             pass
 
     run_in_virtual_time(main())

@@ -198,7 +198,7 @@ def test_a_stage_that_does_not_let_go_holds_up_the_close_for_five_seconds(where:
         backend = CascadeBackend(stt=stt, llm=llm, tts=tts, detector=(detector := EnergyDetector()))
         closed = []
         detector.aclose = lambda: asyncio.sleep(0, closed.append(1))
-        async with voicebridge.connect(backend) as session:
+        async with voicebridge.connect_raw(backend) as session:
             await session.send(SendText(text="q"))
             await asyncio.sleep(0.5)
             before = now()

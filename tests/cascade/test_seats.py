@@ -35,7 +35,7 @@ def cascade(**seats: Any) -> CascadeBackend:
 
 async def asked(backend: Any, **options: Any) -> list[str]:
     """What becomes of a question, in a session of its own."""
-    async with voicebridge.connect(backend, **options) as session:
+    async with voicebridge.connect_raw(backend, **options) as session:
         await session.send(SendText(text="hi"))
         async for event in session:
             if isinstance(event, ResponseEnded):
@@ -52,7 +52,7 @@ def test_a_stage_serves_one_session() -> None:
     backend = cascade(tts=voice)
 
     async def main() -> None:
-        async with voicebridge.connect(backend, voice="anna"):
+        async with voicebridge.connect_raw(backend, voice="anna"):
             with pytest.raises(ConfigError, match=r"ScriptedVoice given as `tts` has served.*`tts=lambda: \.\.\.`"):
                 await asked(backend, voice="bob")
             assert voice.config is not None
