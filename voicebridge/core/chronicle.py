@@ -64,6 +64,8 @@ class Chronicle:
         """Of the agent's voice."""
         self._sounds: dict[str, _Sound] = {}
         """Of responses that run, or were lost and nobody said what was heard of them."""
+        self._left_out: set[str] = set()
+        """Commands whose text is for one connection alone."""
 
     def items(self, *, without: Collection[str] = ()) -> tuple[Item, ...]:
         """What a new backend should know. A call whose result is still to come has none.
@@ -85,8 +87,14 @@ class Chronicle:
         """A command was not taken, or a turn will be told in another way."""
         self._history.withdraw(key)
 
+    def leave_out(self, command_id: str) -> None:
+        """The text of this command tells one connection what the next one will know by itself."""
+        self._left_out.add(command_id)
+
     def sent(self, command: Command) -> None:
         """A command was given."""
+        if command.id in self._left_out:
+            return
         if isinstance(command, SendText):
             self._history.place(command.id, MessageItem(role=command.role, text=command.text, images=command.images))
         elif isinstance(command, ReportPlayed):
@@ -123,14 +131,18 @@ class Chronicle:
             self._sounded(event)
         elif isinstance(event, OutputHeard):
             self._sounds.pop(event.response_id, None)
-            self._history.hear(event.response_id, event.text, event.heard_ms)
+            whole = event.text_basis == "whole" and event.heard_ms > 0
+            text = self._history.said(event.response_id) if whole else event.text
+            self._history.hear(event.response_id, text, event.heard_ms)
         elif isinstance(event, ToolCall):
             call = ToolCallItem(call_id=event.call_id, name=event.name, arguments=event.arguments)
             self._history.place(_key(event.call_id), call)
         elif isinstance(event, ToolCallCancelled):
             self._history.withdraw(_key(event.call_id))
-        elif isinstance(event, CommandSettled) and event.fault is not None:
-            self._history.withdraw(event.command_id)
+        elif isinstance(event, CommandSettled):
+            self._left_out.discard(event.command_id)
+            if event.fault is not None:
+                self._history.withdraw(event.command_id)
 
     def _sounded(self, event: OutputAudio | ResponseEnded | SessionReady) -> None:
         if isinstance(event, SessionReady):

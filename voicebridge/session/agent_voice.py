@@ -25,6 +25,9 @@ from voicebridge.core.playback_clock import PlaybackClock
 
 __all__ = ["AgentVoice"]
 
+_REMEMBERED = 16
+"""Answers that were cut, of which the player's word is still taken."""
+
 
 class AgentVoice:
     """Gets every event on its way to the player. What it gives back is told, or asked of the backend, in that order.
@@ -32,15 +35,19 @@ class AgentVoice:
     Args:
         format: of the agent's voice.
         policy: what the user's voice does to the agent's.
+        purge: drops the audio of a response that nobody has taken yet.
     """
 
-    def __init__(self, format: AudioFormat, policy: Callable[[Signals], Verdict]) -> None:
+    def __init__(self, format: AudioFormat, policy: Callable[[Signals], Verdict], purge: Callable[[str], None]) -> None:
         self.clock = PlaybackClock(format)
         self._machine = InterruptionMachine(policy)
+        self._purge = purge
         self._running: dict[str, None] = {}
         """Responses that have not ended."""
         self._silenced: set[str] = set()
         """Of those, the ones that were stopped: what still comes of them is heard by nobody."""
+        self._stopped: dict[str, None] = {}
+        """The last responses that were cut: how far they were heard, the player may know better."""
         self._unanswered: dict[str, None] = {}
         """Turns whose answers were stopped, since nobody wanted them."""
         self._doubtful: dict[str, tuple[str, ...]] = {}
@@ -79,9 +86,11 @@ class AgentVoice:
         """The responses that can be heard, and for how many milliseconds still."""
         return self.clock.audible(now), self.clock.left_ms(now)
 
-    def report(self, command: ReportPlayed, now: float) -> list[OutputHeard]:
-        """The player says how far it is."""
-        return self.clock.report(command.response_id, command.ms, now)
+    def report(self, command: ReportPlayed, now: float) -> list[Event | Command]:
+        """The player says how far it is. Of an answer that was cut, the backend is told as well."""
+        told: list[Event | Command] = [*self.clock.report(command.response_id, command.ms, now)]
+        cut = [one for one in told if isinstance(one, OutputHeard) and one.response_id in self._stopped]
+        return [*told, *(self._stop(one.response_id, one) for one in cut)]
 
     def interrupt(self, command: Interrupt, now: float) -> tuple[Interrupt, list[Event]]:
         """The application stops the agent: the command with what was heard, and what is told of that."""
@@ -95,7 +104,10 @@ class AgentVoice:
             told += [decision, *self._machine.happened(decision, now, audible)]
             if self._machine.held is None:
                 self.clock.resume(now)
-        heard = self._cut(dict.fromkeys([*silenced, *audible] if named is None else named), command.heard, now)
+        for response_id in self._running.keys() & command.heard.keys() - set(silenced):
+            told += self.clock.report(response_id, command.heard[response_id], now)  # it goes on
+        ended = [one for one in command.heard if one not in self._running]
+        heard = self._cut(dict.fromkeys([*silenced, *(audible if named is None else ()), *ended]), command.heard, now)
         known = dict(command.heard) | {one.response_id: one.heard_ms for one in heard}
         return replace(command, heard=known), [*told, *heard]
 
@@ -133,7 +145,12 @@ class AgentVoice:
 
     def _cut(self, response_ids: Iterable[str], heard: Mapping[str, float], now: float) -> list[OutputHeard]:
         ids = list(response_ids)
+        for response_id in ids:
+            self._purge(response_id)
         self._silenced.update(one for one in ids if one in self._running)
+        self._stopped |= dict.fromkeys(ids)
+        while len(self._stopped) > _REMEMBERED:
+            del self._stopped[next(iter(self._stopped))]
         return self.clock.cut(ids, heard, now)
 
     def _unwanted(self, now: float) -> list[Event | Command]:

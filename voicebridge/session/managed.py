@@ -64,8 +64,10 @@ from .tool_desk import ToolDesk
 
 __all__ = ["ManagedSession", "managed"]
 
-_HEARD_LESS = "The user did not hear all of your last answer. Of it they heard only: {text!r}."
-_HEARD_NOTHING = "The user heard nothing of your last answer."
+_HEARD_LESS = "The user did not hear all of your answer {said!r}. Of it they heard only: {text!r}."
+_HEARD_NOTHING = "The user heard nothing of your answer {said!r}."
+_QUOTED = 80
+"""Characters of an answer that say which one it is."""
 _log = logging.getLogger("voicebridge")
 
 
@@ -95,7 +97,7 @@ class ManagedSession:
         config = setup.config
         self._clock = asyncio.get_running_loop().time
         self._observers = observers()
-        self._voice = AgentVoice(config.output_format, setup.judge)
+        self._voice = AgentVoice(config.output_format, setup.judge, self._purge)
         self._gate = DisclosureGate(policy, config.output_format) if policy.disclosure else None
         self._limits = CallLimits(policy) if policy.limited else None
         self._consent = Consent(policy)
@@ -104,8 +106,6 @@ class ManagedSession:
         self._desk: ToolDesk | None = None
         self._own: set[str] = set()
         """Commands of this session's making: nobody is told of them."""
-        self._noted: dict[str, str] = {}
-        """What the backend was told to have been heard, by response, where it can't be made to forget the rest."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -395,27 +395,35 @@ class ManagedSession:
 
     def _heard(self, heard: OutputHeard) -> None:
         """It is known how much of an answer was heard, or known better."""
-        carrier = self.carrier
-        carrier.briefing.chronicle.happened(heard)
+        carrier, chronicle = self.carrier, self.carrier.briefing.chronicle
+        believed = chronicle.heard(heard.response_id)
+        chronicle.happened(heard)
         carrier.ledger.heard(heard.response_id, heard.heard_ms)
         if self._gate is not None and not self._gate.open:
             # Its own event goes on by itself; what was held back follows it.
             self._do(effect for effect in self._gate.happened(heard, self._clock()) if effect is not heard)
-        if heard.text_basis != "whole" and not carrier.can_truncate(heard.response_id):
-            self._note(heard)
+        if not carrier.can_truncate(heard.response_id) and chronicle.heard(heard.response_id) != believed:
+            self._note(heard, believed)
         carrier.moved()
 
-    def _note(self, heard: OutputHeard) -> None:
-        """A backend that can't be made to forget what was not heard is told."""
-        text = _HEARD_LESS.format(text=heard.text) if heard.text else _HEARD_NOTHING
-        if self._noted.get(heard.response_id) != text and self.capabilities.context != "none":
-            self._noted = {heard.response_id: text}
-            self._ask(SendText(text=text, role="system", respond=False))
+    def _note(self, heard: OutputHeard, believed: str) -> None:
+        """A backend that can't be made to forget what was not heard is told.
+
+        Args:
+            believed: what it was told by the agent's own words, or when the call was handed to it.
+        """
+        if self.capabilities.context == "none":
+            return
+        said = believed if len(believed) <= _QUOTED else f"{believed[:_QUOTED]}..."
+        text = _HEARD_LESS if heard.text else _HEARD_NOTHING
+        note = SendText(text=text.format(said=said, text=heard.text), role="system", respond=False)
+        self.carrier.briefing.chronicle.leave_out(note.id)
+        self._ask(note)
+
+    def _purge(self, response_id: str) -> None:
+        self.carrier.delivery.purge(response_id)
 
     def _decided(self, decision: Interruption) -> None:
-        if decision.action == "interrupt":
-            for response_id in decision.response_ids:
-                self.carrier.delivery.purge(response_id)
         if self._setup.on_interrupt is not None:
             try:
                 self._setup.on_interrupt(decision)

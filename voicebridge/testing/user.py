@@ -24,7 +24,7 @@ from voicebridge.contract.errors import SessionFailed
 from voicebridge.contract.events import CommandSettled, Event, OutputAudio, ResponseEnded, ResponseStarted
 from voicebridge.contract.session import VoiceSession
 from voicebridge.contract.stages import PCM_16K
-from voicebridge.session.door import connect
+from voicebridge.session.door import connect_raw
 
 from .stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
 
@@ -160,7 +160,7 @@ async def scripted_conversation(
 
     Args:
         stt, llm, tts, detector: in place of a scripted stage.
-        options: of `voicebridge.connect`.
+        options: of `voicebridge.connect_raw`.
     """
     backend = CascadeBackend(
         stt=stt or ScriptedRecogniser(["hello there"]),
@@ -170,7 +170,7 @@ async def scripted_conversation(
     )
     options.setdefault("turns", {"silence_ms": 200})
     options.setdefault("input_format", PCM_16K)
-    async with connect(backend, **options) as session:
+    async with connect_raw(backend, **options) as session:
         user = User(session)
         try:
             yield user
