@@ -53,6 +53,14 @@ async def _do(job: dict[str, Any], tell: Any) -> dict[str, Any]:
         from .recovery import measure_recovery
 
         return await measure_recovery(job["port"], job)
+    if job["kind"] == "handover_calls":
+        from voicebridge_bench.handover.calls import measure_calls
+
+        return await measure_calls(job, tell)
+    if job["kind"] == "long_call":
+        from voicebridge_bench.handover.long_call import measure_long_call
+
+        return await measure_long_call(job, tell)
     from .first_audio import measure_first_audio
 
     return await measure_first_audio(job["arm"], job["port"], job)

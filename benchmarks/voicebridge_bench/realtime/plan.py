@@ -99,4 +99,6 @@ def cells(plan: RealtimePlan) -> Iterator[Cell]:
 def _is_in(plan: RealtimePlan, arm: str, count: int, number: int) -> bool:
     if arm in PEERS:
         return arm in plan.peers and count in plan.peer_sessions and number < plan.peer_rounds
+    if arm == "voicebridge-raw":
+        return False  # it is measured beside the managed session, by `bench handover`
     return count in (plan.tuned_sessions if arm == "bare-tuned" else plan.sessions)

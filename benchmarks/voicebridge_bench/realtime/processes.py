@@ -34,18 +34,25 @@ class ArmFailed(Exception):
 
 
 class ServerProcess:
-    """The server, from entering the context to leaving it."""
+    """The server, from entering the context to leaving it.
 
-    def __init__(self, cpu: int | None) -> None:
-        self._cpu = cpu
+    Args:
+        cpu: the core to stay on.
+        module: what runs in it; by default the lean server.
+    """
+
+    def __init__(self, cpu: int | None, module: str = "voicebridge_bench.realtime.server") -> None:
+        self._cpu, self._module = cpu, module
         self.port = 0
+        self.urls: dict[str, str] = {}
+        """By name, where it serves more than one thing."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
-                "voicebridge_bench.realtime.server",
+                self._module,
                 *([] if self._cpu is None else [str(self._cpu)]),
             ],
             stdin=subprocess.PIPE,
@@ -53,7 +60,8 @@ class ServerProcess:
             text=True,
             start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then ends it
         )
-        self.port = self._read()["port"]
+        row = self._read()
+        self.port, self.urls = row.get("port", 0), row.get("urls", {})
         return self
 
     def __exit__(

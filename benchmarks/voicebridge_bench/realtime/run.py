@@ -6,17 +6,33 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .arms.arm import ARMS, OWN
 from .plan import Cell, RealtimePlan, Run, cells
 from .processes import ArmFailed, ServerProcess, run_arm
 
-__all__ = ["Results", "installed", "run"]
+__all__ = ["Load", "Results", "cores", "installed", "run", "steady"]
 
 Tell = Callable[[str], None]
 _SHORT = 2
 """Frames of a response whose first one is timed."""
+
+
+class Load(Protocol):
+    """How long a measurement under steady load takes."""
+
+    @property
+    def seconds(self) -> float:
+        """Of it."""
+
+    @property
+    def warm_s(self) -> float:
+        """Before it."""
+
+    @property
+    def seed(self) -> int:
+        """Of when calls begin."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,11 +73,11 @@ def run(plan: RealtimePlan, python: str, results: Results, tell: Tell) -> None:
     Raises:
         ArmFailed: the server ended by itself.
     """
-    server_cpu, arm_cpu = _cores(plan.pinned)
+    server_cpu, arm_cpu = cores(plan.pinned)
     with ServerProcess(server_cpu) as server:
         for cell in cells(plan):
             tell(f"{cell.arm}, {cell.sessions} sessions, round {cell.round + 1} of {plan.rounds}")
-            results.runs.append(_steady(plan, server, cell, python, arm_cpu))
+            results.runs.append(steady(plan, server, cell, python, arm_cpu))
         for arm in ("voicebridge", *plan.peers):
             if ARMS[arm].asks and plan.pairs:
                 tell(f"{arm}, first audio")
@@ -71,13 +87,14 @@ def run(plan: RealtimePlan, python: str, results: Results, tell: Tell) -> None:
             results.recovery = _recovery(plan, server, arm_cpu)
 
 
-def _cores(pinned: bool) -> tuple[int | None, int | None]:
+def cores(pinned: bool) -> tuple[int | None, int | None]:
     """The server's core and the arms', where there are two and processes can be kept on them."""
     cores = sorted(os.sched_getaffinity(0)) if pinned and hasattr(os, "sched_getaffinity") else []
     return (cores[1], cores[0]) if len(cores) > 1 else (None, None)
 
 
-def _steady(plan: RealtimePlan, server: ServerProcess, cell: Cell, python: str, cpu: int | None) -> Run:
+def steady(plan: Load, server: ServerProcess, cell: Cell, python: str, cpu: int | None) -> Run:
+    """One measurement under steady load, in a process of its own."""
     done = Run(cell)
     seen: dict[str, Any] = {}
 

@@ -76,6 +76,8 @@ class SimulatedServer:
         """Of the last `serve`: `turns.turns` holds what happened."""
         self.connections = 0
         """Handshakes seen so far, refused ones too."""
+        self.frame_received: Callable[[HttpRequest, str | bytes], None] | None = None
+        """Called with each frame of a client and its handshake, before the wire takes it: for those who count."""
         self._script = read_script(settings.faults)
         self._vendor = vendor
         self._base_path = base_path
@@ -176,14 +178,14 @@ class _House:
         wire = self.vendor.wire(connection, asked)
         try:
             connection.opened()
-            await self._until_gone(socket, connection, wire)
+            await self._until_gone(socket, connection, wire, asked)
         finally:
             await connection.aclose()
             await wire.aclose()
 
-    async def _until_gone(self, socket: ServerSocket, connection: Connection, wire: Wire) -> None:
+    async def _until_gone(self, socket: ServerSocket, connection: Connection, wire: Wire, asked: HttpRequest) -> None:
         """Converse, but no longer than the client is there: a fault may hold a frame for ever."""
-        talk = asyncio.ensure_future(self._converse(socket, connection, wire))
+        talk = asyncio.ensure_future(self._converse(socket, connection, wire, asked))
         gone = asyncio.ensure_future(socket.wait_closed())
         try:
             await asyncio.wait({talk, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -196,10 +198,12 @@ class _House:
                 task.cancel()
             await asyncio.gather(talk, gone, return_exceptions=True)
 
-    async def _converse(self, socket: ServerSocket, connection: Connection, wire: Wire) -> None:
+    async def _converse(self, socket: ServerSocket, connection: Connection, wire: Wire, asked: HttpRequest) -> None:
         with suppress(ConnectionClosed):
             await wire.opened()
             async for frame in socket:
+                if self._simulator.frame_received is not None:
+                    self._simulator.frame_received(asked, frame)
                 await wire.received(frame)
                 if connection.closed.is_set() and not socket.half_open:
                     break

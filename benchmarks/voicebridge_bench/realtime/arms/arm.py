@@ -64,6 +64,12 @@ ARMS = {
     "voicebridge": ArmSpec(
         "voicebridge", "door", ("voicebridge-sdk", "websockets", "orjson", "pybase64"), ("voicebridge",)
     ),
+    "voicebridge-raw": ArmSpec(
+        "voicebridge, one connection",
+        "door_raw",
+        ("voicebridge-sdk", "websockets", "orjson", "pybase64"),
+        ("voicebridge",),
+    ),
     "openai": ArmSpec("openai SDK", "openai_sdk", ("openai", "websockets"), ("openai",)),
     "openai-agents": ArmSpec("openai-agents", "openai_agents", ("openai-agents", "openai", "websockets"), ("agents",)),
     "livekit": ArmSpec(
@@ -75,7 +81,7 @@ ARMS = {
     "pipecat": ArmSpec("Pipecat", "pipecat_pipeline", ("pipecat-ai", "websockets"), ("pipecat",), asks=False),
     "ag2": ArmSpec("AG2", "ag2_live", ("ag2", "openai", "websockets"), ("ag2", "openai"), asks=False),
 }
-OWN = ("bare", "bare-tuned", "voicebridge")
+OWN = ("bare", "bare-tuned", "voicebridge", "voicebridge-raw")
 """Those that run in our own interpreter."""
 
 

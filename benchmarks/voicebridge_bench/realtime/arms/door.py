@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import voicebridge
 from voicebridge import OutputAudio, Respond, ResponseEnded, SendAudio, SessionReady, VoiceSession
 
 from .arm import INSTRUCTIONS, KEY, MODEL, Call, Dial, Ears
 
-__all__ = ["phone"]
+__all__ = ["Connect", "phone"]
 
 
 class DoorCall:
@@ -41,14 +42,18 @@ class DoorCall:
                 self.ready.set()
 
 
+Connect = Callable[..., AbstractAsyncContextManager[Any]]
+"""`voicebridge.connect`, or `connect_raw`."""
+
+
 @asynccontextmanager
-async def phone(port: int) -> AsyncIterator[Dial]:
+async def phone(port: int, connect: Connect = voicebridge.connect) -> AsyncIterator[Dial]:
     """Nothing is shared between calls but what the library shares by itself."""
 
     @asynccontextmanager
     async def dial(ears: Ears) -> AsyncIterator[Call]:
         base_url = f"ws://127.0.0.1:{port}/v1"
-        async with voicebridge.connect(
+        async with connect(
             f"openai/{MODEL}", instructions=INSTRUCTIONS, voice="marin", base_url=base_url, api_key=KEY
         ) as session:
             call = DoorCall(session, ears)
