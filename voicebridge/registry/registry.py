@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voicebridge.contract.errors import BrokenPlugin, ConfigError, MissingExtra, VoiceBridgeError
@@ -231,13 +232,17 @@ def registry() -> Registry:
         return _default
 
 
-def simulator(name: str, settings: SimulatorSettings | None = None) -> Simulator:
+def simulator(name: str, settings: SimulatorSettings | None = None, **options: Any) -> Simulator:
     """A server on this machine that speaks a vendor's wire: `async with simulator("...").serve() as base_url:`.
+
+    Args:
+        options: those of the wire, in addition to `settings.options`.
 
     Raises:
         ConfigError: see `Registry.simulator`.
     """
-    return registry().simulator(name, settings)
+    settings = settings or SimulatorSettings()
+    return registry().simulator(name, replace(settings, options={**settings.options, **options}))
 
 
 def use_registry(replacement: Registry | None) -> Registry | None:
