@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 __all__ = ["Stop", "Stopped", "Worker"]
 
 T = TypeVar("T")
-_EXIT_WAIT_S = 2.0
+_EXIT_WAIT_S = 10.0
 
 
 class Stopped(Exception):
@@ -97,7 +97,7 @@ class Worker:
             entry.stop.set()
 
     def close(self) -> None:
-        """Drop what waits, and give what runs two seconds to end."""
+        """Drop what waits, and give what runs ten seconds to end: models that are being loaded can't be stopped."""
         with self._changed:
             self._closed = True
             dropped, self._waiting = self._waiting, []
