@@ -19,7 +19,7 @@ from voicebridge.contract.events import (
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, MessageItem
 from voicebridge.core.backlog import Due
-from voicebridge.core.briefing import Briefing, TakeOver
+from voicebridge.core.briefing import Briefing
 from voicebridge.core.chronicle import Chronicle
 
 LATE = Capabilities(input_transcript="late")
@@ -29,6 +29,12 @@ SECOND = bytes(DOOR_FORMAT.size(1000))
 
 def briefing() -> Briefing:
     return Briefing(Chronicle((HELLO,)), DOOR_FORMAT, LATE)
+
+
+def taken_over(told: Briefing) -> tuple[float, bool, str | None]:
+    """From where another connection hears the user, whether it is asked to answer, and to go on with what."""
+    start_ms = told.take_over()
+    return start_ms, told.answer_due.unasked, told.answer_due.cut
 
 
 def committed(name: str, ms: float, source: Any = "server") -> UserTurn:
@@ -42,7 +48,7 @@ def text(name: str, words: str, *, final: bool = True) -> InputTranscript:
 def test_the_first_connection_knows_what_was_said_before() -> None:
     told = briefing()
     assert told.seed() == (HELLO,)
-    assert told.take_over() == TakeOver(0)
+    assert taken_over(told) == (0, False, None)
 
 
 def test_a_turn_is_told_as_text_or_heard_again_and_ended_again() -> None:
@@ -52,13 +58,13 @@ def test_a_turn_is_told_as_text_or_heard_again_and_ended_again() -> None:
     told.happened(committed("t1", 1000, "client"))
     told.happened(text("t1", "One", final=False))
     assert told.seed() == (HELLO,)
-    assert told.take_over() == TakeOver(0), "the turn that is heard again is answered by itself"
+    assert taken_over(told) == (0, False, None), "the turn that is heard again is answered by itself"
     assert [told.backlog.next(), told.backlog.next()] == [SECOND, Due(len(SECOND), end, again=True)]
     told.repeated(Due(len(SECOND), end, again=True))
     told.happened(committed("g2.t1", 1000, "client"))
     told.happened(text("g2.t1", "One"))
     assert told.seed() == (HELLO, MessageItem(role="user", text="One"))
-    assert told.take_over() == TakeOver(1000, answer=True), "nobody has answered the words that it is told"
+    assert taken_over(told) == (1000, True, None), "nobody has answered the words that it is told"
     assert told.backlog.next() is None
 
 
@@ -72,7 +78,7 @@ def test_a_turn_under_way_is_over_and_heard_again() -> None:
     assert told.lost() == []
     assert not told.user_speaks
     assert told.seed() == (HELLO,)
-    assert told.take_over() == TakeOver(0)
+    assert taken_over(told) == (0, False, None)
     assert told.backlog.next() == SECOND
 
 
@@ -83,25 +89,25 @@ def test_what_an_early_connection_had_is_not_told_as_history() -> None:
     told.backlog.given_early(due)
     told.take_back()
     assert told.seed() == (HELLO,)
-    assert told.take_over() == TakeOver(0), "it asks for its answer itself"
+    assert taken_over(told) == (0, False, None), "it asks for its answer itself"
     assert told.backlog.next() == due
 
 
 def test_an_answer_that_was_lost_is_gone_on_with_unless_nobody_wants_it() -> None:
-    def lost(*after: Any) -> TakeOver:
+    def lost(*after: Any) -> tuple[float, bool, str | None]:
         told = briefing()
         told.happened(ResponseStarted(response_id="r1", cause="user"))
         told.happened(OutputText(response_id="r1", delta="Once"))
         told.happened(ResponseEnded(response_id="r1", status="lost"))
         for one in after:
             told.heeded(one) if isinstance(one, Interrupt) else told.happened(one)
-        return told.take_over()
+        return taken_over(told)
 
-    assert lost() == TakeOver(0, answer=True, cut="r1")
-    assert lost(Interrupt()) == TakeOver(0)
-    assert lost(Interrupt(response_id="r1")) == TakeOver(0)
-    assert lost(Interrupt(response_id="r0")) == TakeOver(0, answer=True, cut="r1"), "it was about another one"
-    assert lost(UserTurn(turn_id="t2", phase="speech", audio_ms=0)) == TakeOver(0)
+    assert lost() == (0, True, "r1")
+    assert lost(Interrupt()) == (0, False, None)
+    assert lost(Interrupt(response_id="r1")) == (0, False, None)
+    assert lost(Interrupt(response_id="r0")) == (0, True, "r1"), "it was about another one"
+    assert lost(UserTurn(turn_id="t2", phase="speech", audio_ms=0)) == (0, False, None)
 
 
 def test_a_call_that_was_lost_is_answered_by_its_result() -> None:
@@ -109,13 +115,15 @@ def test_a_call_that_was_lost_is_answered_by_its_result() -> None:
     told.happened(ResponseStarted(response_id="r1", cause="user"))
     told.happened(ToolCall(response_id="r1", call_id="k1", name="weather", arguments="{}"))
     told.happened(ResponseEnded(response_id="r1", status="lost"))
-    assert told.take_over() == TakeOver(0)
+    assert taken_over(told) == (0, False, None)
     result = SendToolResult(call_id="k1", output="sunny")
     told.given(Due(0, result))
-    assert told.take_over() == TakeOver(0, answer=True), "the result went down with its connection, or did not"
+    assert taken_over(told) == (0, True, None), "the result went down with its connection, or did not"
+    told.happened(ResponseStarted(response_id="r2", cause="tool"))
+    told.happened(ResponseEnded(response_id="r2", status="completed"))
     told.given(Due(0, result))
     told.happened(CommandSettled(command_id=result.id, fault=Fault(category="closed", message="Closed.")))
-    assert told.take_over() == TakeOver(0), "its owner knows that it was not taken"
+    assert taken_over(told) == (0, False, None), "its owner knows that it was not taken"
 
 
 def test_what_was_said_since_a_connection_was_opened() -> None:

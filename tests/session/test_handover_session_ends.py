@@ -207,7 +207,7 @@ def test_a_backend_that_fails_in_its_own_way(later: bool) -> None:
             reader = asyncio.create_task(b.read())
             await settle()
             line.end()
-            await settle(1)
+            await settle(2)
             assert b.failure is not None
             assert b.failure.fault.category == "protocol"
         await reader

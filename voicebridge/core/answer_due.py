@@ -4,12 +4,14 @@ input                                            becomes
 a turn is committed, and turns are answered      owed, to that turn
 a command asks for a response                    owed, to that command
 that command failed, or was withdrawn            not owed to it
-an answer starts                                 given to all that it answers
+an answer starts                                 given to all: nothing is owed
 it calls a tool                                  not owed: the tool's result asks for an answer
-it ends lost                                     owed again, from where it was cut
+it ends lost                                     owed, from where it was cut
 it ends in another way                           not owed
-the application interrupts; the user speaks      an answer that was cut is not gone on with
-over a lost one
+the turn is heard again that it answered         not owed to it: that turn is answered again (`begun`)
+another connection takes over                    owed still, and that one has to be asked for it (`unasked`)
+the application interrupts                       nothing is owed; of a named answer: that is not gone on with
+the user speaks over a lost one                  it is not gone on with
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ __all__ = ["AnswerDue"]
 
 
 class AnswerDue:
-    """Follows one session.
+    """Follows one session, over all its connections.
 
     Args:
         auto_respond: turns are answered without being asked for.
@@ -29,33 +31,56 @@ class AnswerDue:
 
     def __init__(self, *, auto_respond: bool) -> None:
         self.auto_respond = auto_respond
-        self._owed: dict[str, None] = {}
-        """The turns and commands that nobody has begun to answer."""
+        self._here: dict[str, None] = {}
+        """The turns and commands that this connection has, and has not begun to answer."""
+        self._before = False
+        """An earlier connection had some."""
         self._running: set[str] = set()
         self.cut: str | None = None
         """The answer that was lost while it was given."""
+        self.begun: str | None = None
+        """Such an answer, to a turn that is heard again, and will be answered again."""
 
     @property
     def owed(self) -> bool:
         """Whether somebody waits for an answer that nobody gives."""
-        return bool(self._owed) or self.cut is not None
+        return bool(self._here) or self._before or self.cut is not None
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it is owed, and this connection does not know it."""
+        return self.owed and not self._here
 
     def given(self, command: Command) -> None:
         """A connection took a command."""
         if isinstance(command, Interrupt):
             if command.response_id is None:
-                self._owed.clear()
-            if command.response_id in (None, self.cut):
-                self.cut = None
+                self.give_up()
+            elif command.response_id in (self.cut, self.begun):
+                self.cut = self.begun = None
         elif isinstance(command, Respond):
             if not command.aside:
-                self._owed[command.id] = None
+                self._here[command.id] = None
         elif isinstance(command, SendText | SendToolResult | EndTurn) and command.respond:
-            self._owed[command.id] = None
+            self._here[command.id] = None
 
     def withdraw(self, key: str) -> None:
         """A command was not taken after all; or a turn will be heard, and answered, as another one."""
-        self._owed.pop(key, None)
+        self._here.pop(key, None)
+
+    def give_up(self) -> None:
+        """Nobody waits any more, or nobody can be asked."""
+        self._here.clear()
+        self._before, self.cut, self.begun = False, None, None
+
+    def heard_again(self) -> None:
+        """Another connection hears a turn again: what it says to that goes on with an answer that was cut."""
+        self.begun, self.cut = self.cut or self.begun, None
+
+    def hand_on(self) -> None:
+        """Another connection takes over."""
+        self._before = self._before or bool(self._here)
+        self._here.clear()
 
     def happened(self, event: Event) -> None:
         """Something was told."""
@@ -63,15 +88,14 @@ class AnswerDue:
             if event.phase == "speech":
                 self.cut = None
             elif event.phase == "committed" and self.auto_respond and event.source != "client":
-                self._owed[event.turn_id] = None
+                self._here[event.turn_id] = None
         elif isinstance(event, CommandSettled):
             if event.fault is not None:
                 self.withdraw(event.command_id)
         elif isinstance(event, ResponseStarted):
             if not event.aside:
                 # Requests are merged, and not every wire says what an answer answers: it is the answer to all.
-                self._owed.clear()
-                self.cut = None
+                self.give_up()
                 self._running.add(event.response_id)
         elif isinstance(event, ToolCall):
             self._running.discard(event.response_id)
@@ -79,8 +103,3 @@ class AnswerDue:
             self._running.discard(event.response_id)
             if event.status == "lost":
                 self.cut = event.response_id
-
-    def asked(self) -> None:
-        """A connection was asked for what was owed."""
-        self._owed.clear()
-        self.cut = None

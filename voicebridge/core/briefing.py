@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
@@ -17,22 +16,10 @@ from .chronicle import Chronicle
 from .replay_point import ReplayPoint
 from .turn_ends import TurnEnds
 
-__all__ = ["Briefing", "TakeOver"]
+__all__ = ["Briefing"]
 
 _TOLERANCE_MS = 20.0
 """Backends round where a turn ended. No turn is so short."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakeOver:
-    """What a connection has to do that takes over a call."""
-
-    start_ms: float
-    """From where on it hears the user, in milliseconds from the first sample of the session."""
-    answer: bool = False
-    """Somebody waits for an answer, and not to a turn that it hears again."""
-    cut: str | None = None
-    """The answer that was lost while it was given: it is to go on with it."""
 
 
 class Briefing:
@@ -40,7 +27,7 @@ class Briefing:
 
     A new one is opened with the items of `seed`. When it takes over, `take_over` says from where on it hears the user;
     then it is told what `backlog` gives: the user's audio since the last turn whose words are known, and the commands
-    that belong into it.
+    that belong into it. Last, it is asked for the answer that `answer_due` knows to be owed.
 
     Args:
         format: of the user's audio.
@@ -138,13 +125,15 @@ class Briefing:
             self.chronicle.happened(event)
         return discarded
 
-    def take_back(self) -> None:
-        """What a connection was given that never got ready, another one gets."""
-        for due in self.backlog.take_back():
-            self.forget(due.command)
+    def take_back(self) -> list[str]:
+        """What a connection was given that never got ready, another one gets. The ids of these commands."""
+        taken = [due.command for due in self.backlog.take_back()]
+        for command in taken:
+            self.forget(command)
+        return [command.id for command in taken]
 
-    def take_over(self) -> TakeOver:
-        """Another connection carries the call. What it has to do; what it is told, `backlog` says."""
+    def take_over(self) -> float:
+        """Another connection carries the call. From where on it hears the user, in milliseconds of the session."""
         unwritten = self._replay.unwritten
         for turn_id in unwritten:
             self.chronicle.withdraw(turn_id)
@@ -155,13 +144,12 @@ class Briefing:
         for command in asked_again:
             self.answer_due.withdraw(command.id)
         if unwritten or asked_again:
-            self.answer_due.cut = None  # a turn that is heard again is answered again
+            self.answer_due.heard_again()
         self.backlog.repeat(again)
         start_ms = self._format.ms(start)
         self._replay.restart(start_ms)
-        owed = TakeOver(start_ms, self.answer_due.owed, self.answer_due.cut)
-        self.answer_due.asked()
-        return owed
+        self.answer_due.hand_on()
+        return start_ms
 
     def _safe(self) -> int:
         """The first byte of what a new connection has to hear. A server may claim to have heard what was never sent."""

@@ -9,7 +9,8 @@ well                     failed otherwise, it is alone       well, as long as pa
 cooling                  its time is over                    well
 any                      refused for good (auth, config,
                          unsupported), others are there      out
-any                      it carried a call well              well, and its next cool-down is short again
+any                      lost, after a while                 its next cool-down is short again
+any                      it carries the call                 well
 """
 
 from __future__ import annotations
@@ -72,28 +73,26 @@ class Candidates(Generic[C]):
         """The first of them."""
         return next(iter(self._states))
 
-    def __iter__(self):  # type: ignore[no-untyped-def]  # Iterator[C]; mypy wants no generic here
-        return iter(self._states)
-
     def meaning(self, candidate: C, fault: Fault, *, lasted_s: float | None) -> Fault:
         """What the end of a connection means. See `Patience.meaning`."""
         state = self._states.get(candidate)
         return fault if state is None else state.patience.meaning(fault, lasted_s=lasted_s)
 
-    def deadline(self, candidate: C) -> float | None:
-        """When a dial of it that is not ready is given up; None: it has its own time-outs."""
-        state = self._states.get(candidate)
-        return None if state is None else state.patience.deadline
+    def give_up_at(self, since: float) -> float:
+        """When nothing is tried any more and no dial is waited for; infinity: a dial has its own time-outs.
+
+        Args:
+            since: when the last one that carried the call was lost, or the first one failed.
+        """
+        if len(self._states) > 1:
+            return since + self._policy.deadline_s
+        (state,) = self._states.values()
+        return math.inf if state.patience.deadline is None else state.patience.deadline
 
     def well(self, candidate: C) -> None:
         """It carries the call."""
         if state := self._states.get(candidate):
             state.cool_until = 0.0
-
-    def proved(self, candidate: C) -> None:
-        """It has carried the call for a while: earlier failures count no more."""
-        if state := self._states.get(candidate):
-            state.cool_downs = 0
 
     def returns_at(self, serving: C) -> float | None:
         """When the preferred candidate may be tried again, while another one serves. None: it serves, or is out."""
@@ -132,11 +131,11 @@ class Candidates(Generic[C]):
         if fault.category in _FOR_GOOD:
             state.cool_until = math.inf
             return
-        cool_s = _QUOTA_COOL_DOWN_S if fault.category == "quota" else _COOL_DOWN_S * 2**state.cool_downs
+        cool_s = min(_COOL_DOWN_S * 2**state.cool_downs, _LONGEST_COOL_DOWN_S)
         state.cool_downs = min(state.cool_downs + 1, 5)
-        state.cool_until = now + max(
-            min(cool_s, max(_LONGEST_COOL_DOWN_S, _QUOTA_COOL_DOWN_S)), fault.retry_after_s or 0.0
-        )
+        if fault.category == "quota":
+            cool_s = _QUOTA_COOL_DOWN_S
+        state.cool_until = now + max(cool_s, fault.retry_after_s or 0.0)
 
     def _soonest(self, now: float) -> Choice[C] | None:
         """All are cooling: the call can't wait that long, so the one that will be well first is tried, if it may be."""

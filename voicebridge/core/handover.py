@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 from voicebridge.contract.fault import Fault
@@ -46,6 +46,8 @@ _MARGIN_S = 2.0
 _SWAP_PATIENCE_S = 10.0
 """So long a swap waits for an answer that is being given."""
 _STALE_TRIES = 3
+_ASKED_FOR: frozenset[Reason] = frozenset({"swap", "reconfigure"})
+"""Somebody waits to be told whether it could be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Wish:
 class _Attempt(Generic[C]):
     candidate: C
     began_at: float
+    planned: bool
+    """Another one served when it was begun."""
     ready_at: float | None = None
 
 
@@ -126,6 +130,7 @@ class _Trouble(Generic[C]):
 
     candidate: C
     fault: Fault
+    since: float
     retry: C | None = None
     retry_at: float = math.inf
 
@@ -174,9 +179,7 @@ class Handover(Generic[C]):
         if one is None or self._over:
             return [Close(attempt)]
         one.ready_at = now
-        if self._serving is None:
-            return self._flip(attempt, now)
-        return self._flip_if_right(now)
+        return self._take_over(attempt, now) if self._serving is None else self._flip_if_right(now)
 
     def failed(self, attempt: int, fault: Fault, now: float, *, well_until: float | None = None) -> list[Effect[C]]:
         """A connection ended, or never came to be.
@@ -195,7 +198,7 @@ class Handover(Generic[C]):
             return self._lost(one, fault, lasted_s, now)
         if self._serving is not None:
             return self._plan_failed(one, fault, now)
-        return self._replace(one, fault, lasted_s, now)
+        return [*self._wish_failed(one, fault), *self._replace(one, fault, lasted_s, now)]
 
     def expires(self, in_s: float, now: float) -> None:
         """The connection that serves will end then."""
@@ -203,10 +206,12 @@ class Handover(Generic[C]):
         self._renew_at = max(now, self._expires_at - min(_LEAD_S, max(_SHORTEST_LEAD_S, in_s / 10)))
         if in_s <= _LEAD_S and self._attempts_age(now) > _SHORTEST_LEAD_S:  # it says goodbye
             self._renew_at = now
+        if self.wish is not None:
+            self.wish = replace(self.wish, deadline=min(self.wish.deadline, self._last_moment(now)))
 
     def want(self, candidate: C, reason: Reason, now: float) -> list[Effect[C]]:
         """Move the call to this candidate, when the moment is right. An earlier wish is forgotten."""
-        self.wish = Wish(candidate, reason, deadline=now + _SWAP_PATIENCE_S)
+        self.wish = Wish(candidate, reason, deadline=min(now + _SWAP_PATIENCE_S, self._last_moment(now)))
         return self._begin_move(now)
 
     def moved(self, moment: Moment, now: float) -> list[Effect[C]]:
@@ -218,10 +223,11 @@ class Handover(Generic[C]):
 
     def due_at(self) -> float | None:
         """When `due` should be called next."""
-        times = [self._renew_at, self._wish_again_at]
+        times = [self._rival_at()]
+        if self._serving is not None and self.wish is None:
+            times += [self._renew_at, self._wish_again_at]
         if self._trouble is not None:
             times += [self._trouble.retry_at, self._give_up_at()]
-        times.append(self._rival_at())
         if self.wish is not None:
             times += [at for at in (self.wish.relaxed_at, self.wish.deadline) if at > self._hurried]
         soonest = min(times)
@@ -250,7 +256,7 @@ class Handover(Generic[C]):
 
     def _dial(self, candidate: C, now: float) -> Dial[C]:
         self._last += 1
-        self._attempts[self._last] = _Attempt(candidate, now)
+        self._attempts[self._last] = _Attempt(candidate, now, planned=self._serving is not None)
         return Dial(self._last, candidate)
 
     def _attempts_age(self, now: float) -> float:
@@ -259,18 +265,27 @@ class Handover(Generic[C]):
     def _flip(self, attempt: int, now: float) -> list[Effect[C]]:
         one = self._attempts[attempt]
         reason = self._reason(one)
-        others = [number for number in self._attempts if number != attempt]
+        if not self._goes_on(self.wish, one):
+            self.wish = None
+        others = [n for n, other in self._attempts.items() if n != attempt and not self._is_wished(other)]
         for number in others:
             del self._attempts[number]
-        self._serving, self.wish, self._trouble, self._stale = attempt, None, None, 0
+        self._serving, self._trouble, self._stale = attempt, None, 0
         self._renew_at = self._expires_at = math.inf
         self.candidates.well(one.candidate)
         returns_at = self.candidates.returns_at(one.candidate)
         self._wish_again_at = math.inf if returns_at is None else max(returns_at, now + _SHORTEST_LEAD_S)
         return [Flip(attempt, reason), *map(Close, others)]
 
+    def _is_wished(self, one: _Attempt[C]) -> bool:
+        return self.wish is not None and self.wish.candidate == one.candidate
+
+    def _goes_on(self, wish: Wish | None, one: _Attempt[C]) -> bool:
+        """Whether somebody still waits for a move when this one, which was in a hurry, has taken the call."""
+        return wish is not None and wish.reason in _ASKED_FOR and wish.candidate != one.candidate
+
     def _reason(self, one: _Attempt[C]) -> Reason:
-        if self.wish is not None and self.wish.candidate == one.candidate and self._trouble is None:
+        if self.wish is not None and self._is_wished(one) and (not self._trouble or self.wish.reason in _ASKED_FOR):
             return self.wish.reason
         if self._trouble is None or self._trouble.candidate != one.candidate:
             return "failover"
@@ -289,23 +304,32 @@ class Handover(Generic[C]):
         wish, moment = self.wish, self.moment
         if wish is None or now >= wish.deadline:
             return True
-        if wish.reason in ("swap", "reconfigure") or now >= wish.relaxed_at:
+        if wish.reason in _ASKED_FOR or now >= wish.relaxed_at:
             return not moment.responding
         return not (moment.responding or moment.speaking or moment.playing)
 
     def _lost(self, one: _Attempt[C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[C]]:
         """What carried the call is gone. A planned one that is being opened takes its place."""
-        self._trouble = _Trouble(one.candidate, fault)
+        self._trouble = _Trouble(one.candidate, fault, now)
         if not self._attempts:
             return self._replace(one, fault, lasted_s, now)
         self.candidates.after(one.candidate, fault, lasted_s=lasted_s, now=now)
         ready = next((number for number, other in self._attempts.items() if other.ready_at is not None), None)
-        return [] if ready is None else self._flip(ready, now)
+        return [] if ready is None else self._take_over(ready, now)
+
+    def _take_over(self, attempt: int, now: float) -> list[Effect[C]]:
+        """Nobody serves, and this one is ready. What it does not know it could only be told by a new beginning."""
+        one = self._attempts[attempt]
+        if one.planned and self._stale < _STALE_TRIES and not self.fits(attempt):
+            self._stale += 1
+            del self._attempts[attempt]
+            return [Close(attempt), self._dial(one.candidate, now)]
+        return self._flip(attempt, now)
 
     def _replace(self, one: _Attempt[C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[C]]:
         choice = self.candidates.after(one.candidate, fault, lasted_s=lasted_s, now=now)
         if self._trouble is None:
-            self._trouble = _Trouble(one.candidate, fault)
+            self._trouble = _Trouble(one.candidate, fault, now)
         self._trouble.fault = fault
         if self._attempts:  # a rival goes on
             return []
@@ -327,23 +351,32 @@ class Handover(Generic[C]):
 
     def _give_up_at(self) -> float:
         assert self._trouble is not None
-        deadlines = [self.candidates.deadline(candidate) for candidate in self.candidates]
-        known = [deadline for deadline in deadlines if deadline is not None]
-        return min(known) if known and len(deadlines) == 1 else max(known, default=math.inf)
+        return self.candidates.give_up_at(self._trouble.since)
+
+    def _last_moment(self, now: float) -> float:
+        """When nobody is waited for any more, since the one that serves will end; infinity: that is not known."""
+        return max(now, self._expires_at - min(_MARGIN_S, (self._expires_at - now) / 2))
 
     def _plan_failed(self, one: _Attempt[C], fault: Fault, now: float) -> list[Effect[C]]:
+        """The call goes on as it is. What is planned without being asked for is tried again."""
+        asked_for = self.wish is not None and self.wish.reason in _ASKED_FOR
+        if not asked_for:
+            self.candidates.cool(one.candidate, fault, now)
+        refused = self._wish_failed(one, fault)
+        serving = self.serving
+        assert serving is not None
+        returns_at = self.candidates.returns_at(serving)
+        self._wish_again_at = math.inf if returns_at is None else max(returns_at, now + _SHORTEST_LEAD_S)
+        if self._expires_at < math.inf and self._renew_at == math.inf:
+            self._renew_at = now if asked_for else now + min(_SHORTEST_LEAD_S, max(0.0, self._expires_at - now) / 2)
+        return refused
+
+    def _wish_failed(self, one: _Attempt[C], fault: Fault) -> list[Effect[C]]:
         wish = self.wish
-        if wish is None:
+        if wish is None or not self._is_wished(one):
             return []
-        if wish.reason in ("swap", "reconfigure"):
-            self.wish = None
-            return [Refuse(wish, fault)]
-        self.candidates.cool(one.candidate, fault, now)
         self.wish = None
-        self._wish_again_at = now + _SHORTEST_LEAD_S
-        if self._expires_at < math.inf:
-            self._renew_at = now + min(_SHORTEST_LEAD_S, max(0.0, (self._expires_at - now) / 2))
-        return []
+        return [Refuse(wish, fault)] if wish.reason in _ASKED_FOR else []
 
     def _wish_by_itself(self, now: float) -> list[Effect[C]]:
         """The time of the one that serves is nearly over, or the preferred one may be well again."""
@@ -351,13 +384,14 @@ class Handover(Generic[C]):
         assert serving is not None
         if now >= self._renew_at:
             candidate = self.candidates.other((), now) or serving
-            left_s = self._expires_at - now
-            deadline = max(now, self._expires_at - min(_MARGIN_S, left_s / 2))
-            self.wish = Wish(candidate, "expiry", deadline=deadline, relaxed_at=now + left_s / 2)
+            half_s = max(0.0, self._expires_at - now) / 2
+            self.wish = Wish(candidate, "expiry", deadline=self._last_moment(now), relaxed_at=now + half_s)
             self._renew_at = math.inf
-        else:
-            self._wish_again_at = math.inf
-            self.wish = Wish(self.candidates.preferred, "failover")
+            return self._begin_move(now)
+        self._wish_again_at = math.inf
+        if serving == self.candidates.preferred:  # they were replaced by others meanwhile
+            return []
+        self.wish = Wish(self.candidates.preferred, "failover", deadline=self._last_moment(now))
         return self._begin_move(now)
 
     def _begin_move(self, now: float) -> list[Effect[C]]:
@@ -366,6 +400,8 @@ class Handover(Generic[C]):
         for effect in effects:
             del self._attempts[effect.attempt]  # type: ignore[union-attr]  # all of them are Close
         self._stale = 0
+        if self._trouble is not None:
+            self._trouble.retry, self._trouble.retry_at = None, math.inf
         candidate: C = self.wish.candidate  # type: ignore[assignment]  # a C, kept as Hashable
         return [*effects, self._dial(candidate, now)]
 

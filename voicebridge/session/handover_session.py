@@ -14,7 +14,6 @@ the user's latest audio       30 s of it, always
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,9 +27,6 @@ from voicebridge.contract.commands import (
     Configure,
     Interrupt,
     ReportPlayed,
-    Respond,
-    SendAudio,
-    SendText,
 )
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import ConfigError, SessionClosed, VoiceBridgeError
@@ -38,6 +34,7 @@ from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
     Event,
+    InputTranscript,
     OutputAudio,
     ResponseEnded,
     ResponseStarted,
@@ -47,8 +44,6 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.items import MessageItem
-from voicebridge.core.backlog import Due
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.candidates import Candidates
 from voicebridge.core.chronicle import Chronicle
@@ -58,18 +53,12 @@ from voicebridge.core.retry import RetryPolicy
 from voicebridge.transport.delivery import Delivery
 
 from .candidate import Candidate
+from .courier import CLOSED, Courier
 from .generation import Generation
-from .leg import Leg, failed
+from .leg import Leg
 from .settings import Settings
 
 __all__ = ["HandoverSession", "handing_over"]
-
-_CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
-_GO_ON = (
-    "The connection was lost while you were speaking. The user has heard you say: {said!r}. Go on from exactly there: "
-    "repeat nothing of it, and don't speak of the interruption."
-)
-_log = logging.getLogger("voicebridge")
 
 
 @asynccontextmanager
@@ -130,21 +119,13 @@ class HandoverSession:
         self.briefing = Briefing(chronicle, self._format, declared, auto_respond=auto)
         self.ledger = AudioLedger(shared.input_format, shared.output_format)
         self.briefing.backlog.on_lost = lambda start, end: self.ledger.dropped(start, end, "too_old")
-        self._sent_upto = 0
-        """The place up to which any leg was given the user's audio."""
-        self._backlog, self._turn_ends = self.briefing.backlog, self.briefing.turn_ends
+        self._courier = Courier(settings, self.briefing, self.ledger, self.delivery, self._told)
         self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits)
         self._legs: dict[int, Leg] = {}
-        self._leg: Leg | None = None
-        """The one that serves: it has the call, ready or not."""
         self._handed = 0
         """How often the call was handed to a leg."""
         self._responses: dict[str, None] = {}
         """Those that run on the leg that serves."""
-        self._unsettled: set[str] = set()
-        """Commands that the leg that serves has and has not settled."""
-        self._own: dict[str, None] = {}
-        """Commands of this session's making: nobody is told of them."""
         self._was_ready = False
         self._lost_at: float | None = None
         self._closed = False
@@ -152,6 +133,11 @@ class HandoverSession:
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """The backend took the config the first time, or raised what it has against it."""
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def _leg(self) -> Leg | None:
+        """The one that has the call, ready or not."""
+        return self._courier.leg
 
     @property
     def capabilities(self) -> Capabilities:
@@ -190,13 +176,8 @@ class HandoverSession:
 
     def account(self) -> Account:
         """Where every sample is, both ways."""
-        self._count_delivered()
+        self._courier.count_delivered()
         return self.ledger.account()
-
-    def _count_delivered(self) -> None:
-        if self._leg is not None:
-            self.ledger.delivered(self._leg.delivered_place)
-            self._sent_upto = max(self._sent_upto, self._leg.sent.end)
 
     async def end(self, fault: Fault) -> None:
         """End the session as if its backend had."""
@@ -226,69 +207,7 @@ class HandoverSession:
         elif isinstance(command, Configure) and not self._settings.is_live(command.patch, self.capabilities):
             self._move(command)
             return
-        while (leg := self._leg) is not None and leg.caught_up:
-            try:
-                await self._pass(leg, Due(self._backlog.audio.end, command))
-                return
-            except SessionClosed:
-                if self._closed:
-                    raise
-                if leg is self._leg:
-                    break  # lost, and nobody has noticed yet
-        self._hold(command)
-
-    def _hold(self, command: Command) -> None:
-        """Keep a command for the next connection."""
-        if isinstance(command, SendAudio):
-            self._heard(command.pcm)
-            return
-        if isinstance(command, Interrupt):
-            self.delivery.purge(command.response_id)
-        if not isinstance(command, ReportPlayed):
-            self._backlog.hold(command)
-
-    def _heard(self, pcm: bytes) -> None:
-        """The user's audio goes on."""
-        self.briefing.heard(pcm)
-        self.ledger.captured(len(pcm))
-
-    async def _pass(self, leg: Leg, due: Due) -> None:
-        command, session = due.command, leg.session
-        assert session is not None
-        if isinstance(command, SendAudio):
-            await session.send(command)
-            leg.sent.sent(self._backlog.audio.end, len(command.pcm))
-            self._heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
-            return
-        if due.again:
-            self.briefing.repeated(due)
-            await session.send(command)
-            return
-        addressed = leg.names.addressed(command)
-        if addressed is not None:
-            await self._give(leg, due, addressed)
-            if leg.ready is None and not isinstance(command, ReportPlayed):
-                self._backlog.given_early(due)
-        elif not isinstance(command, ReportPlayed):  # it speaks of a response that went down with its connection
-            self._told(CommandSettled(command_id=command.id))
-        if isinstance(command, Interrupt):
-            self.delivery.purge(command.response_id)
-
-    async def _give(self, leg: Leg, due: Due, addressed: Command) -> None:
-        command = due.command
-        assert leg.session is not None
-        if isinstance(command, Configure):
-            self._settings.asked(command, leg.candidate)
-        self.briefing.given(due)
-        if not isinstance(command, ReportPlayed):
-            self._unsettled.add(command.id)
-        try:
-            await leg.session.send(addressed)
-        except BaseException:
-            self._unsettled.discard(command.id)
-            self._settings.withdraw(command.id)
-            self.briefing.forget(command)
-            raise
+        await self._courier.take(command)
 
     # Moves
 
@@ -312,15 +231,18 @@ class HandoverSession:
     moved = _moved
 
     def _moment(self) -> Moment:
-        responding = bool(self._responses or self._unsettled) or self.briefing.unfinished
+        unsettled = self._leg is not None and bool(self._leg.unsettled)
+        responding = bool(self._responses) or unsettled or self.briefing.unfinished
         return Moment(responding, self.briefing.user_speaks, self._playing())
 
     def _fits(self, attempt: int) -> bool:
         """Whether a connection knows all that was said, or can be told."""
         leg = self._legs[attempt]
-        missing = self.briefing.missing(leg.seed)
-        can_be_told = leg.session is not None and leg.session.capabilities.context == "item"
-        return missing is not None and (not missing or can_be_told)
+        missing, changed = self.briefing.missing(leg.seed), self._settings.changed_since(leg.config, leg.candidate)
+        if leg.session is None or missing is None:
+            return False
+        can = leg.session.capabilities
+        return (not missing or can.context == "item") and changed.keys() <= can.live_update
 
     # Legs
 
@@ -363,16 +285,12 @@ class HandoverSession:
     def _hand_to(self, leg: Leg) -> None:
         """From now on this leg has the call."""
         missing = self.briefing.missing(leg.seed) or ()
-        leg.duty = duty = self.briefing.take_over()
+        start_ms = self.briefing.take_over()
         self._handed += 1
-        self._leg = leg
-        leg.names = Generation(self._handed, duty.start_ms)
-        leg.start_place = self._format.size(duty.start_ms)
+        leg.names = Generation(self._handed, start_ms)
         leg.answered_at = self._clock()
         self._responses.clear()
-        self._unsettled.clear()
-        if leg.session is not None:
-            leg.catch_up(self._catch_up(leg, missing))
+        self._courier.hand_to(leg, missing)
 
     def _flip(self, leg: Leg, reason: Reason) -> None:
         """The handover: a connection that is ready takes the call, unless it has it already."""
@@ -388,29 +306,31 @@ class HandoverSession:
         if leg.ready.expires_in_s is not None:
             self._plan.expires(leg.ready.expires_in_s, now)
         if not leg.caught_up:
-            self._backlog.pass_over_lost()
+            self.briefing.backlog.pass_over_lost()
         ready = replace(leg.ready, at=now)
         self._told(self._restarted(leg, ready, reason) if self._was_ready else ready)
         self._was_ready, self._lost_at = True, None
-        self._settle_move(None)
+        if reason in ("swap", "reconfigure"):
+            self._settle_move(None)
 
     def _put_aside(self, old: Leg) -> None:
         """The call is taken from a leg that may still speak."""
-        self._count_delivered()
         old.put_aside()
-        for response_id in list(self._responses):
-            self._happened(old, ResponseEnded(response_id=response_id, status="lost", reason="handover"))
-        self._tell_lost()
+        self._let_go(old, reason="handover")
 
-    def _tell_lost(self) -> None:
+    def _let_go(self, leg: Leg, *, reason: str | None = None, fault: Fault | None = None) -> None:
+        """What ran on a leg that has not the call any more is over."""
+        self._courier.count_delivered()
+        for response_id in list(self._responses):
+            self._tell(leg, ResponseEnded(response_id=response_id, status="lost", reason=reason, fault=fault))
         for event in self.briefing.lost():
             self._told(event)
-        self.briefing.take_back()
+        self._courier.let_go(leg)
 
     def _restarted(self, leg: Leg, ready: SessionReady, reason: Reason) -> SessionRestarted:
         gap_ms = 0.0 if self._lost_at is None else (self._clock() - self._lost_at) * 1000
         carried: Literal["text", "none"] = "text" if leg.seed or self.briefing.seed() else "none"
-        lost_audio_ms = self._format.ms(self._backlog.lost_bytes)
+        lost_audio_ms = self._format.ms(self.briefing.backlog.lost_bytes)
         return SessionRestarted(ready=ready, reason=reason, carried=carried, gap_ms=gap_ms, lost_audio_ms=lost_audio_ms)
 
     def _settle_move(self, fault: Fault | None) -> None:
@@ -426,13 +346,14 @@ class HandoverSession:
         if not self._opened.done():
             self._opened.set_result(None)
         if leg is self._leg:
-            leg.catch_up(self._catch_up(leg, ()))
+            self._courier.hand_to(leg, ())
 
     def leg_told(self, leg: Leg, event: Event) -> None:
         """See `LegOwner`."""
         if isinstance(event, SessionReady):
             leg.ready = event
             leg.answered_at = self._clock()
+            self._plan.moment = self._moment()
             self._do(self._plan.ready(leg.attempt, leg.answered_at))
         elif leg is self._leg:
             self._happened(leg, event)
@@ -443,14 +364,12 @@ class HandoverSession:
         """See `LegOwner`."""
         now = self._clock()
         del self._legs[leg.attempt]
-        if leg is self._leg:
-            self._count_delivered()
         if leg is self._leg and not self._closed:
             self._lost_at = now if self._lost_at is None else self._lost_at
-            for response_id in list(self._responses):
-                self._happened(leg, ResponseEnded(response_id=response_id, status="lost", fault=fault))
-            self._tell_lost()
-            self._leg = None
+            self._let_go(leg, fault=fault)
+            self._courier.leg = None
+        else:
+            self._courier.let_go(leg)
         if fault is None or self._closed:
             return
         if self._first_error is None:
@@ -485,10 +404,15 @@ class HandoverSession:
         if isinstance(event, SessionNotice) and event.expires_in_s is not None:
             self._plan.expires(event.expires_in_s, self._clock())
             self._set_timer()
+        self._tell(leg, event)
+
+    def _tell(self, leg: Leg, event: Event) -> None:
+        """Tell an event in the names of the session."""
         self.briefing.happened(event)
         if isinstance(event, ResponseStarted):
             self._responses[event.response_id] = None
-            event = self._without_own(event)
+            answers = self._courier.without_own(event)
+            event = event if answers == event.answers else replace(event, answers=answers)
         elif isinstance(event, ResponseEnded):
             self._responses.pop(event.response_id, None)
             if event.status == "completed":
@@ -496,112 +420,17 @@ class HandoverSession:
             else:
                 self.delivery.purge(event.response_id)
         self._told(event)
-        if isinstance(event, ResponseEnded | UserTurn):
+        if isinstance(event, ResponseEnded | UserTurn | InputTranscript):
             self._moved()
-
-    def _without_own(self, event: ResponseStarted) -> ResponseStarted:
-        answers = tuple(answered for answered in event.answers if answered not in self._own)
-        return event if answers == event.answers else replace(event, answers=answers)
 
     def _settled(self, leg: Leg, event: CommandSettled) -> None:
-        if self._backlog.gives_back(event):
-            return
-        self._unsettled.discard(event.command_id)
-        if self._turn_ends.was_told(event.command_id):  # by an earlier connection
-            if event.fault is not None and event.fault.category != "closed":
-                self._failed(event.command_id, event.fault)  # that it could not be done again is news all the same
-            self._moved()
-            return
-        self.briefing.happened(event)
-        refused = self._settings.settled(event)
-        if event.command_id in self._own:
-            del self._own[event.command_id]
-        elif refused is not None and leg is self._leg:
-            self._move(refused)  # not as it runs: so by another connection
-        else:
-            self._told(event)
+        refused = self._courier.settled(leg, event)
+        if refused is not None:
+            try:
+                self._move(refused)
+            except VoiceBridgeError as error:
+                self._told(CommandSettled(command_id=refused.id, fault=error.fault))
         self._moved()
-
-    # Telling a leg what it missed
-
-    async def _catch_up(self, leg: Leg, missing: Sequence[MessageItem]) -> None:
-        """In order: what was said since it was opened, audio, and the commands that came between."""
-        try:
-            for item in missing:
-                await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
-            while (told := self._backlog.next()) is not None:
-                if isinstance(told, bytes):
-                    await self._send_kept(leg, told)
-                else:
-                    await self._hand_over(leg, told)
-            if leg.duty.answer and not (self.briefing.answer_due.owed or self.briefing.user_speaks):
-                await self._ask_again(leg)
-        except SessionClosed:
-            pass  # this one is over as well; the reader says why
-        except Exception as error:
-            _log.exception("A connection could not be told what it missed")
-            leg.broken = failed(error)
-            assert leg.session is not None
-            await leg.session.aclose()
-        else:
-            if leg is self._leg:
-                leg.caught_up = True  # nothing has waited since all was told
-
-    async def _ask_again(self, leg: Leg) -> None:
-        """For the answer that went down with another connection, or that nobody has begun."""
-        assert leg.session is not None
-        respond, cut = leg.session.capabilities.respond, leg.duty.cut
-        said = self.briefing.chronicle.heard(cut) if cut else ""
-        instructions = _GO_ON.format(said=said) if said else None
-        if "verb" not in respond:
-            return
-        if instructions and "instructions" not in respond:
-            await self._send_own(leg, SendText(text=instructions, role="system", respond=False))
-            instructions = None
-        await self._send_own(leg, Respond(instructions=instructions))
-
-    async def _send_own(self, leg: Leg, command: Command) -> None:
-        assert leg.session is not None
-        self._own[command.id] = None
-        try:
-            await leg.session.send(command)
-        except SessionClosed:
-            raise
-        except VoiceBridgeError as error:
-            del self._own[command.id]
-            self._told(BackendError(fault=error.fault))
-
-    async def _send_kept(self, leg: Leg, pcm: bytes) -> None:
-        assert leg.session is not None
-        try:
-            await leg.session.send(SendAudio(pcm=pcm))
-            leg.sent.sent(self._backlog.told - len(pcm), len(pcm))
-        except SessionClosed:
-            raise
-        except VoiceBridgeError as error:  # its `send` is long over
-            self._told(BackendError(fault=error.fault))
-
-    async def _hand_over(self, leg: Leg, due: Due) -> None:
-        """Pass a command on that was taken already: what is wrong with it can only be told as its fate."""
-        try:
-            await self._pass(leg, due)
-        except (SessionClosed, asyncio.CancelledError):
-            self._backlog.put_back(due)
-            raise
-        except VoiceBridgeError as error:
-            self._failed(due.command.id, error.fault)
-        except Exception as error:
-            self._failed(due.command.id, failed(error))
-            raise
-
-    def _failed(self, command_id: str, fault: Fault) -> None:
-        """Tell a command's fate; one that had a good one before has only failed to end a turn again."""
-        if self._turn_ends.was_told(command_id):
-            self._turn_ends.withdraw(command_id)
-            self.briefing.answer_due.withdraw(command_id)
-            self._told(BackendError(fault=fault))
-        else:
-            self._told(CommandSettled(command_id=command_id, fault=fault))
 
     # The end
 
@@ -616,19 +445,17 @@ class HandoverSession:
             return
         self._closed = True
         self._set_timer()
-        self.briefing.take_back()
-        for due in self._backlog.give_up():
-            self._told(CommandSettled(command_id=due.command.id, fault=_CLOSED))
+        self._courier.give_up()
         for command_id in self._settings.end_move(done=False):
-            self._told(CommandSettled(command_id=command_id, fault=_CLOSED))
+            self._told(CommandSettled(command_id=command_id, fault=CLOSED))
         self.delivery.end(fault)
 
     async def aclose(self) -> None:
         """End the session. Takes some seconds at the most."""
-        self._closed = True
+        self._closed = self._courier.closed = True
         self._set_timer()
         self.delivery.purge()  # nothing waits for room any more
         await asyncio.gather(*(leg.closed() for leg in list(self._legs.values())))
         self._finish(None)
-        self._count_delivered()
-        self.ledger.close(self._sent_upto)
+        self._courier.count_delivered()
+        self.ledger.close(self._courier.sent_upto)

@@ -20,7 +20,6 @@ from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.events import Event, SessionNotice, SessionReady
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
-from voicebridge.core.briefing import TakeOver
 from voicebridge.core.ledger import SentPlaces
 from voicebridge.pool.key_lease import KeyLease
 
@@ -69,12 +68,12 @@ class Leg:
         self.ready: SessionReady | None = None
         self.names = Generation(1, 0.0)
         """As long as nothing was handed to it, its own."""
-        self.duty = TakeOver(0.0)
-        """What it has to do, once the call is handed to it."""
-        self.start_place = 0
-        """Bytes of the user's audio before the first that it hears."""
         self.sent = SentPlaces()
         """What it was given of the user's audio."""
+        self.unsettled: dict[str, None] = {}
+        """Commands that it has, or is just being given, and has not settled."""
+        self.giving: set[str] = set()
+        """Of these, the ones that it may not have taken yet."""
         self.caught_up = False
         """It was told what it missed, and takes commands."""
         self.answered_at = 0.0
@@ -147,6 +146,7 @@ class Leg:
             await asyncio.wait(tasks, timeout=_CLOSE_S)
 
     async def _run(self) -> None:
+        fault: Fault | None = None
         try:
             await self._carry()
             fault = self.broken
@@ -158,8 +158,9 @@ class Leg:
         except Exception as error:
             _log.exception("A backend failed")
             fault, self.error = failed(error), error
-        self.put_aside()
-        self._owner.leg_ended(self, None if self._closing else fault)
+        finally:  # also where it had to be cancelled
+            self.put_aside()
+            self._owner.leg_ended(self, None if self._closing else fault)
 
     async def _carry(self) -> None:
         async with AsyncExitStack() as stack:

@@ -22,6 +22,10 @@ class Move:
 
     shared: SessionConfig
     candidates: tuple[Candidate, ...]
+    target: Candidate
+    """To whom the call is to go."""
+    touched: frozenset[str] = frozenset()
+    """The settings that it changes."""
     commands: list[str] = field(default_factory=list)
     """The ids of those who asked for it."""
     swaps: bool = False
@@ -53,11 +57,18 @@ class Settings:
         Raises:
             BadOption: a setting does not fit.
         """
-        moving = self.move is not None and candidate in self.move.candidates
+        moving = self.move is not None and candidate is self.move.target
         config = candidate.config(self.move.shared if self.move is not None and moving else self.shared)
         if self._decides_interruptions and "auto_off" in candidate.backend.capabilities.interrupt:
             return config.patched({"turns": config.turns.model_copy(update={"auto_interrupt": False})})
         return config
+
+    def changed_since(self, config: SessionConfig, candidate: Candidate) -> dict[str, Any]:
+        """The settings in which a connection that was opened with `config` is not as it should be by now."""
+        due = self.config(candidate)
+        return {
+            name: new for name in SessionConfig.model_fields if (new := getattr(due, name)) != getattr(config, name)
+        }
 
     def is_live(self, patch: Mapping[str, Any], capabilities: Capabilities) -> bool:
         """Whether a connection can be changed in that way while it runs."""
@@ -80,6 +91,10 @@ class Settings:
             own, rest = _parted(command.patch)
             candidate.own = {**candidate.own, **own}
             self.shared = self.shared.patched(rest)
+            if self.move is not None:  # it was asked for before the move was
+                self.move.shared = self.move.shared.patched(_without(rest, self.move.touched))
+                if not self.move.swaps:
+                    self.move.target.own = {**self.move.target.own, **_without(own, self.move.touched)}
             return None
         return command if event.fault.category == "unsupported" else None
 
@@ -93,20 +108,24 @@ class Settings:
         Raises:
             BadOption: a setting does not fit.
         """
-        move = self.move or Move(self.shared, self.candidates)
-        own, rest = _parted({name: value for name, value in command.patch.items() if name != "backend"})
-        candidates = move.candidates
+        patch = {name: value for name, value in command.patch.items() if name != "backend"}
+        own, rest = _parted(patch)
+        earlier = self.move
+        candidates = self.candidates if earlier is None else earlier.candidates
         if target is not None:
             target = replace(target, own={**target.own, **own})
             candidates = (target, *candidates[1:])
         else:
-            changed = serving if serving in candidates else candidates[0]
+            changed = earlier.target if earlier is not None else serving if serving in candidates else candidates[0]
             target = replace(changed, own={**changed.own, **own})
             candidates = tuple(target if one is changed else one for one in candidates)
-        shared = move.shared.patched(rest)
+        shared = (self.shared if earlier is None else earlier.shared).patched(rest)
         target.config(shared)  # raises what does not fit
-        swaps = move.swaps or target.backend is not serving.backend
-        self.move = Move(shared, candidates, [*move.commands, command.id], swaps)
+        move = Move(shared, candidates, target, frozenset(patch), [command.id], target.backend is not serving.backend)
+        if earlier is not None:
+            move.touched |= earlier.touched
+            move.commands[:0] = earlier.commands
+        self.move = move
         return target
 
     def end_move(self, *, done: bool) -> list[str]:
@@ -117,6 +136,10 @@ class Settings:
         if done:
             self.shared, self.candidates = move.shared, move.candidates
         return move.commands
+
+
+def _without(patch: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in patch.items() if name not in names}
 
 
 def _parted(patch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,0 +1,542 @@
+"""When a call moves: any order of events, and the moments that are right."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from voicebridge.contract.fault import Fault
+from voicebridge.core.candidates import Candidates
+from voicebridge.core.handover import Close, Dial, Flip, GiveUp, Handover, Moment, Refuse
+from voicebridge.core.retry import RetryPolicy
+
+POLICY = RetryPolicy()
+DROP = Fault(category="network", code="reset", message="Lost.", retryable=True)
+END = Fault(category="planned_end", code="expired", message="Its time is over.", retryable=True)
+BUSY = Fault(category="busy", message="Too much to do.", retryable=True)
+NO_MONEY = Fault(category="quota", message="No money.")
+NO_KEY = Fault(category="auth", message="No such key.")
+QUIET, USER, AGENT, PLAYING = Moment(), Moment(speaking=True), Moment(responding=True), Moment(playing=True)
+
+
+class Driver:
+    """Carries out what a handover decides, and checks that it makes sense."""
+
+    def __init__(self, *candidates: str, policy: RetryPolicy = POLICY) -> None:
+        self.now = 100.0
+        self.candidates = Candidates(candidates, policy, lambda: 0.5)
+        self.known = list(candidates)
+        self.fits = True
+        self.handover: Handover[str] = Handover(self.candidates, lambda attempt: self.fits)
+        self.open: dict[int, str] = {}
+        """Attempts that were dialled and are neither closed nor failed."""
+        self.ready: set[int] = set()
+        self.serving: int | None = None
+        self.over: GiveUp | None = None
+        self.flips: list[tuple[float, str, str]] = []
+        """When, to whom, and why."""
+        self.refused: list[Fault] = []
+        self.asked: tuple[str, str] | None = None
+        """The move that somebody waits for."""
+        self.troubled_since: float | None = None
+        self.do(self.handover.start(self.now))
+
+    def do(self, effects: list[Any]) -> None:
+        closed: list[int] = []
+        for effect in effects:
+            assert self.over is None, "nothing follows the end"
+            if isinstance(effect, Dial):
+                assert effect.attempt not in self.open
+                self.open[effect.attempt] = effect.candidate
+            elif isinstance(effect, Flip):
+                self._flip(effect)
+            elif isinstance(effect, Close):
+                closed.append(effect.attempt)
+                if effect.attempt in self.open:
+                    del self.open[effect.attempt]
+                    self.ready.discard(effect.attempt)
+            elif isinstance(effect, Refuse):
+                assert self.asked == (effect.wish.candidate, effect.wish.reason)
+                self.asked = None
+                self.refused.append(effect.fault)
+            else:
+                self._give_up(effect)
+        assert len(set(closed)) == len(closed), "a connection is closed once"
+        assert self.serving is None or self.serving in self.open, "what carries the call is not closed"
+
+    def _flip(self, flip: Flip) -> None:
+        assert flip.attempt in self.ready, "only what is ready carries a call"
+        assert flip.attempt != self.serving
+        self.serving, self.troubled_since = flip.attempt, None
+        candidate = self.open[flip.attempt]
+        self.flips.append((self.now, candidate, flip.reason))
+        if flip.reason in ("swap", "reconfigure"):
+            assert self.asked == (candidate, flip.reason)
+            self.asked = None
+            self.known = [candidate, *[one for one in self.known if one != candidate]]
+            self.candidates.replace(self.known)
+
+    def _give_up(self, effect: GiveUp) -> None:
+        assert self.serving is None
+        assert not self.open, "all are closed before"
+        assert self.troubled_since is not None, "something failed"
+        if effect.fault.code == "timeout" and len(self.known) > 1:
+            assert self.now >= self.troubled_since + POLICY.deadline_s - 1e-6, "there is patience left"
+        self.over = effect
+        self.asked = None
+
+    # What happens
+
+    def is_ready(self, attempt: int) -> None:
+        self.ready.add(attempt)
+        self.do(self.handover.ready(attempt, self.now))
+
+    def fails(self, attempt: int, fault: Fault = DROP) -> None:
+        del self.open[attempt]
+        self.ready.discard(attempt)
+        if attempt == self.serving or (self.serving is None and self.troubled_since is None):
+            self.troubled_since = self.now
+        if attempt == self.serving:
+            self.serving = None
+        self.do(self.handover.failed(attempt, fault, self.now))
+
+    def want(self, candidate: str, reason: Any = "swap") -> None:
+        self.asked = (candidate, reason)
+        self.do(self.handover.want(candidate, reason, self.now))
+
+    def expires(self, in_s: float) -> None:
+        self.handover.expires(in_s, self.now)
+
+    def hears(self, moment: Moment) -> None:
+        self.do(self.handover.moved(moment, self.now))
+
+    def passes(self, seconds: float) -> None:
+        """Time passes, and the timer is heeded."""
+        end = self.now + seconds
+        for _ in range(200):
+            due_at = self.handover.due_at()
+            if self.over is not None or due_at is None or due_at > end:
+                break
+            self.now = max(self.now, due_at)
+            self.do(self.handover.due(self.now))
+        else:
+            raise AssertionError("the timer spins")
+        self.now = end
+
+    def unready(self) -> list[int]:
+        return [attempt for attempt in self.open if attempt not in self.ready]
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """A call in which anything happens at any time."""
+
+    d: Driver
+
+    @initialize(count=st.integers(1, 3))
+    def begin(self, count: int) -> None:
+        self.d = Driver(*"abc"[:count])
+
+    @precondition(lambda self: self.d.unready() and not self.d.over)
+    @rule(which=st.integers(0, 3))
+    def ready(self, which: int) -> None:
+        unready = self.d.unready()
+        self.d.is_ready(unready[which % len(unready)])
+
+    @precondition(lambda self: self.d.open and not self.d.over)
+    @rule(which=st.integers(0, 3), fault=st.sampled_from([DROP, DROP, DROP, END, BUSY, NO_MONEY]))
+    def fail(self, which: int, fault: Fault) -> None:
+        attempts = list(self.d.open)
+        self.d.fails(attempts[which % len(attempts)], fault)
+
+    @precondition(lambda self: not self.d.over)
+    @rule(candidate=st.sampled_from("abcxy"), reason=st.sampled_from(["swap", "reconfigure"]))
+    def want(self, candidate: str, reason: str) -> None:
+        self.d.want(candidate, reason)
+
+    @precondition(lambda self: self.d.serving is not None)
+    @rule(in_s=st.sampled_from([0.5, 3.0, 10.0, 50.0, 600.0]))
+    def expires(self, in_s: float) -> None:
+        self.d.expires(in_s)
+
+    @rule(moment=st.sampled_from([QUIET, QUIET, USER, AGENT, PLAYING]))
+    def moved(self, moment: Moment) -> None:
+        self.d.hears(moment)
+
+    @rule(seconds=st.sampled_from([0.0, 0.05, 0.3, 1.0, 5.0, 12.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.d.passes(seconds)
+
+    @rule(fits=st.booleans())
+    def fits(self, fits: bool) -> None:
+        self.d.fits = fits
+
+    @invariant()
+    def one_carries_it_or_is_on_its_way(self) -> None:
+        d = self.d
+        assert d.handover.serving == (None if d.serving is None else d.open[d.serving])
+        assert len(d.open) <= 2, "never two moves at once"
+        if d.over is None:
+            assert d.serving is not None or d.open or d.handover.due_at() is not None, "a dead end"
+            wish = d.handover.wish
+            if d.asked is not None:
+                assert wish is not None
+                assert (wish.candidate, wish.reason) == d.asked, "somebody waits, and nobody remembers"
+            elif wish is not None:
+                assert wish.reason in ("expiry", "failover")
+
+    def teardown(self) -> None:
+        if not hasattr(self, "d"):
+            return
+        d = self.d
+        d.fits = True
+        d.hears(QUIET)
+        for _ in range(60):
+            for attempt in d.unready():
+                if attempt in d.open:
+                    d.is_ready(attempt)
+            d.passes(1.0)
+        assert d.over is not None or d.serving is not None, "who may be reached is reached"
+        assert d.asked is None, "nobody waits for ever"
+
+
+AnyOrder.TestCase.settings = settings(
+    max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestAnyOrder = AnyOrder.TestCase
+
+
+def serving(*candidates: str) -> Driver:
+    d = Driver(*candidates)
+    d.is_ready(1)
+    return d
+
+
+# A known end
+
+
+@pytest.mark.parametrize(("in_s", "lead_s"), [(3600.0, 60.0), (300.0, 30.0), (20.0, 5.0)])
+def test_the_next_one_is_made_before_a_known_end(in_s: float, lead_s: float) -> None:
+    d = serving("a")
+    d.expires(in_s)
+    d.passes(in_s - lead_s - 0.1)
+    assert list(d.open) == [1]
+    d.passes(0.2)
+    assert list(d.open) == [1, 2]
+    d.is_ready(2)
+    assert d.flips[-1] == (d.now, "a", "expiry")
+    assert list(d.open) == [2]
+    d.passes(3600)
+    assert len(d.flips) == 2, "the new one has a time of its own"
+
+
+def test_one_that_says_goodbye_is_followed_at_once() -> None:
+    d = serving("a")
+    d.passes(1000)
+    d.expires(50)
+    d.passes(0)
+    assert list(d.open) == [1, 2]
+
+
+def test_a_known_end_waits_for_a_boundary_then_for_the_answer_then_for_nobody() -> None:
+    def until(moment: Moment) -> float:
+        d = serving("a")
+        d.passes(100)
+        d.hears(moment)
+        d.expires(40)
+        d.passes(1)
+        d.is_ready(2)
+        begun = d.now - 1
+        d.passes(40)
+        return d.flips[1][0] - begun
+
+    assert until(QUIET) == 1
+    assert until(USER) == pytest.approx(20), "half of the notice"
+    assert until(PLAYING) == pytest.approx(20)
+    assert until(AGENT) == pytest.approx(38), "just before the end"
+
+
+@pytest.mark.parametrize("moment", [USER, AGENT, PLAYING])
+def test_a_boundary_is_taken_when_it_comes(moment: Moment) -> None:
+    d = serving("a")
+    d.passes(100)
+    d.hears(moment)
+    d.expires(40)
+    d.passes(1)
+    d.is_ready(2)
+    d.passes(5)
+    assert len(d.flips) == 1
+    d.hears(QUIET)
+    assert d.flips[1:] == [(d.now, "a", "expiry")]
+
+
+def test_a_plan_that_fails_is_made_again_while_there_is_time() -> None:
+    d = serving("a")
+    d.passes(100)
+    d.expires(40)
+    d.passes(0)
+    for attempt in (2, 3, 4):
+        assert list(d.open) == [1, attempt]
+        d.fails(attempt)
+        assert not d.over
+        d.passes(6)
+    d.is_ready(5)
+    assert [reason for _, _, reason in d.flips] == ["failover", "expiry"]
+
+
+def test_one_that_ends_before_the_next_is_ready_is_followed_by_that() -> None:
+    d = serving("a")
+    d.passes(100)
+    d.expires(40)
+    d.passes(0)
+    d.fails(1, END)
+    assert list(d.open) == [2]
+    d.is_ready(2)
+    assert d.flips[-1] == (d.now, "a", "expiry")
+
+
+def test_an_end_that_is_told_again_does_not_make_the_timer_spin() -> None:
+    d = serving("a")
+    d.passes(100)
+    for _ in range(5):
+        d.expires(40)
+        d.passes(1)
+    assert list(d.open) == [1, 2]
+    d.hears(AGENT)
+    d.is_ready(2)
+    d.expires(5)
+    d.passes(5)
+    assert d.flips[1][0] == pytest.approx(d.now - 2), "it ends sooner than was thought"
+
+
+# What was asked for
+
+
+def test_a_swap_waits_for_an_answer_but_not_for_the_user() -> None:
+    for moment, waits in ((QUIET, False), (USER, False), (PLAYING, False), (AGENT, True)):
+        d = serving("a")
+        d.hears(moment)
+        d.want("x")
+        d.is_ready(2)
+        assert (len(d.flips) == 1) == waits
+        if waits:
+            d.passes(9)
+            assert len(d.flips) == 1
+            d.passes(2)
+        assert d.flips[-1][1:] == ("x", "swap")
+        assert list(d.open) == [2]
+
+
+def test_a_swap_that_can_not_be_done_is_refused_and_the_old_one_goes_on() -> None:
+    d = serving("a")
+    d.want("x")
+    d.fails(2, NO_KEY)
+    assert (d.refused, d.handover.serving) == ([NO_KEY], "a")
+    d.passes(100)
+    assert list(d.open) == [1]
+
+
+def test_a_swap_that_is_refused_does_not_make_it_forget_a_known_end() -> None:
+    d = serving("a")
+    d.passes(100)
+    d.expires(40)
+    d.passes(0)
+    d.want("x")
+    assert list(d.open) == [1, 3]
+    d.fails(3, NO_KEY)
+    d.passes(0)
+    assert d.open == {1: "a", 4: "a"}
+    d.is_ready(4)
+    assert d.flips[-1][1:] == ("a", "expiry")
+
+
+def test_of_two_swaps_the_later_one_counts() -> None:
+    d = serving("a")
+    d.want("x")
+    d.want("y")
+    assert list(d.open) == [1, 3]
+    d.is_ready(3)
+    assert d.flips[-1][1:] == ("y", "swap")
+
+
+def test_the_backend_that_was_left_is_not_returned_to() -> None:
+    d = serving("a")
+    d.want("x")
+    d.is_ready(2)
+    d.passes(100)
+    assert d.open == {2: "x"}
+
+
+def test_a_swap_while_nothing_serves() -> None:
+    d = serving("a")
+    d.passes(10)
+    d.fails(1)
+    d.want("x")
+    d.passes(0.5)
+    assert d.open == {2: "x"}, "nobody else is dialled as well"
+    d.is_ready(2)
+    assert d.flips[-1][1:] == ("x", "swap")
+
+
+def test_a_swap_while_nothing_serves_that_fails_is_refused_and_another_one_is_dialled() -> None:
+    d = serving("a")
+    d.passes(10)
+    d.fails(1)
+    d.want("x")
+    d.fails(2)
+    assert d.refused == [DROP]
+    assert d.open == {3: "a"}
+
+
+def test_a_rival_that_takes_the_call_leaves_a_swap_to_come() -> None:
+    d = serving("a", "b")
+    d.passes(10)
+    d.fails(1)
+    d.want("x")
+    d.passes(1)
+    assert list(d.open.values()) == ["x", "a"]
+    d.is_ready(d.unready()[1])
+    assert d.flips[-1][1:] == ("a", "drop")
+    d.is_ready(d.unready()[0])
+    assert d.flips[-1][1:] == ("x", "swap")
+
+
+def test_a_swap_does_not_wait_beyond_a_known_end() -> None:
+    d = serving("a")
+    d.hears(AGENT)
+    d.expires(4)
+    d.want("x")
+    d.is_ready(2)
+    d.passes(3)
+    assert d.flips[-1] == (102.0, "x", "swap")
+
+
+# Knowing too little
+
+
+def test_one_that_knows_too_little_is_made_anew_a_few_times() -> None:
+    d = serving("a")
+    d.fits = False
+    d.want("x")
+    for attempt in (2, 3, 4):
+        assert list(d.open) == [1, attempt]
+        d.is_ready(attempt)
+    assert len(d.flips) == 1
+    d.is_ready(5)
+    assert d.flips[-1][1:] == ("x", "swap")
+
+
+def test_one_that_knows_too_little_does_not_replace_one_that_was_lost() -> None:
+    d = serving("a")
+    d.hears(AGENT)
+    d.want("x")
+    d.is_ready(2)
+    d.fits = False
+    d.fails(1)
+    assert d.open == {3: "x"}, "it is opened once more, and told everything"
+    d.is_ready(3)
+    assert d.flips[-1][1:] == ("x", "swap")
+
+
+# Losses
+
+
+def test_a_loss_of_one_that_was_well_is_mended_by_the_same() -> None:
+    d = serving("a", "b")
+    d.passes(10)
+    d.fails(1)
+    d.passes(0.05)
+    assert d.open == {2: "a"}
+    d.is_ready(2)
+    assert d.flips[-1][1:] == ("a", "drop")
+
+
+def test_one_that_is_slow_gets_a_rival_and_the_first_that_is_ready_carries_the_call() -> None:
+    d = Driver("a", "b")
+    d.passes(0.79)
+    assert d.open == {1: "a"}
+    d.passes(0.02)
+    assert d.open == {1: "a", 2: "b"}
+    d.is_ready(2)
+    assert d.open == {2: "b"}
+    assert d.flips == [(d.now, "b", "failover")]
+
+
+def test_one_that_fails_is_followed_by_the_next_and_returned_to_when_it_is_well() -> None:
+    d = Driver("a", "b")
+    d.fails(1, BUSY)
+    assert d.open == {2: "b"}
+    d.is_ready(2)
+    d.hears(USER)
+    d.passes(9.9)
+    assert d.open == {2: "b"}
+    d.passes(0.2)
+    assert d.open == {2: "b", 3: "a"}
+    d.is_ready(3)
+    d.passes(60)
+    assert len(d.flips) == 1, "it is no hurry"
+    d.hears(QUIET)
+    assert d.flips[-1][1:] == ("a", "failover")
+    assert d.open == {3: "a"}
+
+
+def test_one_that_is_not_well_yet_is_tried_again_later_and_later() -> None:
+    d = Driver("a", "b")
+    d.fails(1, BUSY)
+    d.is_ready(2)
+    tried = []
+    for _ in range(5):
+        while len(d.open) == 1:
+            d.passes(1)
+        tried.append(d.now - 100)
+        d.fails(d.unready()[0], BUSY)
+    gaps = [later - sooner for sooner, later in pairwise(tried)]
+    assert tried[0] == pytest.approx(10, abs=1)
+    assert gaps == pytest.approx([20, 40, 80, 160], abs=1)
+
+
+def test_when_nobody_is_left_the_call_is_over() -> None:
+    d = Driver("a", "b")
+    d.fails(1, NO_KEY)
+    d.fails(2, NO_KEY)
+    assert d.over == GiveUp(NO_KEY)
+
+
+def test_a_dial_that_hangs_is_given_up_when_patience_is_over() -> None:
+    d = serving("a", "b")
+    d.passes(10)
+    d.fails(1)
+    d.passes(POLICY.deadline_s - 0.1)
+    assert d.over is None
+    d.passes(0.2)
+    assert d.over is not None
+    assert d.over.fault.code == "timeout"
+
+
+def test_an_old_failure_takes_no_patience_from_a_new_one() -> None:
+    d = Driver("a", "b")
+    d.fails(1, BUSY)
+    d.is_ready(2)
+    d.passes(30)
+    d.is_ready(3)
+    d.hears(QUIET)
+    assert d.handover.serving == "a"
+    d.passes(1)
+    d.fails(3)
+    d.passes(0)
+    assert d.over is None
+    assert d.open == {4: "b"}
+
+
+def test_after_the_end_nothing_happens() -> None:
+    d = Driver("a")
+    d.fails(1, NO_KEY)
+    assert d.handover.due(d.now) == []
+    assert d.handover.ready(1, d.now) == [Close(1)]
+    assert d.handover.failed(1, DROP, d.now) == []
+    assert d.handover.due_at() is None or math.isfinite(d.handover.due_at() or 0)
