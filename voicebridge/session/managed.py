@@ -47,6 +47,7 @@ from voicebridge.contract.events import (
     ToolCall,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge.contract.session import Backend
 from voicebridge.core.call_limits import CallLimits
 from voicebridge.core.chronicle import Chronicle
 from voicebridge.core.disclosure import DisclosureGate, Withheld, check_disclosure
@@ -106,6 +107,8 @@ class ManagedSession:
         self._desk: ToolDesk | None = None
         self._own: set[str] = set()
         """Commands of this session's making: nobody is told of them."""
+        self._fates: dict[str, asyncio.Future[Fault | None]] = {}
+        """Of commands that somebody waits for."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -263,20 +266,29 @@ class ManagedSession:
         for seen in self._observers.command_sent:
             seen(self, command)
 
-    async def switch(self, backend: Any, **settings: Any) -> str:
-        """Move the call to another backend, or the same one with other settings; when the moment is right.
-
-        The command that does it is settled when the call has moved, or could not; `SessionRestarted` tells of it. Gives
-        the id of the command.
+    async def switch(self, backend: str | Backend, **settings: Any) -> None:
+        """Move the call to another backend. Returns when it has moved, which it does when the moment is right:
+        `SessionRestarted` tells of it. Cancelled, it moves all the same.
 
         Args:
             backend: a spec or a `Backend`.
-            settings: fields of `SessionConfig` that change with it, such as `voice`. `voice`, `options`, `api_key`,
+            settings: fields of `SessionConfig` that change with it, such as `voice`. The `voice`, `options`, `api_key`,
                 `base_url` and `model` of the old backend don't go along.
+
+        Raises:
+            ConfigError: there is no such backend, or a setting does not fit.
+            VoiceBridgeError: it could not be opened; the call goes on as it was.
         """
         command = Configure(patch={"backend": backend, **settings})
-        await self.send(command)
-        return command.id
+        fate = self._fates[command.id] = asyncio.get_running_loop().create_future()
+        self._own.add(command.id)
+        try:
+            await self.send(command)
+            fault = await fate
+        finally:
+            del self._fates[command.id]
+        if fault is not None:
+            raise VoiceBridgeError(fault, command_id=command.id)
 
     async def played(self, response_id: str, ms: float) -> None:
         """Tell how far the player has come: `ReportPlayed`."""
@@ -443,6 +455,10 @@ class ManagedSession:
     def _own_settled(self, settled: CommandSettled) -> None:
         """The fate of a command that a machine asked for."""
         self._own.discard(settled.command_id)
+        if (fate := self._fates.get(settled.command_id)) is not None:
+            if not fate.done():
+                fate.set_result(settled.fault)
+            return
         for machine in (self._gate, self._limits):
             if machine is not None and machine.owns(settled.command_id):
                 self._do(machine.happened(settled, self._clock()))
