@@ -210,3 +210,34 @@ def realtime(
         command=shlex.join(words),
     )
     raise typer.Exit(bench_realtime(request))
+
+
+@app.command()
+@_explained
+def handover(
+    quick: Annotated[bool, typer.Option(help="Under a minute: fewer calls and rounds.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=3, max=1000, help="Connections that are lost in an answer. Default: 50.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of calls, and of when things happen in them.")] = 7,
+    pin: Annotated[bool, typer.Option(help="Keep the servers on one core and the calls on another.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print figures and raw data as JSON.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Measure what a managed session survives, how fast it moves between backends, and what it costs."""
+    import shlex
+
+    from .handover.bench_handover import Request, bench_handover
+
+    words = ["voicebridge", "bench", "handover", *(["--quick"] if quick else [])]
+    words += ["--seeds", str(seeds)] if seeds is not None else []
+    request = Request(
+        quick=quick,
+        seeds=seeds,
+        seed=seed,
+        pinned=pin,
+        json=json,
+        markdown=markdown,
+        command=shlex.join(words),
+    )
+    raise typer.Exit(bench_handover(request))
