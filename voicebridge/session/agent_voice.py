@@ -52,6 +52,10 @@ class AgentVoice:
         """Turns whose answers were stopped, since nobody wanted them."""
         self._doubtful: dict[str, tuple[str, ...]] = {}
         """Answers that began before it was decided whether anybody wants their turns answered, and those turns."""
+        self._silent_from_ms = self._known_ms = 0.0
+        """Milliseconds of the user's audio: where the user last fell silent, and the same when this connection began."""
+        self._again: set[str] = set()
+        """Turns that this connection hears again: they stopped the agent before, or did not."""
 
     def audio(self, event: OutputAudio, now: float) -> bool:
         """A piece of the agent's voice. False: it must not be heard."""
@@ -73,14 +77,27 @@ class AgentVoice:
         elif isinstance(event, SessionReady | SessionRestarted):
             ready = event if isinstance(event, SessionReady) else event.ready
             self._machine.transcripts = ready.capabilities.input_transcript
+            self._known_ms = self._silent_from_ms
+            self._again.clear()
         told: list[Event | Command] = [event, *self.clock.happened(event, now), *effects]
         if isinstance(event, ResponseEnded):
             self._running.pop(event.response_id, None)
             self._silenced.discard(event.response_id)
-        elif isinstance(event, UserTurn | InputTranscript):
+        elif isinstance(event, UserTurn | InputTranscript) and not self._is_heard_again(event):
             told += self._decide(self._machine.happened(event, now, *self._heard_now(now)), now)
             told += self._wanted_after_all(event)
         return told
+
+    def _is_heard_again(self, event: UserTurn | InputTranscript) -> bool:
+        """Whether it is about what an earlier connection has heard to its end."""
+        if isinstance(event, UserTurn) and event.phase == "speech":
+            if event.audio_ms < self._known_ms:
+                self._again.add(event.turn_id)
+            else:
+                self._again.discard(event.turn_id)
+        elif isinstance(event, UserTurn) and event.phase == "pause":
+            self._silent_from_ms = max(self._silent_from_ms, event.audio_ms)
+        return event.turn_id in self._again
 
     def _heard_now(self, now: float) -> tuple[tuple[str, ...], float | None]:
         """The responses that can be heard, and for how many milliseconds still."""
