@@ -309,3 +309,38 @@ def test_a_fault_of_one_ends_the_other() -> None:
         assert llm.cancelled == 1
 
     run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize("nothing", ["", "\n", Usage({"output_tokens": 1})])
+def test_a_stream_that_only_keeps_alive_runs_into_the_time_out(nothing: Any) -> None:
+    async def main() -> None:
+        llm = ScriptedModel([nothing] * 100, first_s=1, piece_s=1)
+        assert await fault(Stage(llm=llm)) == ("language model", "TimeoutError()", 5)
+
+    run_in_virtual_time(main())
+
+
+def test_a_voice_that_only_counts_its_characters_runs_into_the_time_out() -> None:
+    class Counting(ScriptedVoice):
+        async def speak(self, text: Any) -> AsyncIterator[Any]:
+            async for clause in text:
+                for _ in clause * 100:
+                    await asyncio.sleep(1)
+                    yield Usage({"characters": 1})
+
+    async def main() -> None:
+        assert await fault(Stage(["One."], tts=Counting())) == ("voice", "TimeoutError()", 5)
+
+    run_in_virtual_time(main())
+
+
+def test_a_model_that_writes_blanks_while_the_voice_is_slow_has_all_its_time() -> None:
+    async def main() -> None:
+        script = [*("Word. " * 40).split(" ")[:40], *[" "] * 3, "End."]
+        traits = TextToSpeechTraits(takes="tokens")
+        stage = Stage(llm=ScriptedModel(script, first_s=1, piece_s=1), tts=ScriptedVoice(first_s=4, traits=traits))
+        stage.reply.release()
+        await stage.reply.run()
+        assert stage.written[-1] == "End."
+
+    run_in_virtual_time(main())

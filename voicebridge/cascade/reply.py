@@ -7,6 +7,7 @@ through or cancelling throws it away.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,7 +54,8 @@ class Reply:
         tts: None writes text only.
         emit: takes the outputs, in order, from the release on.
         room: awaited between pieces of speech, so that a slow reader holds the voice up.
-        timeout_s: the longest wait for a stage's next output.
+        timeout_s: the longest wait for a stage's next output. What keeps a connection alive (usage, empty text) is
+            none.
     """
 
     def __init__(
@@ -95,7 +97,8 @@ class Reply:
         """Make the answer.
 
         Raises:
-            StageError: a stage raised, or gave nothing for `timeout_s`; its cause is the stage's error.
+            StageError: a stage raised, or gave no words, call or sound for `timeout_s`; its cause is the stage's
+                error.
         """
         clauses: asyncio.Queue[str | Flush | None] = asyncio.Queue(_CLAUSES_AHEAD)
         try:
@@ -114,6 +117,7 @@ class Reply:
         with _named("language model"):
             async with asyncio.timeout(self._timeout_s) as deadline, closing(self._answer()) as outputs:
                 async for output in outputs:
+                    came_at, due = self._clock(), deadline.when() or math.inf
                     deadline.reschedule(None)  # waiting for the voice is not the model's fault
                     if isinstance(output, str):
                         self._note_first("first_token")
@@ -126,7 +130,8 @@ class Reply:
                         self._pass(("llm", output))
                     else:
                         raise TypeError(f"it gave a {type(output).__name__}")
-                    deadline.reschedule(self._clock() + self._timeout_s)
+                    goes_on = isinstance(output, ToolRequest) or (isinstance(output, str) and bool(output.strip()))
+                    deadline.reschedule(self._clock() + (self._timeout_s if goes_on else due - came_at))
         rest = splitter.flush()
         await self._hand_over(clauses, "", [rest] if rest.strip() else [])
         if self._tts is not None:
@@ -157,6 +162,7 @@ class Reply:
             async with asyncio.timeout(None) as deadline:
                 async with closing(tts.speak(self._clauses_for_voice(clauses, deadline))) as outputs:
                     async for output in outputs:
+                        due = deadline.when()
                         if isinstance(output, Speech):
                             self._note_first("first_speech")
                             self.work.speech_bytes += len(output.pcm)
@@ -167,7 +173,8 @@ class Reply:
                             self._pass(("tts", output))
                         else:
                             raise TypeError(f"it gave a {type(output).__name__}")
-                        deadline.reschedule(self._clock() + self._timeout_s)
+                        goes_on = isinstance(output, Speech) and bool(output.pcm)
+                        deadline.reschedule(self._clock() + self._timeout_s if goes_on else due)
 
     async def _clauses_for_voice(
         self, clauses: asyncio.Queue[str | Flush | None], deadline: asyncio.Timeout
