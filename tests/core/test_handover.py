@@ -416,6 +416,16 @@ def test_a_swap_does_not_wait_beyond_a_known_end() -> None:
     assert d.flips[-1] == (102.0, "x", "swap")
 
 
+def test_a_planned_one_that_never_gets_ready_is_given_up() -> None:
+    d = serving("a")
+    d.want("x")
+    d.passes(29.9)
+    assert list(d.open) == [1, 2]
+    d.passes(0.2)
+    assert list(d.open) == [1]
+    assert [fault.code for fault in d.refused] == ["timeout"]
+
+
 # Knowing too little
 
 

@@ -17,7 +17,7 @@ from voicebridge.contract.codec import Closed, Endpoint, Timeouts
 from voicebridge.contract.commands import Command, SendAudio
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import SessionFailed
-from voicebridge.contract.events import CommandSettled, Event, InputTranscript, UserTurn
+from voicebridge.contract.events import CommandSettled, Event, InputTranscript, SessionReady, UserTurn
 from voicebridge.contract.items import Item, MessageItem
 from voicebridge.contract.lines import dump, load
 from voicebridge.contract.session import VoiceSession
@@ -45,6 +45,7 @@ __all__ = [
     "bench",
     "fates",
     "final",
+    "ready_for",
     "say",
     "settle",
     "turn",
@@ -189,10 +190,11 @@ async def bench(
     reads: bool = True,
     backend: Lines | None = None,
     config: SessionConfig = SessionConfig(),  # noqa: B008 - frozen
+    fallbacks: Sequence[Lines] = (),
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = backend or Lines(list(lines), **settings)
-    candidates = [Candidate.of(backend, config)]
+    candidates = [Candidate.of(one, config) for one in (backend, *fallbacks)]
     async with handing_over(config, candidates, Chronicle(history), policy=policy, chance=chance) as session:
         bench = Bench(session, backend)
         reader = asyncio.create_task(bench.read()) if reads else None
@@ -207,6 +209,18 @@ STREAM = random.Random(1).randbytes(DOOR_FORMAT.size(100_000))
 """The user's voice, of which no two places are alike."""
 NETWORK = Closed(by="peer", status=503)
 AUTH = Closed(by="peer", status=401)
+
+
+def ready_for(seconds: float | None, capabilities: Capabilities = LINE_CAPABILITIES) -> SessionReady:
+    """What a server says first that ends a session after so many seconds."""
+    return SessionReady(
+        session_id="line",
+        model="test/line",
+        capabilities=capabilities,
+        input_format=DOOR_FORMAT,
+        output_format=DOOR_FORMAT,
+        expires_in_s=seconds,
+    )
 
 
 def voice(start_ms: float, end_ms: float) -> bytes:

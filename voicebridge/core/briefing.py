@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
@@ -102,9 +102,13 @@ class Briefing:
 
     # The next connection
 
-    def seed(self) -> tuple[Item, ...]:
-        """What a connection that is opened now should know. Turns that it is going to hear are none of it."""
-        return self.chronicle.items(without=self._replay.unwritten)
+    def seed(self, *, running: Collection[str] = ()) -> tuple[Item, ...]:
+        """What a connection that is opened now should know. Turns that it is going to hear are none of it.
+
+        Args:
+            running: answers that are being given: it is told of them as a whole, when it takes over.
+        """
+        return self.chronicle.items(without=(*self._replay.unwritten, *running))
 
     def missing(self, told: Sequence[Item]) -> tuple[MessageItem, ...] | None:
         """What was said since a connection was seeded with `told`; None: it can't be told by adding to that."""

@@ -15,7 +15,7 @@ moving      ready, the moment is right   serving     Flip; Close the old one
 moving      ready, the moment is not     moving      (it waits for `moved`, at most until the wish's deadline)
 moving      the moment is right, and it
             knows too little by now      moving      Close it; Dial again, a few times
-moving      it failed                    serving     Refuse (swap, reconfigure); or again later (expiry, return)
+moving      it failed, or takes too long serving     Refuse (swap, reconfigure); or again later (expiry, return)
 
 The right moment is a turn boundary: nobody speaks. A swap does not wait for the user, whose voice the next one hears
 from the beginning of the turn; an expiry waits for nobody any more when time is short.
@@ -45,6 +45,8 @@ _MARGIN_S = 2.0
 """So long before a known end nobody is waited for any more."""
 _SWAP_PATIENCE_S = 10.0
 """So long a swap waits for an answer that is being given."""
+_OPEN_WITHIN_S = 30.0
+"""So long a planned connection may take. Backends have time-outs of their own, and shorter ones."""
 _STALE_TRIES = 3
 _ASKED_FOR: frozenset[Reason] = frozenset({"swap", "reconfigure"})
 """Somebody waits to be told whether it could be done."""
@@ -167,6 +169,11 @@ class Handover(Generic[C]):
         """Who carries the call."""
         return None if self._serving is None else self._attempts[self._serving].candidate
 
+    def another(self, now: float) -> C | None:
+        """Whom the call could go to, if the one that serves were not there."""
+        serving = self.serving
+        return None if serving is None else self.candidates.other((serving,), now)
+
     # What happens
 
     def start(self, now: float) -> list[Effect[C]]:
@@ -228,6 +235,7 @@ class Handover(Generic[C]):
             times += [self._renew_at, self._wish_again_at]
         if self._trouble is not None:
             times += [self._trouble.retry_at, self._give_up_at()]
+        times.append(self._overdue_at())
         if self.wish is not None:
             times += [at for at in (self.wish.relaxed_at, self.wish.deadline) if at > self._hurried]
         soonest = min(times)
@@ -245,6 +253,8 @@ class Handover(Generic[C]):
             effects.append(self._dial(candidate, now))
         if now >= self._rival_at():
             effects += self._rival(now)
+        if now >= self._overdue_at():
+            effects += self._overdue(now)
         if self.wish is not None:
             self._hurried = now
             effects += self._flip_if_right(now)
@@ -404,6 +414,20 @@ class Handover(Generic[C]):
             self._trouble.retry, self._trouble.retry_at = None, math.inf
         candidate: C = self.wish.candidate  # type: ignore[assignment]  # a C, kept as Hashable
         return [*effects, self._dial(candidate, now)]
+
+    def _overdue_at(self) -> float:
+        """When a planned connection that is not ready is given up."""
+        if self._serving is None:
+            return math.inf
+        waiting = (one.began_at for one in self._attempts.values() if one.ready_at is None)
+        return min(waiting, default=math.inf) + _OPEN_WITHIN_S
+
+    def _overdue(self, now: float) -> list[Effect[C]]:
+        late = [n for n, one in self._attempts.items() if one.ready_at is None and now >= one.began_at + _OPEN_WITHIN_S]
+        effects: list[Effect[C]] = [Close(number) for number in late]
+        for number in late:
+            effects += self._plan_failed(self._attempts.pop(number), _TOO_LATE, now)
+        return effects
 
     def _rival_at(self) -> float:
         if self._serving is not None or not self._attempts or len(self._attempts) >= 2:

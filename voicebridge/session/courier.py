@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed, Respond, SendAudio, SendText
 from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
@@ -168,7 +169,9 @@ class Courier:
             return None
         self._briefing.happened(event)
         refused = self._settings.settled(event)
-        if own := self._own.pop(command_id, None):
+        if own := self._own.get(command_id):
+            if not isinstance(own, Respond):  # that is named by the response to it
+                del self._own[command_id]
             if event.fault is not None and event.fault.category != "closed":
                 self._told(BackendError(fault=event.fault))
                 if isinstance(own, Respond):
@@ -237,6 +240,18 @@ class Courier:
                 await self._send_kept(leg, told)
             else:
                 await self._hand_over(leg, told)
+
+    def ask_again(self, leg: Leg, response_id: str, *, after_s: float) -> None:
+        """The same leg is asked once more for an answer that failed, unless somebody wants it no more by then."""
+        self._briefing.answer_due.cut = response_id
+        if leg.caught_up:  # else it is asked at the end of that
+            leg.catch_up(self._again(leg, response_id, after_s))
+
+    async def _again(self, leg: Leg, response_id: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        if leg is self.leg and self._briefing.answer_due.cut == response_id and not self._briefing.user_speaks:
+            with suppress(SessionClosed):  # this one is over; the reader says why
+                await self._ask_again(leg)
 
     async def _ask_again(self, leg: Leg) -> None:
         """For the answer that went down with another connection, or that nobody has begun."""

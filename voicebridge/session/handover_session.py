@@ -44,6 +44,7 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge.core.answer_failures import AnswerFailures
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.candidates import Candidates
 from voicebridge.core.chronicle import Chronicle
@@ -121,6 +122,7 @@ class HandoverSession:
         self.briefing.backlog.on_lost = lambda start, end: self.ledger.dropped(start, end, "too_old")
         self._courier = Courier(settings, self.briefing, self.ledger, self.delivery, self._told)
         self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits)
+        self._failures = AnswerFailures()
         self._legs: dict[int, Leg] = {}
         self._handed = 0
         """How often the call was handed to a leg."""
@@ -276,7 +278,7 @@ class HandoverSession:
 
     def _dial(self, dial: Dial[Candidate]) -> None:
         config = self._settings.config(dial.candidate)
-        leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(), self)
+        leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(running=self._responses), self)
         self._legs[dial.attempt] = leg
         if self._leg is None:
             self._hand_to(leg)  # nobody else has the call: it hears of it while it dials
@@ -404,7 +406,41 @@ class HandoverSession:
         if isinstance(event, SessionNotice) and event.expires_in_s is not None:
             self._plan.expires(event.expires_in_s, self._clock())
             self._set_timer()
-        self._tell(leg, event)
+        fault = self._failures.blamed(event)
+        if fault is None:
+            self._tell(leg, event)
+        else:
+            self._blame(leg, event, fault)
+
+    def _blame(self, leg: Leg, event: Event, fault: Fault) -> None:
+        """The backend does not do its work: another one does, or it is asked once more."""
+        another = self._plan.another(self._clock()) is not None
+        consequence = self._failures.consequence(event, fault, another=another)
+        if consequence != "move" or isinstance(event, BackendError):
+            self._tell(leg, event)
+        if consequence == "move":
+            self._abandon(leg, fault)
+        elif consequence == "again" and isinstance(event, ResponseEnded):
+            self._courier.ask_again(leg, event.response_id, after_s=fault.retry_after_s or 0.0)
+
+    def can_abandon(self, response_id: str) -> bool:
+        """Whether a response runs, and another backend could give it."""
+        return response_id in self._responses and not self._closed and self._plan.another(self._clock()) is not None
+
+    def abandon(self, fault: Fault) -> None:
+        """The backend that has the call is of no use: another one goes on with it, and gives the answer."""
+        assert self._leg is not None
+        self._abandon(self._leg, fault)
+
+    def _abandon(self, leg: Leg, fault: Fault) -> None:
+        """The call is taken from a leg that is there, as if it were not."""
+        now = self._clock()
+        self._lost_at = now if self._lost_at is None else self._lost_at
+        self._let_go(leg, fault=fault)
+        self._courier.leg = None
+        leg.close()
+        # It was well until its last answer: one that fails at once, over each new connection, gets no other.
+        self._do(self._plan.failed(leg.attempt, fault, now, well_until=leg.answered_at))
 
     def _tell(self, leg: Leg, event: Event) -> None:
         """Tell an event in the names of the session."""
