@@ -51,6 +51,7 @@ from voicebridge.contract.session import Backend
 from voicebridge.core.call_limits import CallLimits
 from voicebridge.core.chronicle import Chronicle
 from voicebridge.core.disclosure import DisclosureGate, Withheld, check_disclosure
+from voicebridge.core.silence_watch import SilenceWatch
 from voicebridge.registry.observers import imposed_policies, observers
 
 from .agent_voice import AgentVoice
@@ -101,6 +102,7 @@ class ManagedSession:
         self._voice = AgentVoice(config.output_format, setup.judge, self._purge)
         self._gate = DisclosureGate(policy, config.output_format) if policy.disclosure else None
         self._limits = CallLimits(policy) if policy.limited else None
+        self._silence = SilenceWatch(config.output_format)
         self._consent = Consent(policy)
         self._scribe: Scribe | None = None
         self._carrier: HandoverSession | None = None
@@ -369,11 +371,21 @@ class ManagedSession:
             return
         if self._scribe is not None:
             self._scribe.happened(event)
+        silent = self._silence.heard(event.response_id, event.pcm)
         if self._guard is not None:
             event = self._guard(event)
         for seen in self._observers.output_audio:
             seen(self, event)
         self.carrier.delivery.put(event)
+        if silent is not None:
+            self._unheard(event.response_id, silent)
+
+    def _unheard(self, response_id: str, silent: Fault) -> None:
+        """An answer that comes as silence: another backend gives it, if there is one."""
+        self._put([BackendError(fault=silent)])
+        if self.carrier.can_abandon(response_id):
+            self._put(self._voice.unheard(response_id, self._clock()))
+            self.carrier.abandon(silent)
 
     def _pass(self, event: Event) -> None:
         """An event that may be told."""
@@ -383,8 +395,10 @@ class ManagedSession:
         desk = self._desk
         if desk is not None and desk.told(event, self.carrier.generation) and not isinstance(event, ToolCall):
             return  # the fate of a command of the desk's
-        if isinstance(event, ResponseEnded) and event.status == "lost":
-            self._keep_delivered(event.response_id)
+        if isinstance(event, ResponseEnded):
+            self._silence.ended(event.response_id)
+            if event.status in ("lost", "failed"):
+                self._keep_delivered(event.response_id)
         self._put(self._voice.happened(event, self._clock()))
 
     def _put(self, effects: Iterable[Event | Command]) -> None:
@@ -404,6 +418,8 @@ class ManagedSession:
                 seen(self, effect)
             if self._limits is not None:
                 self._do(self._limits.happened(effect, self._clock(), self._audible()))
+            if isinstance(effect, OutputHeard):
+                self.carrier.moved()  # a move may have waited for it
 
     def _heard(self, heard: OutputHeard) -> None:
         """It is known how much of an answer was heard, or known better."""
@@ -416,7 +432,6 @@ class ManagedSession:
             self._do(effect for effect in self._gate.happened(heard, self._clock()) if effect is not heard)
         if not carrier.can_truncate(heard.response_id) and chronicle.heard(heard.response_id) != believed:
             self._note(heard, believed)
-        carrier.moved()
 
     def _note(self, heard: OutputHeard, believed: str) -> None:
         """A backend that can't be made to forget what was not heard is told.
@@ -443,7 +458,7 @@ class ManagedSession:
                 _log.exception("on_interrupt failed")
 
     def _keep_delivered(self, response_id: str) -> None:
-        """The connection that spoke is lost: what the application has of the answer will be heard to its end."""
+        """Who spoke is lost, or failed: what the application has of the answer will be heard to its end."""
         if expected := self._voice.clock.expected(response_id):
             self.carrier.briefing.chronicle.happened(expected)
 
