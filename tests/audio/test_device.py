@@ -472,3 +472,46 @@ def test_importing_it_loads_no_sound_library() -> None:
     program = "import sys, voicebridge.audio.device; print('sounddevice' in sys.modules, 'soxr' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_one_response_is_dropped_and_the_next_one_is_heard() -> None:
+    async def story() -> None:
+        library = FakeLibrary()
+        async with Speaker(library=library, clock=lambda: 0.0) as speaker:
+            stream = library.streams[0]
+            speaker.play(b"\1" * 40 * MS, "a")
+            speaker.play(b"\2" * 20 * MS, "b")
+            stream.fill(10)
+            speaker.drop(["a"])
+            assert stream.fill(30) == b"\2" * 20 * MS + bytes(10 * MS)
+
+    run(story)
+
+
+def test_what_the_conversion_holds_of_a_dropped_response_is_not_heard() -> None:
+    async def story() -> None:
+        library = FakeLibrary(rates=(48_000,))
+        async with Speaker(library=library, clock=lambda: 0.0) as speaker:
+            speaker.play(b"\0\x20" * 20 * MS, "a")
+            speaker.drop(["a"])
+            speaker.play(bytes(20 * MS), "b")
+            speaker.end()
+            assert not any(library.streams[0].fill(20))
+
+    run(story)
+
+
+def test_a_ducked_speaker_is_softer() -> None:
+    async def story() -> None:
+        library = FakeLibrary()
+        async with Speaker(library=library, clock=lambda: 0.0) as speaker:
+            stream = library.streams[0]
+            speaker.play(b"\0\x20" * 60 * (MS // 2), "a")
+            speaker.duck(True)
+            stream.fill(20)
+            assert stream.fill(10) == b"\0\x08" * 10 * (MS // 2)
+            speaker.duck(False)
+            stream.fill(20)
+            assert stream.fill(10) == b"\0\x20" * 10 * (MS // 2)
+
+    run(story)

@@ -115,3 +115,37 @@ def test_nothing_is_lost_uncounted(steps: list[tuple[str, int, str]]) -> None:
             cleared += queue.clear()
     assert added == heard + cleared + queue.dropped_ms + queue.queued_ms
     assert abs(sum(queue.played(now + 1).values()) - heard) < 1e-6
+
+
+def test_dropping_one_response_leaves_the_others() -> None:
+    queue = PlayoutQueue(FORMAT, limit_ms=1_000)
+    for response_id, value in (("a", 1), ("b", 2), ("a", 3)):
+        queue.add(response_id, pcm(20, value))
+    take(queue, 10, at=0.0, latency=0.05)
+    # Of what the device has, all will be heard.
+    assert queue.drop({"a", "c"}) == {"a": 10, "c": 0}
+    assert queue.queued_ms == 20
+    assert take(queue, 30, at=0.01, latency=0.05) == pcm(20, 2) + bytes(10 * 16)
+    assert queue.played(9.0) == {"a": 10, "b": 20}
+    assert queue.underrun_ms == 10  # more of b may come
+
+
+def test_after_all_was_dropped_silence_is_no_underrun() -> None:
+    queue = PlayoutQueue(FORMAT, limit_ms=1_000)
+    queue.add("a", pcm(20))
+    queue.drop(["a"])
+    take(queue, 10, at=0.0)
+    assert queue.underrun_ms == 0
+
+
+def test_loudness_changes_within_one_buffer() -> None:
+    queue = PlayoutQueue(FORMAT, limit_ms=1_000)
+    queue.add("a", (1000).to_bytes(2, "little") * 8 * 50)
+    queue.loudness = 0.25
+    falling, soft = (memoryview(take(queue, 10, at=0.0)).cast("h") for _ in range(2))
+    assert list(falling) == sorted(falling, reverse=True)
+    assert (falling[0], falling[-1], set(soft)) == (1000, 250, {250})
+    queue.loudness = 1.0
+    take(queue, 10, at=0.0)
+    assert set(memoryview(take(queue, 10, at=0.0)).cast("h")) == {1000}
+    assert queue.played(1.0) == {"a": 40}

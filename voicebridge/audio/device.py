@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Self
 
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 
 from .converter import Converter
-from .playout import PlayoutQueue
+from .playout import DUCKED, PlayoutQueue
 from .portaudio import LOST_AFTER_S, Kind, SoundDevice, SoundLibrary
 
 __all__ = ["Microphone", "Speaker"]
@@ -212,13 +212,25 @@ class Speaker(SoundDevice):
         self._response = None
         return self._queue.clear()
 
+    def drop(self, response_ids: Collection[str]) -> dict[str, float]:
+        """Stop speaking these responses, and no others: drop what the device has not taken of them. Gives the
+        milliseconds of each that will have been heard, with what the device still holds."""
+        if self._response in response_ids:
+            self._converter.reset()
+            self._response = None
+        return self._queue.drop(response_ids)
+
     def pause(self) -> None:
-        """Play silence until `resume`; what is queued stays."""
+        """Play silence until `resume`; what is queued stays. What the device already holds is still heard."""
         self._queue.paused = True
 
     def resume(self) -> None:
         """Go on where `pause` stopped."""
         self._queue.paused = False
+
+    def duck(self, on: bool) -> None:
+        """Speak more softly, by 12 dB, until `duck(False)`."""
+        self._queue.loudness = DUCKED if on else 1.0
 
     def played_ms(self, response_id: str = "") -> float:
         """Milliseconds of that response, from its first sample, that were heard: pauses and underruns not counted."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
+
+import numpy as np
 
 from voicebridge.contract.audio import AudioFormat
 
-__all__ = ["PlayoutQueue"]
+__all__ = ["DUCKED", "PlayoutQueue"]
+
+DUCKED = 0.25
+"""The loudness of a voice that is to be heard below another one: 12 dB less."""
 
 _REMEMBERED = 256
 """Responses whose played time is kept. A report is about one of the last few."""
@@ -40,6 +46,10 @@ class PlayoutQueue:
         """Milliseconds of silence played in the middle of a response, because its audio came too late."""
         self.paused = False
         """While set, silence is played and the queue stays as it is."""
+        self.loudness = 1.0
+        """Factor of the samples, PCM16. A change takes one buffer of the device, so that it makes no click."""
+        self._reached = 1.0
+        """The loudness at the end of the last buffer."""
         self._limit = format.size(limit_ms)
         self._lock = threading.Lock()
         self._queue: deque[tuple[str, memoryview]] = deque()
@@ -78,6 +88,19 @@ class PlayoutQueue:
             self._speaking = False
             return dropped
 
+    def drop(self, response_ids: Collection[str]) -> dict[str, float]:
+        """Drop what the device has not taken of these responses. Gives the milliseconds of each that were heard, once
+        the device has played what it holds."""
+        with self._lock:
+            self._queue = deque(one for one in self._queue if one[0] not in response_ids)
+            self._queued = sum(len(pcm) for _, pcm in self._queue)
+            self._speaking = self._speaking and bool(self._queue)
+            heard = {one: self._played.get(one, 0.0) for one in response_ids}
+            for span in self._in_flight:
+                if span.response_id in heard:
+                    heard[span.response_id] += span.ms
+            return heard
+
     def fill(self, out: memoryview, *, now: float, starts_at: float) -> None:
         """Fill the device's buffer, of whole frames, to its end. `starts_at` is when its first sample will be heard.
 
@@ -96,6 +119,7 @@ class PlayoutQueue:
                 self._in_flight.append(_Span(response_id, starts_at + offset_s, self.format.ms(len(taken))))
                 at += len(taken)
             self._queued -= at
+            self._set_loudness(out[:at])
             if at < len(out):
                 out[at:] = bytes(len(out) - at)
                 if self._speaking and not self.paused:
@@ -116,6 +140,13 @@ class PlayoutQueue:
         with self._lock:
             self._settle(now)
             return not self._queue and not self._in_flight
+
+    def _set_loudness(self, out: memoryview) -> None:
+        before, self._reached = self._reached, self.loudness
+        if before == self._reached == 1.0 or not out:
+            return
+        samples = np.frombuffer(out, np.int16)
+        samples[:] = samples * np.linspace(before, self._reached, len(samples))
 
     def _settle(self, now: float) -> None:
         """Count what has been heard to its end."""

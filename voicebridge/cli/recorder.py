@@ -7,13 +7,14 @@ it, and where the agent is silent, so is its file.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 from voicebridge.audio.file import WavWriter
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import BadAudio
-from voicebridge.session.agent import AudioSink, AudioSource
+from voicebridge.session.agent import AudioSource
+from voicebridge.session.player import HoldableSink
 
 __all__ = ["Recorder"]
 
@@ -28,7 +29,7 @@ class Recorder:
         BadAudio: the files can't be written.
     """
 
-    def __init__(self, folder: Path, microphone: AudioSource, speaker: AudioSink) -> None:
+    def __init__(self, folder: Path, microphone: AudioSource, speaker: HoldableSink) -> None:
         self.folder = folder
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ class _HeardMicrophone:
 class _HeardSpeaker:
     """A speaker that is recorded: what it has played of each response."""
 
-    def __init__(self, speaker: AudioSink, recorder: Recorder) -> None:
+    def __init__(self, speaker: HoldableSink, recorder: Recorder) -> None:
         self._speaker, self._recorder = speaker, recorder
         self.format: AudioFormat = speaker.format
         self._given: deque[tuple[str, bytearray]] = deque()
@@ -114,6 +115,26 @@ class _HeardSpeaker:
         self.note()
         self._given.clear()
         return self._speaker.clear()
+
+    def drop(self, response_ids: Collection[str]) -> Mapping[str, float]:
+        self.note()
+        heard = self._speaker.drop(response_ids)
+        for response_id, waiting in self._given:
+            if response_id in heard:
+                # What the device still holds will be heard, and is noted then.
+                left = self.format.size(heard[response_id]) - self._heard.get(response_id, 0)
+                del waiting[max(0, left) :]
+        return heard
+
+    def pause(self) -> None:
+        self.note()
+        self._speaker.pause()
+
+    def resume(self) -> None:
+        self._speaker.resume()
+
+    def duck(self, on: bool) -> None:
+        self._speaker.duck(on)
 
     def played_ms(self, response_id: str = "") -> float:
         return self._speaker.played_ms(response_id)

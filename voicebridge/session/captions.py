@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from voicebridge.contract.events import (
     BackendError,
     Event,
     InputTranscript,
+    Interruption,
+    OutputHeard,
     OutputText,
     ResponseEnded,
     SessionReady,
@@ -17,7 +19,21 @@ from voicebridge.contract.events import (
 
 from .plain_text import plain
 
-__all__ = ["Captions"]
+__all__ = ["Captions", "Shown"]
+
+_REMEMBERED = 64
+_LAST_WORDS = 40
+"""Characters of an answer that was cut, to show where."""
+
+
+class Shown(Protocol):
+    """What captions ask the session for: names."""
+
+    @property
+    def agent(self) -> str | None: ...
+
+    @property
+    def backend(self) -> str: ...
 
 
 class Captions:
@@ -31,21 +47,31 @@ class Captions:
         self._out = out
         self._speaking = False
         """The agent's line is open."""
+        self._cut: dict[str, bool] = {}
+        """Answers that were interrupted, and whether it was written how far they were heard."""
 
-    def show(self, event: Event) -> None:
-        """Write what a person wants to know of an event."""
+    def show(self, event: Event, session: Shown | None = None) -> None:
+        """Write what a person wants to know of an event.
+
+        Args:
+            session: that told it. Without it no names of agents and backends are known.
+        """
         if isinstance(event, SessionReady):
             self.note("Ready: speak. Ctrl-C ends the conversation.")
         elif isinstance(event, InputTranscript) and event.final:
             self.note(f"You: {event.text}" if event.fault is None else f"! {event.fault.message}")
-        elif isinstance(event, OutputText) and event.kind != "thought":
-            self._say(event.delta)
+        elif isinstance(event, OutputText) and event.kind != "thought" and event.response_id not in self._cut:
+            self._say(event.delta, session)
+        elif isinstance(event, Interruption) and event.action == "interrupt":
+            self._interrupted(event)
+        elif isinstance(event, OutputHeard):
+            self._heard(event)
         elif isinstance(event, ToolCall):
             self.note(f"({event.name} {event.arguments})")
         elif isinstance(event, ResponseEnded):
             self._close(event)
         elif isinstance(event, SessionRestarted):
-            self.note(f"(connected again: {event.reason})")
+            self._restarted(event, session)
         elif isinstance(event, BackendError) and not event.fatal:  # a fatal one is raised to the caller as well
             self.note(f"! {event.fault.message}")
 
@@ -60,12 +86,33 @@ class Captions:
             self._speaking = False
             self._write("\n")
 
-    def _say(self, delta: str) -> None:
+    def _say(self, delta: str, session: Shown | None) -> None:
         if not self._speaking:
             self._speaking = True
-            self._write("Agent: ")
+            name = None if session is None else session.agent
+            self._write(f"Agent {name}: " if name else "Agent: ")
             delta = delta.lstrip()
         self._write(delta.replace("\n", " "))
+
+    def _interrupted(self, decision: Interruption) -> None:
+        if self._speaking:
+            self._write(" ...")
+            self.end()
+        for response_id in decision.response_ids:
+            self._cut.setdefault(response_id, False)
+        while len(self._cut) > _REMEMBERED:
+            del self._cut[next(iter(self._cut))]
+
+    def _heard(self, heard: OutputHeard) -> None:
+        """How far an answer was heard that was cut: once, though it may be told again to the millisecond."""
+        if self._cut.get(heard.response_id, True):
+            return
+        self._cut[heard.response_id] = True
+        words = " ".join(heard.text.split())
+        if not words:
+            self.note("(you heard nothing of it)")
+        elif heard.text_basis != "whole":
+            self.note(f"(you heard it up to: {_last(words)})")
 
     def _close(self, ended: ResponseEnded) -> None:
         if ended.status == "interrupted" and self._speaking:
@@ -74,6 +121,23 @@ class Captions:
         if ended.status == "failed":
             self.note(f"! {ended.fault.message if ended.fault else 'The answer failed.'}")
 
+    def _restarted(self, event: SessionRestarted, session: Shown | None) -> None:
+        if event.reason in ("swap", "failover"):
+            said = f"now {event.ready.model if session is None else session.backend}: {event.reason}"
+        else:
+            said = "connected again" if event.reason != "reconfigure" else "connected again, with other settings"
+        if event.lost_audio_ms >= 1:
+            said += f"; {event.lost_audio_ms / 1000:.1f} s of your voice were lost"
+        self.note(f"({said})")
+
     def _write(self, text: str) -> None:
         self._out.write(plain(text))
         self._out.flush()
+
+
+def _last(words: str) -> str:
+    """The end of a text, from a whole word on."""
+    if len(words) <= _LAST_WORDS:
+        return words
+    end = words[-_LAST_WORDS:]
+    return f"... {end.partition(' ')[2] or end}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from typing import Any
 
-from voicebridge.audio.playout import PlayoutQueue
+from voicebridge.audio.playout import DUCKED, PlayoutQueue
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.stages import PCM_16K
 
@@ -51,7 +51,7 @@ class ScriptedMicrophone:
 
 
 class ScriptedSpeaker:
-    """Takes 10 ms of audio every 10 ms while `run` runs, as a sound card does. Is an `AudioSink`."""
+    """Takes 10 ms of audio every 10 ms while `run` runs, as a sound card does. Is a `HoldableSink`."""
 
     def __init__(self, format: AudioFormat = DOOR_FORMAT) -> None:
         self.format = format
@@ -75,6 +75,22 @@ class ScriptedSpeaker:
     def clear(self) -> float:
         """Drop what was not taken yet; milliseconds of it."""
         return self._queue.clear()
+
+    def drop(self, response_ids: Collection[str]) -> dict[str, float]:
+        """Drop what was not taken yet of these; the milliseconds of each that will have been heard."""
+        return self._queue.drop(response_ids)
+
+    def pause(self) -> None:
+        """Give silence, and keep what is queued."""
+        self._queue.paused = True
+
+    def resume(self) -> None:
+        """Go on from there."""
+        self._queue.paused = False
+
+    def duck(self, on: bool) -> None:
+        """Be softer, or as loud as before."""
+        self._queue.loudness = DUCKED if on else 1.0
 
     def played_ms(self, response_id: str = "") -> float:
         """Milliseconds of a response that were heard."""
