@@ -17,13 +17,19 @@ import voicebridge.contract
 
 CONTRACT = [f"contract.{module.name}" for module in pkgutil.iter_modules(voicebridge.contract.__path__)]
 BESIDE = {
-    "core.retry": ["RetryPolicy"],
     "core.closing": ["fault_of"],
+    "core.interruption_policy": ["InterruptionPolicy", "Signals", "Verdict"],
+    "core.retry": ["RetryPolicy"],
+    "pool.key_pool": ["KeyPool"],
     "registry.hookspecs": ["hookimpl"],
     "registry.registry": ["simulator"],
     "registry.rows": ["About"],
     "session.agent": ["VoiceAgent"],
-    "session.door": ["connect"],
+    "session.call_setup": ["ToolPolicy"],
+    "session.door": ["connect", "connect_raw"],
+    "session.history_store": ["HistoryStore", "MemoryHistoryStore", "open_store"],
+    "session.managed": ["ManagedSession"],
+    "session.team": ["Agent"],
     "transport.delivery": ["Delivery"],
     "transport.link": ["open_link"],
 }

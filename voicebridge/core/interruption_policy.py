@@ -94,7 +94,7 @@ class InterruptionPolicy:
     protected_min_words: int = 2
     """In place of `min_words` then."""
     protected_min_ms: float = 1200.0
-    """In place of `min_ms` then."""
+    """Milliseconds, in place of `min_ms` then."""
     end_ms: float = 1000.0
     """Milliseconds before the agent's end within which a "yes" is an answer: the agent is not stopped, but the turn is
     answered."""
