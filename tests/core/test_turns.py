@@ -117,7 +117,6 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
         [speech(), end(), speech(4000), end(5000)],
         text(2),
         [
-            turn("discarded", 2000),
             words(
                 "",
                 final=True,
@@ -127,6 +126,7 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
                     message="The speech recogniser gave no text for this turn.",
                 ),
             ),
+            turn("discarded", 2000),
             turn("committed", 5000, "t2"),
             words("hello", "t2", final=True),
             Commit("t2", "hello", True),
@@ -148,7 +148,7 @@ ROWS: dict[str, tuple[list[Input], Input, list[Effect], str | None]] = {
     "waiting, recogniser failed": (
         [speech(), end()],
         failed(),
-        [turn("discarded", 2000), words("", final=True, fault=FAULT)],
+        [words("", final=True, fault=FAULT), turn("discarded", 2000)],
         None,
     ),
     "speaking, recogniser failed": ([speech()], failed(), [], "t1"),

@@ -39,6 +39,12 @@ class PlaybackTracker:
         """
         self._tell(self._clock.ended(response_id, "completed" if whole else "failed", self._loop.time()))
 
+    def tell_expected(self, response_id: str) -> None:
+        """A response broke off: which of its words have audio, known here alone, is told at once. When that has been
+        played, or not, it is told again."""
+        if expected := self._clock.expected(response_id):
+            self._tell([expected])
+
     def report(self, response_id: str, ms: float) -> None:
         """The player says how far it is. For unknown responses nothing follows."""
         self._tell(self._clock.report(response_id, ms, self._loop.time()))

@@ -143,7 +143,8 @@ class Reply:
             return
         async with closing(self._llm.respond(self.prompt)) as outputs:
             async for output in outputs:
-                yield output
+                if output != "":  # a sign of life, and nothing else
+                    yield output
 
     async def _hand_over(self, clauses: asyncio.Queue[str | Flush | None], text: str, ended: list[str]) -> None:
         """Give the voice what it takes: whole clauses, or the text as it comes and a `Flush` where clauses end."""

@@ -353,6 +353,7 @@ class ResponseController:
             self._tell(ProviderEvent(kind="cascade.timing", payload=self._timing(response)))
         if status == "failed":
             self._delivery.purge(response.id)
+            self.playback.tell_expected(response.id)
         if status != "completed" and response.reply.spoken and not self.playback.sounds(response.id):
             self.playback.heard_nothing(response.id)
         self._tell(ResponseEnded(response_id=response.id, status=status, fault=fault))

@@ -97,7 +97,7 @@ class SpokenText:
         for number, piece in enumerate(self._pieces):
             start = before if piece.start_ms is None else piece.start_ms
             end = self._end(number, total_ms)
-            if ms < start or ms == start < end:
+            if ms < start or ms == start < end or (number and ms == self._placed_end_ms):
                 break
             basis = piece.timed
             if ms < end:
@@ -113,6 +113,11 @@ class SpokenText:
             return spoken
         whole = "".join(piece.text for piece in self._pieces)
         return _whole_words(whole, len(spoken)) if whole[len(spoken) : len(spoken) + 1].isalnum() else spoken
+
+    @property
+    def _placed_end_ms(self) -> float | None:
+        """What comes behind there has no audio yet, even where the audio ends there as well."""
+        return self._placed.end_ms if self._placed else None
 
     def _end(self, number: int, total_ms: float) -> float:
         if (end := self._pieces[number].end_ms) is not None:

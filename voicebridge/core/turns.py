@@ -252,8 +252,9 @@ class TurnMachine:
         effects: list[Effect] = []
         for mark in [mark for mark in self._waiting if mark < before]:
             turn = self._waiting.pop(mark)
-            effects.append(self._told(turn, "discarded", turn.end_ms))
+            # In this order: while the turn is not over, another backend can still hear it.
             effects.append(Tell(InputTranscript(turn_id=turn.id, text="", final=True, fault=fault)))
+            effects.append(self._told(turn, "discarded", turn.end_ms))
         return effects
 
     def _interim(self, heard: Transcript) -> list[Effect]:

@@ -128,6 +128,10 @@ class AgentVoice:
         known = dict(command.heard) | {one.response_id: one.heard_ms for one in heard}
         return replace(command, heard=known), [*told, *heard]
 
+    def unheard(self, response_id: str, now: float) -> list[OutputHeard]:
+        """There was nothing to hear in a response, nor will there be."""
+        return self._cut((response_id,), {response_id: 0.0}, now)
+
     def due_at(self) -> float | None:
         """When `due` should be called next."""
         times = [at for at in (self.clock.due_at(), self._machine.due_at()) if at is not None]

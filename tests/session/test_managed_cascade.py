@@ -1,0 +1,442 @@
+"""A cascade whose stages raise, hang, die in mid-sentence or are over their limit, and what takes over.
+
+In virtual time: every second is exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import voicebridge
+from voicebridge.cascade.backend import CascadeBackend
+from voicebridge.cascade.energy import EnergyDetector
+from voicebridge.contract.commands import SendText
+from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.events import (
+    BackendError,
+    InputTranscript,
+    OutputAudio,
+    OutputHeard,
+    OutputText,
+    ResponseEnded,
+    ResponseStarted,
+    SessionReady,
+    SessionRestarted,
+    UserTurn,
+)
+from voicebridge.contract.fault import Category, Fault
+from voicebridge.contract.items import MessageItem
+from voicebridge.contract.session import Backend
+from voicebridge.contract.stages import PCM_16K, Prompt, Speech
+from voicebridge.session.managed import ManagedSession
+from voicebridge.testing.clock import run_in_virtual_time
+from voicebridge.testing.script import Reply
+from voicebridge.testing.scripted_session import ScriptedBackend
+from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
+from voicebridge.testing.user import User
+
+RESCUE = "I take over from here."
+
+
+def fault(category: Category = "network", *, retryable: bool = True, **more: Any) -> VoiceBridgeError:
+    return VoiceBridgeError(Fault(category=category, code="test", message="As planned.", retryable=retryable, **more))
+
+
+def made(stage: Callable[..., Any], *args: Any, **settings: Any) -> Callable[[], Any]:
+    """A function without parameters, which is what a cascade makes its stages with."""
+    return lambda: stage(*args, **settings)
+
+
+def cascade(stt: Any = None, llm: Any = None, tts: Any = None) -> CascadeBackend:
+    """Each seat: a stage that is made for each connection; what is not given works."""
+    return CascadeBackend(
+        stt=stt or made(ScriptedRecogniser, ["hello there"], final_s=0.1),
+        llm=llm or made(ScriptedModel, [RESCUE], first_s=0.1),
+        tts=tts or made(ScriptedVoice, first_s=0.1),
+        detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
+    )
+
+
+class Call(User):
+    """A user in a managed session."""
+
+    def __init__(self, session: ManagedSession) -> None:
+        super().__init__(session)
+        self.managed = session
+
+    def said(self, *, since: int = 0) -> list[str]:
+        """What each response said, in order."""
+        texts: dict[str, str] = {}
+        for event in self.events[since:]:
+            if isinstance(event, OutputText):
+                texts[event.response_id] = texts.get(event.response_id, "") + event.delta
+        return list(texts.values())
+
+    def heard(self) -> list[tuple[str, str]]:
+        """What the history holds, as a new backend would be told."""
+        return [(item.role, item.text) for item in self.managed.history if isinstance(item, MessageItem)]
+
+
+@asynccontextmanager
+async def call(backend: Backend, *fallback: Backend, **options: Any) -> AsyncIterator[Call]:
+    options.setdefault("input_format", PCM_16K)
+    options.setdefault("turns", {"silence_ms": 200})
+    async with voicebridge.connect(backend, fallback=fallback, **options) as session:
+        user = Call(session)
+        try:
+            yield user
+        finally:
+            await user.done()
+        user.check()
+        account = session.account
+        assert account.closed
+        assert account.balanced, str(account)
+        assert not account.input.dropped, "none of the user's voice is lost"
+
+
+def virtually(test: Callable[..., Any]) -> Callable[..., None]:
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def main() -> None:
+            await test(*args, **kwargs)
+            leaked = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not leaked, leaked
+
+        run_in_virtual_time(main())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    run.__signature__ = __import__("inspect").signature(test)  # type: ignore[attr-defined]  # pytest reads it
+    return run
+
+
+FALLBACKS: dict[str, Callable[[], Backend]] = {
+    "cascade": cascade,
+    "realtime": lambda: ScriptedBackend(RESCUE, user=("hello there",)),
+}
+
+
+@pytest.mark.parametrize("kind", FALLBACKS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("boom"),
+        ConnectionResetError("reset"),
+        fault("network"),
+        fault("busy"),
+        fault("rate", retry_after_s=7.0),
+        fault("quota", retryable=False),
+        fault("auth", retryable=False),
+        fault("protocol", retryable=False),
+    ],
+    ids=lambda error: getattr(error, "category", type(error).__name__),
+)
+def test_a_model_that_fails_is_replaced_and_the_answer_given(error: Exception, kind: str) -> None:
+    @virtually
+    async def test() -> None:
+        broken = cascade(llm=made(ScriptedModel, [error], first_s=0.1))
+        async with call(broken, FALLBACKS[kind]()) as user:
+            ended_at = await user.speak(1000)
+            restarted = await user.until(SessionRestarted)
+            assert restarted.reason == "failover"
+            sound = await user.until(OutputAudio)
+            assert sound.at - ended_at < 2.0, "the caller hears the answer in time"
+            assert (await user.until(ResponseEnded, status="completed")).fault is None
+            assert user.said() == [RESCUE]
+            assert user.heard() == [("user", "hello there"), ("assistant", RESCUE)]
+            lost = user.all(ResponseEnded)[0]
+            assert lost.status == "lost"
+            assert lost.fault is not None
+            assert restarted.lost_audio_ms == 0
+            assert len(user.all(SessionReady)) == 1
+
+    test()
+
+
+@virtually
+async def test_a_model_that_dies_in_mid_sentence_is_gone_on_with() -> None:
+    broken = cascade(llm=made(ScriptedModel, ["The first sentence.", " And then", fault("network")], piece_s=0.5))
+    prompts: list[Prompt] = []
+
+    def go_on(prompt: Prompt) -> list[str]:
+        prompts.append(prompt)
+        return ["Here is the rest."]
+
+    async with call(broken, cascade(llm=lambda: ScriptedModel(go_on))) as user:
+        await user.session.send(SendText(text="Tell me."))
+        await user.until(ResponseEnded, status="completed")
+        first, rest = user.said()
+        assert rest == "Here is the rest."
+        assert "The first sentence." in first
+        [prompt] = [one for one in prompts if not one.speculative]
+        assert "The first sentence." in prompt.instructions, "it is told what was heard, to go on from there"
+        await user.pause(5000)
+        whole = [text for role, text in user.heard() if role == "assistant"]
+        assert whole == ["The first sentence.", "Here is the rest."], "what was not spoken is not remembered"
+
+
+class DyingVoice(ScriptedVoice):
+    """Speaks the first clause and the half of the second, and dies."""
+
+    async def speak(self, text: Any) -> AsyncIterator[Speech]:
+        count = 0
+        async for speech in super().speak(text):
+            count += 1
+            if count == 2:
+                half = len(speech.pcm) // 4 * 2
+                yield Speech(speech.pcm[:half], speech.text)
+                raise ConnectionResetError("the voice is gone")
+            yield speech
+
+
+@virtually
+async def test_a_voice_that_dies_in_mid_sentence_repeats_nothing() -> None:
+    told: list[str] = []
+
+    def go_on(prompt: Prompt) -> list[str]:
+        told.append(prompt.instructions)
+        return ["Third sentence."]
+
+    sentences = ["First sentence. ", "Second sentence. ", "Third sentence."]
+    broken = cascade(llm=made(ScriptedModel, sentences), tts=made(DyingVoice, first_s=0.1))
+    async with call(broken, cascade(llm=lambda: ScriptedModel(go_on))) as user:
+        await user.session.send(SendText(text="Tell me."))
+        await user.until(ResponseEnded, status="completed")
+        await user.pause(8000)
+        assert len(told) == 1
+        heard = user.all(OutputHeard)
+        assert heard[0].text.startswith("First sentence."), "what was heard is kept"
+        assert "Third" not in heard[0].text
+        assert heard[0].text in told[0] or heard[0].text.strip() in told[0]
+        texts = [text for role, text in user.heard() if role == "assistant"]
+        assert "".join(texts).count("First sentence.") == 1
+        assert "".join(texts).count("Third sentence.") == 1
+
+
+@pytest.mark.parametrize("seat", ["llm", "tts"])
+def test_a_stage_that_hangs_is_replaced_within_its_time(seat: str) -> None:
+    @virtually
+    async def test() -> None:
+        hanging = {"llm": made(ScriptedModel, ["Never."], first_s=1e6), "tts": made(ScriptedVoice, first_s=1e6)}
+        async with call(cascade(**{seat: hanging[seat]}), cascade(), timeout_s=5.0) as user:
+            ended_at = await user.speak(1000)
+            sound = await user.until(OutputAudio)
+            assert 5.0 <= sound.at - ended_at <= 5.7
+            await user.until(ResponseEnded, status="completed")
+            assert user.said()[-1] == RESCUE
+            assert user.all(ResponseEnded)[0].fault.code == "stage_timeout"
+
+    test()
+
+
+@virtually
+async def test_a_stream_of_keep_alives_is_replaced_within_its_time() -> None:
+    llm = made(ScriptedModel, [""] * 10_000, first_s=0.5, piece_s=0.5)
+    async with call(cascade(llm=llm), cascade(), timeout_s=5.0) as user:
+        await user.session.send(SendText(text="Hello?"))
+        restarted = await user.until(SessionRestarted)
+        assert restarted.at == pytest.approx(5.0, abs=0.2)
+        await user.until(ResponseEnded, status="completed")
+        assert user.said() == [RESCUE]
+
+
+class DeafRecogniser(ScriptedRecogniser):
+    """Fails at the first text that it should give."""
+
+    def __init__(self, error: Exception | None, **settings: Any) -> None:
+        super().__init__(["never"], **settings)
+        self._error = error
+
+    async def _wait(self, seconds: float) -> None:
+        if self._error is not None:
+            raise self._error
+        await asyncio.sleep(1e6)
+
+
+@pytest.mark.parametrize("kind", FALLBACKS)
+@pytest.mark.parametrize("error", [ConnectionResetError("reset"), fault("quota", retryable=False), None])
+def test_a_recogniser_that_fails_is_replaced_and_the_sentence_heard_again(error: Exception | None, kind: str) -> None:
+    @virtually
+    async def test() -> None:
+        fallback = FALLBACKS[kind]()
+        async with call(cascade(stt=lambda: DeafRecogniser(error)), fallback, timeout_s=3.0) as user:
+            ended_at = await user.speak(1000)
+            await user.until(SessionRestarted)
+            sound = await user.until(OutputAudio)
+            assert sound.at - ended_at < (2.0 if error else 5.2)
+            await user.until(ResponseEnded, status="completed")
+            assert [one.text for one in user.all(InputTranscript, final=True) if one.fault is None] == ["hello there"]
+            assert user.heard() == [("user", "hello there"), ("assistant", RESCUE)]
+            turns = [one.phase for one in user.all(UserTurn)]
+            assert turns.count("committed") == 1
+
+    test()
+
+
+@virtually
+async def test_a_voice_that_is_over_its_limit_before_the_first_word() -> None:
+    class Limited(ScriptedVoice):
+        async def speak(self, text: Any) -> AsyncIterator[Speech]:
+            async for _ in text:
+                raise fault("rate", retry_after_s=7.0)
+            yield Speech(b"")
+
+    async with call(cascade(tts=Limited), cascade()) as user:
+        await user.session.send(SendText(text="Hello?"))
+        await user.until(ResponseEnded, status="completed")
+        assert user.said()[-1] == RESCUE
+        assert user.all(OutputAudio)[0].at < 1.0
+
+
+@virtually
+async def test_the_preferred_cascade_is_returned_to_when_it_has_cooled_down() -> None:
+    calls = 0
+
+    def sometimes(prompt: Prompt) -> Any:
+        nonlocal calls
+        calls += 1
+        return [fault("busy")] if calls == 1 else ["Well again."]
+
+    async with call(cascade(llm=lambda: ScriptedModel(sometimes)), cascade()) as user:
+        await user.session.send(SendText(text="Hello?"))
+        await user.until(ResponseEnded, status="completed")
+        await user.pause(20_000)
+        assert [one.reason for one in user.all(SessionRestarted)] == ["failover", "failover"]
+        assert 10 <= user.all(SessionRestarted)[1].at <= 16
+        await user.session.send(SendText(text="And now?"))
+        await user.until(ResponseEnded, status="completed", count=2)
+        assert user.said()[-1] == "Well again."
+
+
+# Without a fallback
+
+
+@virtually
+async def test_alone_it_is_asked_once_more_and_goes_on() -> None:
+    calls: list[Prompt] = []
+
+    def sometimes(prompt: Prompt) -> Any:
+        calls.append(prompt)
+        return ["The beginning.", " Cut", fault("network")] if len(calls) == 1 else ["The rest."]
+
+    async with call(cascade(llm=lambda: ScriptedModel(sometimes, piece_s=0.5))) as user:
+        await user.session.send(SendText(text="Tell me."))
+        ended = await user.until(ResponseEnded)
+        assert (ended.status, ended.fault.category) == ("failed", "network")
+        await user.until(ResponseEnded, status="completed")
+        assert "The beginning." in calls[1].instructions
+        await user.pause(3000)
+        assert [text for role, text in user.heard() if role == "assistant"] == ["The beginning.", "The rest."]
+        assert not user.all(SessionRestarted)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [(fault("network"), 2), (fault("rate", retry_after_s=30.0), 1), (fault("quota", retryable=False), 1)],
+    ids=["network", "rate", "quota"],
+)
+def test_alone_it_fails_in_the_end_and_the_call_goes_on(error: Exception, tries: int) -> None:
+    @virtually
+    async def test() -> None:
+        async with call(cascade(llm=made(ScriptedModel, [error]))) as user:
+            await user.session.send(SendText(text="Hello?"))
+            await user.pause(5000)
+            assert [one.status for one in user.all(ResponseEnded)] == ["failed"] * tries
+            await user.session.send(SendText(text="Hello?"))
+            await user.pause(5000)
+            assert len(user.all(ResponseEnded)) == 2 * tries
+            assert user.failure is None
+
+    test()
+
+
+@virtually
+async def test_it_waits_as_long_as_it_was_told_to_before_it_asks_again() -> None:
+    scripts: Iterator[list[Any]] = iter([[fault("rate", retry_after_s=2.0)], ["Fine."]])
+    async with call(cascade(llm=lambda: ScriptedModel(lambda prompt: next(scripts)))) as user:
+        await user.session.send(SendText(text="Hello?"))
+        await user.until(ResponseEnded, status="completed")
+        first, second = user.all(ResponseStarted)
+        assert second.at - first.at == pytest.approx(2.0, abs=0.05)
+
+
+# Silence
+
+
+class SilentVoice(ScriptedVoice):
+    """Gives audio in which there is nothing to hear."""
+
+    async def speak(self, text: Any) -> AsyncIterator[Speech]:
+        async for speech in super().speak(text):
+            for start in range(0, len(speech.pcm), 4800):
+                await asyncio.sleep(0.1)
+                yield Speech(bytes(len(speech.pcm[start : start + 4800])), speech.text if start == 0 else "")
+
+
+LONG = "This is a sentence that takes five seconds, and some more of them, to be spoken by this voice in the end."
+
+
+@virtually
+async def test_an_answer_that_is_silence_is_given_by_another_one() -> None:
+    broken = cascade(llm=made(ScriptedModel, [LONG]), tts=SilentVoice)
+    async with call(broken, cascade()) as user:
+        await user.session.send(SendText(text="Hello?"))
+        error = await user.until(BackendError)
+        assert (error.fault.category, error.fault.code, error.fatal) == ("content", "silent_audio", False)
+        assert error.at <= 3.5
+        await user.until(ResponseEnded, status="completed")
+        await user.pause(3000)
+        assert len(user.all(BackendError)) == 1
+        assert user.said()[-1] == RESCUE
+        assert user.heard() == [("user", "Hello?"), ("assistant", RESCUE)], "nobody heard the other one"
+
+
+@virtually
+async def test_an_answer_that_is_silence_is_told_where_nobody_else_is() -> None:
+    async with call(cascade(llm=made(ScriptedModel, [LONG]), tts=SilentVoice)) as user:
+        await user.session.send(SendText(text="Hello?"))
+        assert (await user.until(BackendError)).fault.code == "silent_audio"
+        assert (await user.until(ResponseEnded)).status == "completed"
+        assert len(user.all(BackendError)) == 1
+
+
+# Realtime backends, too
+
+
+@pytest.mark.parametrize("category", ["quota", "busy", "protocol"])
+def test_a_realtime_backend_whose_answers_fail_is_replaced(category: Category) -> None:
+    @virtually
+    async def test() -> None:
+        problem = replace(fault(category, retryable=category == "busy").fault)
+        broken = ScriptedBackend(Reply("Well, I ", fault=problem), user=("hello there",))
+        async with call(broken, cascade()) as user:
+            await user.speak(1000)
+            await user.until(ResponseEnded, status="completed")
+            assert user.said()[-1] == RESCUE
+            assert user.all(SessionRestarted)[0].reason == "failover"
+
+    test()
+
+
+@virtually
+async def test_what_was_refused_for_its_content_is_not_asked_of_others() -> None:
+    problem = fault("content", retryable=False).fault
+    rescue = ScriptedBackend(RESCUE)
+    async with call(ScriptedBackend(Reply("", fault=problem)), rescue) as user:
+        await user.session.send(SendText(text="Something bad."))
+        assert (await user.until(ResponseEnded)).status == "failed"
+        await user.pause(3000)
+        assert not rescue.sessions
+
+
+@virtually
+async def test_a_realtime_backend_that_says_it_has_no_money_left_is_replaced() -> None:
+    broke = BackendError(fault=fault("quota", retryable=False).fault)
+    async with call(ScriptedBackend("Hello.", moments=[(1.0, broke)]), cascade()) as user:
+        restarted = await user.until(SessionRestarted)
+        assert restarted.at < 1.5
+        assert len(user.all(BackendError)) == 1

@@ -1,0 +1,86 @@
+"""What follows when a backend is there and does not do its work: its answers fail, or it can't hear what was said.
+
+what happened                                        another backend is well   there is none
+an answer failed                                     the call moves            it is asked for again, once, if that
+                                                                               may help; else it has failed
+the text of a turn failed before the turn was over   the call moves            nothing: the turn is discarded
+an error of no command: no money, a bad key, a turn
+of the user that was not answered                    the call moves            nothing: it is told
+an aside failed; an answer was refused for what was
+said, or asked for what the backend can't do         nothing                   nothing
+
+A backend that hears with its own ears answers whether or not it can write down what it heard: a text that fails after
+its turn was committed is no failure.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicebridge.contract.events import BackendError, Event, InputTranscript, ResponseEnded, ResponseStarted, UserTurn
+from voicebridge.contract.fault import Category, Fault
+
+__all__ = ["AnswerFailures", "Consequence"]
+
+Consequence = Literal["move", "again"]
+"""`move`: to another backend, which gives the answer. `again`: this one is asked once more."""
+
+_NOT_ITS_FAILURE: frozenset[Category] = frozenset({"content", "unsupported", "closed"})
+_CAN_NOT_GO_ON: frozenset[Category] = frozenset({"quota", "auth"})
+_SOON_S = 3.0
+"""A caller does not wait longer in silence for the same backend to be ready for another try."""
+_UNKNOWN = Fault(category="protocol", code="response_failed", message="The response failed, and nobody said why.")
+
+
+class AnswerFailures:
+    """Follows one session, over all its connections."""
+
+    def __init__(self) -> None:
+        self._asides: set[str] = set()
+        self._open_turns: set[str] = set()
+        self._tried_again = False
+        """The answer that is due was asked for a second time."""
+
+    def blamed(self, event: Event) -> Fault | None:
+        """Something was told. What the backend is to be blamed for, if it is."""
+        if isinstance(event, ResponseEnded):
+            aside = event.response_id in self._asides
+            self._asides.discard(event.response_id)
+            if event.status != "failed":
+                self._tried_again = self._tried_again and aside
+                return None
+            fault = event.fault or _UNKNOWN
+            return None if aside or fault.category in _NOT_ITS_FAILURE else fault
+        if isinstance(event, ResponseStarted):
+            if event.aside:
+                self._asides.add(event.response_id)
+        elif isinstance(event, UserTurn):
+            self._turn(event)
+        elif isinstance(event, InputTranscript):
+            return event.fault if event.turn_id in self._open_turns else None
+        elif isinstance(event, BackendError):
+            hopeless = event.fault.category in _CAN_NOT_GO_ON or event.fault.code == "turn_unanswered"
+            return event.fault if hopeless else None
+        return None
+
+    def consequence(self, event: Event, fault: Fault, *, another: bool) -> Consequence | None:
+        """What follows from an event that the backend is to be blamed for.
+
+        Args:
+            another: another backend is well.
+        """
+        if another:
+            self._tried_again = False
+            return "move"
+        if not isinstance(event, ResponseEnded):
+            return None
+        soon = fault.retryable and (fault.retry_after_s or 0.0) <= _SOON_S
+        self._tried_again = soon and not self._tried_again
+        return "again" if self._tried_again else None
+
+    def _turn(self, turn: UserTurn) -> None:
+        if turn.phase in ("committed", "discarded"):
+            self._open_turns.discard(turn.turn_id)
+        else:
+            self._open_turns.add(turn.turn_id)
+            self._tried_again = False
