@@ -110,7 +110,7 @@ class Candidates(Generic[C]):
         state = self._states.get(failed)
         if state is None:  # the call was moved to other candidates meanwhile
             instead = self.other((), now)
-            return None if instead is None else Choice(instead)
+            return self._soonest(now) if instead is None else Choice(instead)
         wait_s = state.patience.wait_after(fault, lasted_s=lasted_s, now=now)
         if len(self._states) == 1:
             return None if wait_s is None else Choice(failed, wait_s)
@@ -140,5 +140,5 @@ class Candidates(Generic[C]):
     def _soonest(self, now: float) -> Choice[C] | None:
         """All are cooling: the call can't wait that long, so the one that will be well first is tried, if it may be."""
         candidate = min(self._states, key=lambda c: self._states[c].cool_until)
-        wait_s = self._states[candidate].cool_until - now
+        wait_s = max(0.0, self._states[candidate].cool_until - now)
         return Choice(candidate, wait_s) if wait_s <= self._policy.deadline_s else None

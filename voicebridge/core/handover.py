@@ -275,24 +275,24 @@ class Handover(Generic[C]):
     def _flip(self, attempt: int, now: float) -> list[Effect[C]]:
         one = self._attempts[attempt]
         reason = self._reason(one)
-        if not self._goes_on(self.wish, one):
-            self.wish = None
-        others = [n for n, other in self._attempts.items() if n != attempt and not self._is_wished(other)]
+        wish = self.wish
+        others = [number for number in self._attempts if number != attempt]
         for number in others:
             del self._attempts[number]
-        self._serving, self._trouble, self._stale = attempt, None, 0
+        self._serving, self.wish, self._trouble, self._stale = attempt, None, None, 0
         self._renew_at = self._expires_at = math.inf
         self.candidates.well(one.candidate)
         returns_at = self.candidates.returns_at(one.candidate)
         self._wish_again_at = math.inf if returns_at is None else max(returns_at, now + _SHORTEST_LEAD_S)
-        return [Flip(attempt, reason), *map(Close, others)]
+        effects: list[Effect[C]] = [Flip(attempt, reason), *map(Close, others)]
+        if wish is not None and wish.reason in _ASKED_FOR and wish.candidate != one.candidate:
+            # Somebody still waits for that. The one that was opened for it may have had the call: it knows too much.
+            self.wish = wish
+            effects += self._begin_move(now)
+        return effects
 
     def _is_wished(self, one: _Attempt[C]) -> bool:
         return self.wish is not None and self.wish.candidate == one.candidate
-
-    def _goes_on(self, wish: Wish | None, one: _Attempt[C]) -> bool:
-        """Whether somebody still waits for a move when this one, which was in a hurry, has taken the call."""
-        return wish is not None and wish.reason in _ASKED_FOR and wish.candidate != one.candidate
 
     def _reason(self, one: _Attempt[C]) -> Reason:
         if self.wish is not None and self._is_wished(one) and (not self._trouble or self.wish.reason in _ASKED_FOR):

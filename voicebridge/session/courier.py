@@ -203,7 +203,10 @@ class Courier:
             leg.catch_up(self._catch_up(leg, missing))
 
     async def _catch_up(self, leg: Leg, missing: Sequence[MessageItem]) -> None:
+        assert leg.session is not None
         try:
+            if leg.strays and "verb" in leg.session.capabilities.interrupt:
+                await self._send_own(leg, Interrupt())  # it greets the user, say, in the middle of the call
             for item in missing:
                 await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
             if changed := self._settings.changed_since(leg.config, leg.candidate):

@@ -358,9 +358,12 @@ class HandoverSession:
             self._plan.moment = self._moment()
             self._do(self._plan.ready(leg.attempt, leg.answered_at))
         elif leg is self._leg:
-            self._happened(leg, event)
+            if not leg.strays or leg.strays.isdisjoint(_names(event)):
+                self._happened(leg, event)
         elif isinstance(event, CommandSettled):  # the fate of a command that it was given while it had the call
             self._settled(leg, event)
+        else:
+            leg.strays.update(_names(event))
 
     def leg_ended(self, leg: Leg, fault: Fault | None) -> None:
         """See `LegOwner`."""
@@ -387,10 +390,14 @@ class HandoverSession:
         ):
             self._told(BackendError(fault=fault))
 
+    @property
+    def has_room(self) -> bool:
+        """See `LegOwner`."""
+        return self.delivery.has_room
+
     async def room(self) -> None:
         """See `LegOwner`."""
-        if not self.delivery.has_room:
-            await self.delivery.room()
+        await self.delivery.room()
 
     def _happened(self, leg: Leg, event: Event) -> None:
         if isinstance(event, BackendError) and event.fatal:
@@ -495,3 +502,8 @@ class HandoverSession:
         self._finish(None)
         self._courier.count_delivered()
         self.ledger.close(self._courier.sent_upto)
+
+
+def _names(event: Event) -> list[str]:
+    """Of the answer and the turn that an event is about."""
+    return [name for field in ("response_id", "turn_id") if (name := getattr(event, field, None))]

@@ -47,8 +47,12 @@ class LegOwner(Protocol):
     def leg_ended(self, leg: Leg, fault: Fault | None) -> None:
         """It is over. None: it was closed by us."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether somebody takes the events."""
+
     async def room(self) -> None:
-        """Wait until somebody takes the events."""
+        """Wait until somebody does."""
 
 
 class Leg:
@@ -70,6 +74,8 @@ class Leg:
         """As long as nothing was handed to it, its own."""
         self.sent = SentPlaces()
         """What it was given of the user's audio."""
+        self.strays: set[str] = set()
+        """Answers and turns that it began before it had the call: they are none of the call's."""
         self.unsettled: dict[str, None] = {}
         """Commands that it has, or is just being given, and has not settled."""
         self.giving: set[str] = set()
@@ -87,6 +93,7 @@ class Leg:
         self._task: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._close_task: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.Task[None] | None = None
 
     @property
     def delivered_bytes(self) -> int:
@@ -169,13 +176,21 @@ class Leg:
             raw = await stack.enter_async_context(opened)
             self.session = DoorSession(raw, config.input_format, config.output_format)
             self._owner.leg_opened(self)
-            async for event in self.session:
-                if self._lease is not None and isinstance(event, SessionNotice) and event.limits:
-                    self._lease.limits(event.limits)
-                self._owner.leg_told(self, event)
-                await self._owner.room()
+            await self.session.hand_to(self._take, self._owner)
         if self.broken is None and not self._closing:
             self.broken = Fault(category="network", code="lost", message="The session ended.", retryable=True)
+
+    def _take(self, event: Event) -> None:
+        """Its session tells something. What we fail at ends the connection, and is no concern of the session's."""
+        try:
+            if self._lease is not None and isinstance(event, SessionNotice) and event.limits:
+                self._lease.limits(event.limits)
+            self._owner.leg_told(self, event)
+        except Exception as error:
+            _log.exception("An event of a backend could not be taken")
+            self.broken, self.error = failed(error), error
+            if self._giving_up is None and self.session is not None:
+                self._giving_up = asyncio.create_task(self.session.aclose(), name=f"leg {self.attempt}: give up")
 
     async def _with_key(self, stack: AsyncExitStack) -> SessionConfig:
         """Take a key from the pool, if there is one, for as long as the connection is there."""
