@@ -157,3 +157,12 @@ def test_more_time_is_more_text(steps: list[tuple[str, float | None, float | Non
     less, more = (text.until(ms, 2500)[0] for ms in moments)
     assert more.startswith(less)
     assert text.whole.startswith(more)
+
+
+def test_words_behind_those_that_were_placed_have_no_audio_where_that_ends() -> None:
+    text = SpokenText()
+    text.say("The first sentence.")
+    text.say(" And then")
+    text.place("The first sentence.", 1140, timed=False)
+    assert text.until(1140, 1140)[0] == "The first sentence."
+    assert text.until(1300, 1500)[0] == "The first sentence. And", "more audio came"
