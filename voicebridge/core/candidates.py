@@ -7,6 +7,8 @@ well                     lost, after it had been well for
 well                     failed otherwise, others are there  cooling: for 10 s, longer each time, or as it said itself
 well                     failed otherwise, it is alone       well, as long as patience lasts
 cooling                  its time is over                    well
+cooling                  no other is well, somebody waits,
+                         and another try may help            tried again: what cools it is our caution alone
 any                      refused for good (auth, config,
                          unsupported), others are there      out
 any                      lost, after a while                 its next cool-down is short again
@@ -48,6 +50,8 @@ class Choice(Generic[C]):
 class _State:
     patience: Patience
     cool_until: float = 0.0
+    useless_until: float = 0.0
+    """Until then another try can't help: it said so itself, it has no money, or it was tried too often."""
     cool_downs: int = 0
 
 
@@ -92,7 +96,7 @@ class Candidates(Generic[C]):
     def well(self, candidate: C) -> None:
         """It carries the call."""
         if state := self._states.get(candidate):
-            state.cool_until = 0.0
+            state.cool_until = state.useless_until = 0.0
 
     def returns_at(self, serving: C) -> float | None:
         """When the preferred candidate may be tried again, while another one serves. None: it serves, or is out."""
@@ -110,7 +114,7 @@ class Candidates(Generic[C]):
         state = self._states.get(failed)
         if state is None:  # the call was moved to other candidates meanwhile
             instead = self.other((), now)
-            return self._soonest(now) if instead is None else Choice(instead)
+            return self._soonest(0.0, now) if instead is None else Choice(instead)
         wait_s = state.patience.wait_after(fault, lasted_s=lasted_s, now=now)
         if len(self._states) == 1:
             return None if wait_s is None else Choice(failed, wait_s)
@@ -120,8 +124,10 @@ class Candidates(Generic[C]):
             if wait_s is not None and fault.category in _AGAIN_AT_ONCE:
                 return Choice(failed, wait_s)
         self.cool(failed, fault, now)
+        if wait_s is None:
+            state.useless_until = max(state.useless_until, state.cool_until)
         instead = self.other((), now)
-        return self._soonest(now) if instead is None else Choice(instead)
+        return self._soonest(wait_s or 0.0, now) if instead is None else Choice(instead)
 
     def cool(self, candidate: C, fault: Fault, now: float) -> None:
         """Leave it alone for a while."""
@@ -129,16 +135,17 @@ class Candidates(Generic[C]):
         if state is None:
             return
         if fault.category in _FOR_GOOD:
-            state.cool_until = math.inf
+            state.cool_until = state.useless_until = math.inf
             return
         cool_s = min(_COOL_DOWN_S * 2**state.cool_downs, _LONGEST_COOL_DOWN_S)
         state.cool_downs = min(state.cool_downs + 1, 5)
+        useless_s = fault.retry_after_s or 0.0
         if fault.category == "quota":
-            cool_s = _QUOTA_COOL_DOWN_S
-        state.cool_until = now + max(cool_s, fault.retry_after_s or 0.0)
+            cool_s = useless_s = max(_QUOTA_COOL_DOWN_S, useless_s)
+        state.cool_until, state.useless_until = now + max(cool_s, useless_s), now + useless_s
 
-    def _soonest(self, now: float) -> Choice[C] | None:
-        """All are cooling: the call can't wait that long, so the one that will be well first is tried, if it may be."""
-        candidate = min(self._states, key=lambda c: self._states[c].cool_until)
-        wait_s = max(0.0, self._states[candidate].cool_until - now)
+    def _soonest(self, wait_s: float, now: float) -> Choice[C] | None:
+        """All are cooling, and the call can't wait that long: the first that another try may help, after a moment."""
+        candidate = min(self._states, key=lambda c: max(now, self._states[c].useless_until))
+        wait_s = max(wait_s, self._states[candidate].useless_until - now)
         return Choice(candidate, wait_s) if wait_s <= self._policy.deadline_s else None
