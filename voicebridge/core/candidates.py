@@ -142,7 +142,8 @@ class Candidates(Generic[C]):
         useless_s = fault.retry_after_s or 0.0
         if fault.category == "quota":
             cool_s = useless_s = max(_QUOTA_COOL_DOWN_S, useless_s)
-        state.cool_until, state.useless_until = now + max(cool_s, useless_s), now + useless_s
+        state.cool_until = max(state.cool_until, now + max(cool_s, useless_s))
+        state.useless_until = max(state.useless_until, now + useless_s)
 
     def _soonest(self, wait_s: float, now: float) -> Choice[C] | None:
         """All are cooling, and the call can't wait that long: the first that another try may help, after a moment."""
