@@ -312,6 +312,51 @@ async def test_the_preferred_cascade_is_returned_to_when_it_has_cooled_down() ->
         assert user.said()[-1] == "Well again."
 
 
+class Dead:
+    """A backend that can't be reached."""
+
+    capabilities = ScriptedBackend().capabilities
+
+    @asynccontextmanager
+    async def connect(self, config: Any, history: Any = (), resume: str | None = None) -> AsyncIterator[Any]:
+        await asyncio.sleep(0.05)
+        raise fault("network")
+        yield
+
+
+@pytest.mark.parametrize("error", [fault("network"), fault("busy"), RuntimeError("boom")], ids=["network", "busy", "x"])
+def test_a_fallback_that_is_dead_does_not_end_the_call(error: Exception) -> None:
+    @virtually
+    async def test() -> None:
+        answers = 0
+
+        def at_first_not(prompt: Prompt) -> list[Any]:
+            nonlocal answers
+            answers += 1
+            return [error] if answers == 1 else ["Here I am."]
+
+        async with call(cascade(llm=lambda: ScriptedModel(at_first_not)), Dead()) as user:
+            await user.pause(10_000)
+            ended_at = await user.speak(1000)
+            await user.until(ResponseEnded, status="completed")
+            assert user.said() == ["Here I am."]
+            assert user.all(OutputAudio)[0].at - ended_at < 2.0
+
+    test()
+
+
+@virtually
+async def test_answers_that_fail_everywhere_leave_a_call_in_which_one_can_try_again() -> None:
+    broken = made(ScriptedModel, [fault("busy")])
+    async with call(cascade(llm=broken), cascade(llm=broken)) as user:
+        for _ in range(3):
+            await user.session.send(SendText(text="Hello?"))
+            await user.pause(20_000)
+        assert user.failure is None
+        assert {one.status for one in user.all(ResponseEnded)} == {"lost", "failed"}
+        assert len(user.all(ResponseStarted)) <= 12, "nobody asks for ever"
+
+
 # Without a fallback
 
 

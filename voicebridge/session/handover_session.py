@@ -48,7 +48,8 @@ from voicebridge.core.answer_failures import AnswerFailures
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.candidates import Candidates
 from voicebridge.core.chronicle import Chronicle
-from voicebridge.core.handover import Close, Dial, Effect, Flip, GiveUp, Handover, Moment, Reason, Refuse
+from voicebridge.core.handover import Handover
+from voicebridge.core.handover_effects import Close, Dial, Effect, Flip, GiveUp, Moment, Reason, Refuse
 from voicebridge.core.ledger import AudioLedger
 from voicebridge.core.retry import RetryPolicy
 from voicebridge.transport.delivery import Delivery
@@ -126,8 +127,8 @@ class HandoverSession:
         self._legs: dict[int, Leg] = {}
         self._handed = 0
         """How often the call was handed to a leg."""
-        self._responses: dict[str, None] = {}
-        """Those that run on the leg that serves."""
+        self._responses: dict[str, float] = {}
+        """Those that run on the leg that serves, and when they began."""
         self._was_ready = False
         self._lost_at: float | None = None
         self._closed = False
@@ -277,7 +278,12 @@ class HandoverSession:
         self._do(self._plan.due(self._clock()))
 
     def _dial(self, dial: Dial[Candidate]) -> None:
-        config = self._settings.config(dial.candidate)
+        try:
+            config = self._settings.config(dial.candidate)
+        except VoiceBridgeError as error:
+            self._first_error = self._first_error or error
+            self._do(self._plan.failed(dial.attempt, error.fault, self._clock()))
+            return
         leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(running=self._responses), self)
         self._legs[dial.attempt] = leg
         if self._leg is None:
@@ -379,9 +385,7 @@ class HandoverSession:
             return
         if self._first_error is None:
             self._first_error = leg.error
-        # One that stalled was well until its last answer, not until now: else it would be asked again for ever.
-        well_until = leg.answered_at if fault.category == "busy" else now
-        self._do(self._plan.failed(leg.attempt, fault, now, well_until=well_until))
+        self._do(self._plan.failed(leg.attempt, fault, now, well_until=self._well_until(leg, fault)))
         if (
             self._was_ready is False
             and not self._closed
@@ -426,7 +430,7 @@ class HandoverSession:
         if consequence != "move" or isinstance(event, BackendError):
             self._tell(leg, event)
         if consequence == "move":
-            self._abandon(leg, fault)
+            self._abandon(leg, fault, getattr(event, "response_id", None))
         elif consequence == "again" and isinstance(event, ResponseEnded):
             self._courier.ask_again(leg, event.response_id, after_s=fault.retry_after_s or 0.0)
 
@@ -434,26 +438,31 @@ class HandoverSession:
         """Whether a response runs, and another backend could give it."""
         return response_id in self._responses and not self._closed and self._plan.another(self._clock()) is not None
 
-    def abandon(self, fault: Fault) -> None:
+    def abandon(self, response_id: str, fault: Fault) -> None:
         """The backend that has the call is of no use: another one goes on with it, and gives the answer."""
         assert self._leg is not None
-        self._abandon(self._leg, fault)
+        self._abandon(self._leg, fault, response_id)
 
-    def _abandon(self, leg: Leg, fault: Fault) -> None:
+    def _abandon(self, leg: Leg, fault: Fault, response_id: str | None) -> None:
         """The call is taken from a leg that is there, as if it were not."""
         now = self._clock()
+        well_until = self._responses.get(response_id or "", self._well_until(leg, fault))
         self._lost_at = now if self._lost_at is None else self._lost_at
         self._let_go(leg, fault=fault)
         self._courier.leg = None
         leg.close()
-        # It was well until its last answer: one that fails at once, over each new connection, gets no other.
-        self._do(self._plan.failed(leg.attempt, fault, now, well_until=leg.answered_at))
+        # It can be reached, at least: where nobody else can, it is better than nobody.
+        self._do(self._plan.failed(leg.attempt, replace(fault, retryable=True), now, well_until=well_until))
+
+    def _well_until(self, leg: Leg, fault: Fault) -> float:
+        """One that stalled was well until its last answer, not until now: else it would be asked again for ever."""
+        return leg.answered_at if fault.category == "busy" else self._clock()
 
     def _tell(self, leg: Leg, event: Event) -> None:
         """Tell an event in the names of the session."""
         self.briefing.happened(event)
         if isinstance(event, ResponseStarted):
-            self._responses[event.response_id] = None
+            self._responses[event.response_id] = self._clock()
             answers = self._courier.without_own(event)
             event = event if answers == event.answers else replace(event, answers=answers)
         elif isinstance(event, ResponseEnded):

@@ -385,7 +385,7 @@ class ManagedSession:
         self._put([BackendError(fault=silent)])
         if self.carrier.can_abandon(response_id):
             self._put(self._voice.unheard(response_id, self._clock()))
-            self.carrier.abandon(silent)
+            self.carrier.abandon(response_id, silent)
 
     def _pass(self, event: Event) -> None:
         """An event that may be told."""
