@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from voicebridge.contract.fault import Fault
 from voicebridge.core.candidates import Candidates
-from voicebridge.core.handover import Close, Dial, Flip, GiveUp, Handover, Moment, Refuse
+from voicebridge.core.handover import Handover
+from voicebridge.core.handover_effects import Close, Dial, Flip, GiveUp, Moment, Refuse
 from voicebridge.core.retry import RetryPolicy
 
 POLICY = RetryPolicy()

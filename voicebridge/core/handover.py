@@ -26,16 +26,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from voicebridge.contract.fault import Fault
 
 from .candidates import Candidates, Choice
+from .handover_effects import Close, Dial, Effect, Flip, GiveUp, Moment, Reason, Refuse, Wish
 
-__all__ = ["Close", "Dial", "Effect", "Flip", "GiveUp", "Handover", "Moment", "Reason", "Refuse", "Wish"]
+__all__ = ["Handover"]
 
 C = TypeVar("C", bound=Hashable)
-Reason = Literal["expiry", "drop", "failover", "swap", "reconfigure"]
 
 _TOO_LATE = Fault(category="network", code="timeout", message="No connection was ready in time.", retryable=True)
 _LEAD_S = 60.0
@@ -50,71 +50,6 @@ _OPEN_WITHIN_S = 30.0
 _STALE_TRIES = 3
 _ASKED_FOR: frozenset[Reason] = frozenset({"swap", "reconfigure"})
 """Somebody waits to be told whether it could be done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dial(Generic[C]):
-    """Open a connection."""
-
-    attempt: int
-    candidate: C
-
-
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """From now on this connection carries the call."""
-
-    attempt: int
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """This connection is not wanted any more."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """The call is over."""
-
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """What was wished for could not be had: the call goes on as it is."""
-
-    wish: Wish
-    fault: Fault
-
-
-Effect = Dial[C] | Flip | Close | GiveUp | Refuse
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Who is heard, right now."""
-
-    responding: bool = False
-    """The backend gives an answer, or has been asked for something that it has not settled."""
-    speaking: bool = False
-    """The user speaks."""
-    playing: bool = False
-    """An answer is still being played."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Wish:
-    """A planned move."""
-
-    candidate: Hashable
-    reason: Reason
-    deadline: float = math.inf
-    """From then on the moment is right, whoever speaks."""
-    relaxed_at: float = math.inf
-    """From then on only an answer is waited for."""
 
 
 @dataclass(slots=True)
