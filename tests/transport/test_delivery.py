@@ -450,3 +450,65 @@ class Ledger(RuleBasedStateMachine):
 
 TestLedger = Ledger.TestCase
 TestLedger.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+# Handed on in the moment
+
+
+@virtually
+async def test_what_waits_is_handed_on_first_and_then_each_event_as_it_comes() -> None:
+    delivery, downstream, got = made(), made(), list[Event]()
+    delivery.put(settled(1))
+    handing = asyncio.create_task(delivery.hand_to(got.append, downstream))
+    await some_passes()
+    delivery.put(settled(2))
+    assert got == [settled(1), settled(2)]  # and nobody had to be woken
+    with pytest.raises(ConcurrentIteration):
+        await anext(delivery)
+    delivery.end()
+    await handing
+    assert got == [settled(1), settled(2)]
+
+
+@virtually
+async def test_a_failure_is_handed_on_and_then_raised() -> None:
+    delivery, got = made(), list[Event]()
+    handing = asyncio.create_task(delivery.hand_to(got.append, made()))
+    await some_passes()
+    delivery.end(FAULT)
+    with pytest.raises(SessionFailed) as failed:
+        await handing
+    assert failed.value.fault == FAULT
+    assert got == [BackendError(fault=FAULT, fatal=True)]
+    with pytest.raises(SessionFailed):
+        await delivery.hand_to(got.append, made())
+
+
+@virtually
+async def test_whoever_takes_says_whether_there_is_room() -> None:
+    delivery, downstream = made(), made()
+    handing = asyncio.create_task(delivery.hand_to(downstream.put, downstream))
+    await some_passes()
+    for _ in range(120):
+        delivery.put(audio())
+    assert not delivery.has_room
+    waiting = asyncio.create_task(delivery.room())
+    await some_passes()
+    assert not waiting.done()
+    await anext(downstream)
+    await waiting
+    assert delivery.has_room
+    handing.cancel()
+
+
+@virtually
+async def test_once_nobody_takes_any_more_events_are_kept_again() -> None:
+    delivery, got = made(), list[Event]()
+    handing = asyncio.create_task(delivery.hand_to(got.append, made()))
+    await some_passes()
+    handing.cancel()
+    await asyncio.gather(handing, return_exceptions=True)
+    delivery.put(settled(1))
+    delivery.end()
+    assert await rest(delivery) == [settled(1)]
+    assert got == []

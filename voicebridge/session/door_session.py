@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,7 @@ from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, Send
 from voicebridge.contract.errors import Unsupported
 from voicebridge.contract.events import Event, OutputAudio, ResponseEnded, SessionReady, SessionRestarted
 from voicebridge.contract.session import VoiceSession
+from voicebridge.transport.delivery import Room
 
 from .command_check import check
 
@@ -131,14 +132,42 @@ class DoorSession:
         event = await anext(self._events)
         if isinstance(event, OutputAudio):
             return self._converted(event)
+        self._pending.extend(self._seen(event))
+        return self._pending.popleft()
+
+    def _seen(self, event: Event) -> tuple[Event, ...]:
+        """What becomes of an event that is no audio."""
         if isinstance(event, ResponseEnded) and event.response_id in self._sounds:
-            self._end_sound(event)
-            return self._pending.popleft()
+            return self._end_sound(event)
         if isinstance(event, SessionReady):
-            return self._ready(event)
+            return (self._ready(event),)
         if isinstance(event, SessionRestarted):
-            return replace(event, ready=self._ready(event.ready))
-        return event
+            return (replace(event, ready=self._ready(event.ready)),)
+        return (event,)
+
+    async def hand_to(self, take: Callable[[Event], None], downstream: Room) -> None:
+        """Give each event to `take`, in place of iterating: in the moment in which it comes, if the backend can.
+
+        Args:
+            take: must not raise.
+            downstream: whoever keeps what was taken; its room counts.
+        """
+        hand_to = getattr(self._session, "hand_to", None)
+        if hand_to is None:
+            async for event in self:
+                take(event)
+                if not downstream.has_room:
+                    await downstream.room()
+            return
+
+        def passed(event: Event) -> None:
+            if type(event) is OutputAudio:
+                take(self._converted(event))
+                return
+            for one in self._seen(event):
+                take(one)
+
+        await hand_to(passed, downstream)
 
     async def aclose(self) -> None:
         """End the session. See `VoiceSession.aclose`."""
@@ -173,13 +202,13 @@ class DoorSession:
             return event  # as it would be made again
         return OutputAudio(at=event.at, response_id=event.response_id, pcm=pcm, offset_ms=offset_ms)
 
-    def _end_sound(self, ended: ResponseEnded) -> None:
+    def _end_sound(self, ended: ResponseEnded) -> tuple[Event, ...]:
         """The last samples that the converter still held come before the end; of an interrupted response they don't."""
         sound = self._sounds.pop(ended.response_id)
         tail = sound.converter.flush()
         if tail and ended.status == "completed":
-            self._pending.append(self._next_piece(ended, sound, tail))
-        self._pending.append(ended)
+            return self._next_piece(ended, sound, tail), ended
+        return (ended,)
 
     def _purge(self, response_id: str | None) -> None:
         """Nothing more of that response is heard, or of any: neither what waits nor what its converter holds."""

@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import ConcurrentIteration, SessionFailed
 from voicebridge.contract.events import BackendError, Event, OutputAudio
 from voicebridge.contract.fault import Fault
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Room"]
 
 _MAX_UNDELIVERED_MS = 120_000
+
+
+class Room(Protocol):
+    """Says whether more audio should come."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it may."""
+
+    async def room(self) -> None:
+        """Wait until it may."""
 
 
 class Delivery:
@@ -37,6 +49,9 @@ class Delivery:
         self._limit = format.size(_MAX_UNDELIVERED_MS)
         self._ended = False
         self._failure: Fault | None = None
+        self._take: Callable[[Event], None] | None = None
+        """Gets each event, in place of the queue."""
+        self._downstream: Room | None = None
         self.on_dropped: Callable[[str, int], None] | None = None
         """Is told of audio that will not be delivered: its response, and how many bytes."""
 
@@ -57,6 +72,9 @@ class Delivery:
             return
         # Nobody else has seen the event yet, and a copy of each would cost ten times as much.
         object.__setattr__(event, "at", self._clock())
+        if self._take is not None:
+            self._take(event)
+            return
         self._events.append(event)
         if isinstance(event, OutputAudio):
             self._audio_bytes += len(event.pcm)
@@ -67,7 +85,7 @@ class Delivery:
     @property
     def has_room(self) -> bool:
         """Whether less than two minutes of audio are undelivered."""
-        return self._room.is_set()
+        return self._room.is_set() if self._downstream is None else self._downstream.has_room
 
     @property
     def awaited(self) -> bool:
@@ -76,7 +94,10 @@ class Delivery:
 
     async def room(self) -> None:
         """Wait until less than two minutes of audio are undelivered."""
-        await self._room.wait()
+        if self._downstream is not None:
+            await self._downstream.room()
+        else:
+            await self._room.wait()
 
     def purge(self, response_id: str | None = None) -> None:
         """Drop the undelivered audio of a response, or of all."""
@@ -129,6 +150,32 @@ class Delivery:
         if isinstance(event, OutputAudio):
             self._taken(event)
         return event
+
+    async def hand_to(self, take: Callable[[Event], None], downstream: Room) -> None:
+        """Give each event to `take` in the moment in which it comes, in place of iterating: that saves waking a task.
+
+        Ends as iterating does. Cancelled, what comes is kept again.
+
+        Args:
+            take: must not raise.
+            downstream: whoever keeps what was taken; its room counts.
+        """
+        if self._waiter is not None:
+            raise ConcurrentIteration("Another task already waits for this session's events. Share one reader.")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            while self._events:
+                event = self._events.popleft()
+                if isinstance(event, OutputAudio):
+                    self._taken(event)
+                take(event)
+            if not self._ended:
+                self._take, self._downstream = take, downstream
+                await self._waiter
+        finally:
+            self._waiter = self._take = self._downstream = None
+        if self._failure is not None:
+            raise SessionFailed(self._failure)
 
     def _taken(self, event: OutputAudio) -> None:
         self._audio_bytes -= len(event.pcm)

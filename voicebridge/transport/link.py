@@ -41,7 +41,7 @@ from voicebridge.contract.items import Item
 from voicebridge.core.deadlines import Deadlines
 
 from .books import Books
-from .delivery import Delivery
+from .delivery import Delivery, Room
 from .early import EarlyCommands
 from .outbox import Outgoing
 from .secrets import Secrets
@@ -138,6 +138,10 @@ class LinkSession:
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return aiter(self._delivery)
+
+    async def hand_to(self, take: Callable[[Event], None], downstream: Room) -> None:
+        """See `Delivery.hand_to`."""
+        await self._delivery.hand_to(take, downstream)
 
     # Commands
 
