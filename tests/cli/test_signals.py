@@ -131,6 +131,22 @@ def test_talk_with_json_prints_a_line_an_event(start: Start) -> None:
     assert "session_ready" in [line["type"] for line in lines]
 
 
+def test_talk_keeps_a_history_until_ctrl_c(start: Start, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.db"
+    arguments = ("-b", "scripted", "--history", url, "--conversation", "a", "--interruption", "patient")
+    process = start("talk", *arguments, "--disclosure", "I am a machine.", extra=(SOUND,), FAKE_SOUND="speaks")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Agent: Hi, nice"):
+            break
+    time.sleep(0.5)  # some of it is heard
+    _, err = stopped(process)
+    assert f"Read it with: voicebridge history {url} a" in err
+    out, _ = start("history", url, "a").communicate(timeout=60)
+    assert "agent  I am a machine." in out
+    assert "user   hello there\nagent  Hi" in out
+
+
 def test_talk_without_a_device_names_ask(start: Start) -> None:
     process = start("talk", "-b", "scripted", extra=(SOUND,), FAKE_SOUND="none")
     _, err = process.communicate(timeout=60)

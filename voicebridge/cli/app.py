@@ -11,6 +11,7 @@ from typer.main import get_command
 from voicebridge.contract.errors import BadOption
 
 from .plugin_commands import CommandGroup
+from .settings import InterruptionChoice
 
 __all__ = ["program"]
 
@@ -32,6 +33,40 @@ SilenceMs = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option("--option", "-O", metavar="NAME=VALUE", help="Any other setting of the backend. May be repeated."),
+]
+
+
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="A backend that takes over when the one before it fails, with what was said so far. May be repeated.",
+    ),
+]
+History = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Keep what is said, and what was heard of it: sqlite:///calls.db is a file here. `history` reads it.",
+    ),
+]
+Conversation = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Its name in --history. One that is there already goes on."),
+]
+Interruption = Annotated[
+    InterruptionChoice | None,
+    typer.Option(
+        help="When you speak while the agent does. at-once: it stops at any sound. patient: it pauses, stops at words, "
+        "and goes on after a cough or an 'mm-hmm'. never: it finishes first. Else talk is patient, and ask leaves it "
+        "to the backend.",
+    ),
+]
+Disclosure = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", help="Said first, to its end, before anything else: that one talks to a machine, for example."
+    ),
 ]
 
 
@@ -86,6 +121,11 @@ def ask(
     instructions: Instructions = None,
     voice: Voice = None,
     silence_ms: SilenceMs = None,
+    fallback: Fallback = None,
+    history: History = None,
+    conversation: Conversation = None,
+    interruption: Interruption = None,
+    disclosure: Disclosure = None,
     option: Settings = None,
     json: Json = False,
 ) -> int:
@@ -93,17 +133,33 @@ def ask(
     from .ask import ask as run
     from .settings import Settings as Given
 
-    settings = Given(backend=backend, instructions=instructions, voice=voice, silence_ms=silence_ms, more=option or [])
+    settings = Given(
+        backend=backend,
+        instructions=instructions,
+        voice=voice,
+        silence_ms=silence_ms,
+        more=option or [],
+        fallback=fallback or [],
+        history=history,
+        conversation=conversation,
+        interruption=interruption,
+        disclosure=disclosure,
+    )
     return run(file, settings, out=out, record=record, fast=fast, json=json)
 
 
-@app.command(epilog="Example: voicebridge talk --instructions 'You are a patient teacher.' --record talk/")
+@app.command(epilog="Example: voicebridge talk -b openai/gpt-realtime-2 --fallback local --history sqlite:///calls.db")
 def talk(
     backend: Backend = "local",
     record: Record = None,
     instructions: Instructions = None,
     voice: Voice = None,
     silence_ms: SilenceMs = None,
+    fallback: Fallback = None,
+    history: History = None,
+    conversation: Conversation = None,
+    interruption: Interruption = None,
+    disclosure: Disclosure = None,
     option: Settings = None,
     json: Json = False,
 ) -> int:
@@ -111,8 +167,38 @@ def talk(
     from .settings import Settings as Given
     from .talk import talk as run
 
-    settings = Given(backend=backend, instructions=instructions, voice=voice, silence_ms=silence_ms, more=option or [])
+    settings = Given(
+        backend=backend,
+        instructions=instructions,
+        voice=voice,
+        silence_ms=silence_ms,
+        more=option or [],
+        fallback=fallback or [],
+        history=history,
+        conversation=conversation,
+        interruption=interruption,
+        disclosure=disclosure,
+    )
     return run(settings, record=record, json=json)
+
+
+@app.command(
+    epilog="Example: voicebridge history sqlite:///calls.db; one of them: voicebridge history sqlite:///calls.db monday"
+)
+def history(
+    url: Annotated[str, typer.Argument(metavar="URL", help="What --history of talk or ask was: sqlite:///calls.db.")],
+    conversation: Annotated[
+        str | None, typer.Argument(metavar="[CONVERSATION]", help="Its name. Without it: list what there is.")
+    ] = None,
+    delete: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Leave nothing of this conversation, its sound included.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Read the conversations that were kept: who said what, and what was heard of it."""
+    from .history import history as run
+
+    return run(url, conversation, delete=delete, json=json)
 
 
 @app.command(

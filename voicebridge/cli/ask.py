@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,12 +18,14 @@ from pathlib import Path
 from voicebridge.audio.file import RecordingReader, WavWriter, open_recording
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.errors import BadAudio
-from voicebridge.contract.session import VoiceSession
-from voicebridge.observe.recorder import RecordedBackend, check_free
+from voicebridge.contract.session import Backend, VoiceSession
+from voicebridge.observe.recorder import check_free
 from voicebridge.session.door import backend_of, connect
+from voicebridge.session.managed import ManagedSession
 
 from .dialogue import Dialogue
 from .ending import FAILED, told
+from .recorded_call import recorded
 from .recorded_user import PATIENCE_S, RecordedUser
 from .report import JsonReport, Report, TextReport
 from .settings import Settings
@@ -54,6 +57,8 @@ def ask(file: Path, settings: Settings, *, out: Path | None, record: Path | None
         # After Ctrl-C or a failure, too: what was said and written so far is told.
         asking.close()
         report.finish(asking.dialogue, asking.writer)
+        if asking.session is not None and (where := settings.kept_in(asking.session.conversation)):
+            print(where, file=sys.stderr)
     return _status(file, asking)
 
 
@@ -73,6 +78,7 @@ class Asking:
         self.dialogue = Dialogue(self._write)
         self.writer: WavWriter | None = None
         self.out_of_patience = False
+        self.session: ManagedSession | None = None
         self.spans: list[Span] = []
         self._file, self._settings, self._report, self._out, self._fast = file, settings, report, out, fast
         self._record = record
@@ -80,15 +86,17 @@ class Asking:
     async def run(self) -> None:
         """Ask, and wait until all is answered."""
         with open_recording(self._file) as reader:
-            backend = backend_of(self._settings.backend)
+            arguments = self._settings.arguments()
+            backend: str | Backend = self._settings.backend
+            backend_of(backend)  # what is wrong with it is said before all else
             if self._record is not None:
-                backend = RecordedBackend(backend, self._record)
+                backend, arguments = recorded(self._settings.backend, arguments, self._record)
             self.spans = speech_spans(reader, reader.rate)
             self._report.recording(reader, self.spans)
         with open_recording(self._file, block_ms=20) as reader:
             self._report.waiting()
-            arguments = self._settings.arguments()
             async with connect(backend, input_format=reader.format, provider_events=True, **arguments) as session:
+                self.session = session
                 await self._converse(session, reader)
 
     async def _converse(self, session: VoiceSession, reader: RecordingReader) -> None:

@@ -18,6 +18,7 @@ from voicebridge.contract.events import (
     ResponseEnded,
     ResponseStarted,
     SessionReady,
+    SessionRestarted,
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
@@ -41,6 +42,8 @@ class Turn:
     heard: str = ""
     fault: Fault | None = None
     """Why it was not understood, or the answer failed."""
+    answer_fault: Fault | None = None
+    """Why its answer failed, if no other one was begun."""
     answer: str = ""
     audio_ms: float = 0.0
     """Of the answer."""
@@ -101,6 +104,8 @@ class Dialogue:
         """What is known of each stage that is ready, by its seat."""
         self.faults: list[Fault] = []
         """What went wrong and did not end the session."""
+        self.restarts: list[SessionRestarted] = []
+        """Connections that took the call over."""
         self.last_event_at = 0.0
         self.plays_until = 0.0
         """Seconds: when a player that plays at once has played all that came."""
@@ -128,6 +133,8 @@ class Dialogue:
         self.last_event_at = event.at
         if isinstance(event, SessionReady):
             self.ready = event
+        elif isinstance(event, SessionRestarted):
+            self.restarts.append(event)
         elif isinstance(event, UserTurn):
             self._user_turn(event)
         elif isinstance(event, InputTranscript):
@@ -147,8 +154,11 @@ class Dialogue:
             self._written(turn, event)
 
     def _written(self, turn: Turn, event: OutputText | ResponseEnded) -> None:
+        if isinstance(event, ResponseEnded) and event.status == "lost":
+            return  # the next connection goes on with it
         if isinstance(event, ResponseEnded):
             turn.status, turn.fault = event.status, event.fault or turn.fault
+            turn.answer_fault = event.fault
             self.faults += [event.fault] if event.fault else []
             if event.status == "interrupted":
                 self.plays_until = min(self.plays_until, event.at)
@@ -187,6 +197,9 @@ class Dialogue:
         if turn is None:
             return  # a greeting: nobody asked
         turn.response_id, turn.status = event.response_id, ""
+        if turn.answer_fault is not None:  # another backend tries it
+            self.faults.remove(turn.answer_fault)
+            turn.fault = turn.answer_fault = None
         turn.times.setdefault("started", event.at)
         self._responses[event.response_id] = turn
 

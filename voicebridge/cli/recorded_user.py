@@ -176,8 +176,8 @@ class RecordedUser:
     def _caught_up(self) -> bool:
         """All that was said so far was answered, text of it included."""
         turns = self._dialogue.turns
-        if not turns or self._busy or not turns[-1].final:
-            return False
+        if not turns or self._busy or not turns[-1].final or turns[-1].answer_fault is not None:
+            return False  # where an answer failed, another backend may give one
         return not self._spoken or turns[-1].end_ms >= self._spoken[-1].end_ms - _NEAR_MS
 
     def _settled(self) -> bool:

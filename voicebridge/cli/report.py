@@ -59,6 +59,7 @@ class TextReport:
         self._status = self._err.status("")
         self._duration_s = 0.0
         self._told = 0
+        self._restarts = 0
 
     def recording(self, reader: RecordingReader, spans: Sequence[Span]) -> None:
         for note in reader.notes:
@@ -80,6 +81,12 @@ class TextReport:
 
     def progress(self, dialogue: Dialogue, user: RecordedUser, *, last: bool = False) -> None:
         self._status.update(f"{self._file}: {user.position_ms / 1000:.0f} of {self._duration_s:.0f} s spoken")
+        for one in dialogue.restarts[self._restarts :]:
+            self._restarts += 1
+            self._err.print(
+                f"The call went on with {one.ready.model}: {one.reason}, {one.gap_ms:.0f} ms without a connection, "
+                f"{one.lost_audio_ms:.0f} ms of the voice lost"
+            )
         turns = dialogue.turns
         # The transcript may come after the answer. It is waited for until the next turn.
         while self._told < len(turns):
@@ -137,6 +144,16 @@ class JsonReport:
 
     def finish(self, dialogue: Dialogue, writer: WavWriter | None) -> None:
         self._document["turns"] = self._turns
+        self._document["restarts"] = [
+            {
+                "model": one.ready.model,
+                "reason": one.reason,
+                "carried": one.carried,
+                "gap_ms": round(one.gap_ms, 1),
+                "lost_audio_ms": round(one.lost_audio_ms, 1),
+            }
+            for one in dialogue.restarts
+        ]
         self._document["faults"] = [{"code": fault.code, "message": fault.message} for fault in dialogue.faults]
         if isinstance(self.error, VoiceBridgeError):
             self._document["error"] = {"code": self.error.fault.code, "message": str(self.error)}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 from voicebridge.audio import device
 from voicebridge.contract.events import Event, OutputAudio
 from voicebridge.contract.lines import dump
-from voicebridge.observe.recorder import RecordedBackend, check_free
+from voicebridge.contract.session import Backend
+from voicebridge.observe.recorder import check_free
 from voicebridge.session.agent import VoiceAgent
 from voicebridge.session.captions import Captions
 from voicebridge.session.door import backend_of
 
+from .recorded_call import recorded
 from .recorder import Recorder
 from .settings import Settings
 
@@ -32,19 +33,28 @@ def talk(settings: Settings, *, record: Path | None, json: bool) -> int:
     """
     captions = Captions(sys.stderr if json else sys.stdout)
     try:
-        asyncio.run(_talk(settings, record, captions, _print_line if json else captions.show))
+        asyncio.run(_talk(settings, record, captions, json=json))
     finally:
         captions.end()
     return 0
 
 
-async def _talk(settings: Settings, record: Path | None, captions: Captions, show: Callable[[Event], None]) -> None:
+async def _talk(settings: Settings, record: Path | None, captions: Captions, *, json: bool) -> None:
     if record is not None:
         check_free(record)
-    backend = backend_of(settings.backend)
+    arguments = settings.arguments()
+    backend: str | Backend = settings.backend
+    backend_of(backend)  # what is wrong with it is said before a device is opened
     if record is not None:
-        backend = RecordedBackend(backend, record)
-    agent = VoiceAgent(backend=backend, **settings.arguments())
+        backend, arguments = recorded(settings.backend, arguments, record)
+    agent = VoiceAgent(backend=backend, **arguments)
+
+    def show(event: Event) -> None:
+        if json:
+            _print_line(event)
+        else:
+            captions.show(event, agent.session)
+
     async with device.Microphone() as microphone, device.Speaker() as speaker:
         captions.note(f"Getting {settings.backend} ready ...")
         recorder = Recorder(record, microphone, speaker) if record else None
@@ -55,9 +65,11 @@ async def _talk(settings: Settings, record: Path | None, captions: Captions, sho
                 else:
                     await agent.run(microphone, speaker, on_event=show)
             finally:
+                captions.end()
                 if recorder:
-                    captions.end()
                     print(f"{recorder.duration_s:.1f} s of both sides are in {recorder.folder}", file=sys.stderr)
+                if agent.session and (where := settings.kept_in(agent.session.conversation)):
+                    print(where, file=sys.stderr)
 
 
 def _print_line(event: Event) -> None:

@@ -253,11 +253,15 @@ class RecordedBackend:
 
     Args:
         folder: of the one session; for more than one, a function that names a new folder for each.
+        name: what people call the backend.
         options: of `Recorder`.
     """
 
-    def __init__(self, backend: Backend, folder: str | Path | Callable[[], str | Path], **options: Any) -> None:
+    def __init__(
+        self, backend: Backend, folder: str | Path | Callable[[], str | Path], *, name: str = "", **options: Any
+    ) -> None:
         self._backend, self._folder, self._options = backend, folder, options
+        self.name = name or str(getattr(backend, "name", type(backend).__name__))
         self.recorder: Recorder | None = None
         """Of the latest session."""
 

@@ -41,7 +41,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """For people."""
-        return self.spec if isinstance(self.spec, str) else type(self.spec).__name__
+        return self.spec if isinstance(self.spec, str) else str(getattr(self.spec, "name", type(self.spec).__name__))
 
     def config(self, shared: SessionConfig) -> SessionConfig:
         """The settings of a connection: those of the call, and its own.

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from voicebridge import About, hookimpl
+from voicebridge import About, Capabilities, hookimpl
 
 
 def _cascade(**seats: Any) -> Any:
@@ -70,7 +70,7 @@ def _Unwarmed() -> Any:
 
 
 class _Buggy:
-    capabilities = None
+    capabilities = Capabilities()
 
     @asynccontextmanager
     async def connect(self, config: Any, history: Any = (), resume: Any = None) -> AsyncIterator[Any]:

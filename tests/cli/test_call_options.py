@@ -1,0 +1,103 @@
+"""The options of a whole call: what takes over, what is said first, who may interrupt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicebridge.cli.settings import InterruptionChoice, Settings
+from voicebridge.core.interruption_policy import InterruptionPolicy
+from voicebridge.observe.recording import LOG
+
+from .conftest import Ended
+
+Run = Callable[..., Ended]
+
+
+def asked(run: Run, speech: Path, *more: object) -> dict[str, Any]:
+    ended = run("ask", speech, "--fast", "--json", *more)
+    assert ended.status == 0, ended.err
+    document: dict[str, Any] = json.loads(ended.out)
+    return document
+
+
+def test_a_fallback_answers_where_the_backend_fails(run: Run, speech: Path) -> None:
+    document = asked(run, speech, "-b", "scripted/raises", "--fallback", "scripted")
+    [turn] = document["turns"]
+    assert (turn["heard"], turn["answer"], turn["status"]) == ("hello there", "Hi, nice to meet you.", "completed")
+    [restart] = document["restarts"]
+    assert (restart["reason"], restart["lost_audio_ms"]) == ("failover", 0)
+    assert document["faults"] == []
+
+
+def test_people_are_told_of_it(run: Run, speech: Path) -> None:
+    ended = run("ask", speech, "--fast", "-b", "scripted/raises", "--fallback", "scripted")
+    assert ended.status == 0
+    assert "The call went on with custom+custom+custom: failover" in ended.err
+
+
+def test_an_unknown_fallback_is_said_before_anything_begins(run: Run, speech: Path) -> None:
+    ended = run("ask", speech, "-b", "scripted", "--fallback", "skripted")
+    assert ended.status == 2
+    assert "Did you mean 'scripted'?" in ended.err
+
+
+def test_each_connection_of_a_recorded_call_has_a_folder(run: Run, speech: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "call"
+    asked(run, speech, "-b", "scripted/raises", "--fallback", "scripted", "--record", folder)
+    assert (folder / LOG).exists()
+    ended = run("replay", folder / "2")
+    assert "Agent: Hi, nice to meet you." in ended.out
+
+
+def test_a_disclosure_is_said_before_the_answer(run: Run, speech: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.db"
+    arguments = ("-b", "scripted", "--disclosure", "You talk to a machine.", "--history", url, "--conversation", "a")
+    document = asked(run, speech, *arguments)
+    assert [turn["answer"] for turn in document["turns"]] == ["Hi, nice to meet you."]
+    said = run("history", url, "a").out.splitlines()
+    assert said.index("agent  You talk to a machine.") < said.index("agent  Hi, nice to meet you.")
+
+
+@pytest.mark.parametrize(
+    ("choice", "policy"),
+    [
+        ("at-once", InterruptionPolicy.at_once()),
+        ("patient", InterruptionPolicy()),
+        ("never", InterruptionPolicy.never()),
+    ],
+)
+def test_interruption(choice: str, policy: InterruptionPolicy) -> None:
+    settings = Settings(
+        backend="x",
+        instructions=None,
+        voice=None,
+        silence_ms=None,
+        more=[],
+        interruption=InterruptionChoice(choice),
+    )
+    assert settings.arguments()["interruption"] == policy
+
+
+def test_an_interruption_that_does_not_exist(run: Run, speech: Path) -> None:
+    ended = run("ask", speech, "--interruption", "sometimes")
+    assert ended.status == 2
+    assert "'at-once', 'patient', 'never'" in ended.err
+
+
+@pytest.mark.parametrize("name", ["history", "conversation", "fallback", "interruption", "policy"])
+def test_what_has_an_option_of_its_own(run: Run, speech: Path, name: str) -> None:
+    ended = run("ask", speech, "-b", "scripted", "--option", f"{name}=x")
+    assert ended.status == 2
+    assert "it has an option of its own: --" in ended.err
+
+
+@pytest.mark.parametrize("command", ["ask", "talk"])
+def test_the_help_teaches(run: Run, command: str) -> None:
+    ended = run(command, "--help")
+    for word in ("--fallback", "--history", "--conversation", "--interruption", "--disclosure", "sqlite:///calls.db"):
+        assert word in ended.out
