@@ -123,6 +123,17 @@ async def test_what_the_first_one_had_against_it_is_raised_when_none_takes_it() 
             pass
 
 
+@virtually
+async def test_a_fallback_whose_settings_do_not_fit_is_passed_over() -> None:
+    config, spare = SessionConfig(), Line()
+    bad = Candidate(spec="bad", backend=Lines([]), own={"voice": 7})
+    candidates = [Candidate.of(Lines([Refusal(AUTH)]), config), bad, Candidate.of(Lines([spare]), config)]
+    async with handing_over(config, candidates) as session:
+        await say(session, 0, 500)
+        await settle(1)
+        assert spare.audio == voice(0, 500)
+
+
 # In the middle
 
 
