@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Protocol
 
 from voicebridge.contract.config import SessionConfig
@@ -162,12 +163,24 @@ class Leg:
             self.error = error
             if self._lease is not None:
                 self._lease.fault(fault, connecting=self.ready is None)
+                fault = await self._of_the_key(fault)
         except Exception as error:
             _log.exception("A backend failed")
             fault, self.error = failed(error), error
         finally:  # also where it had to be cancelled
             self.put_aside()
             self._owner.leg_ended(self, None if self._closing else fault)
+
+    async def _of_the_key(self, fault: Fault) -> Fault:
+        """A key that is refused or over its limit says nothing against the backend, while the pool has another one."""
+        keys = self.candidate.keys
+        if keys is None or fault.category not in ("rate", "quota", "auth"):
+            return fault
+        try:
+            free = any(not key.cause for key in (await keys.snapshot()).keys.values())
+        except VoiceBridgeError:
+            return fault
+        return replace(fault, category="network", retryable=True, retry_after_s=None) if free else fault
 
     async def _carry(self) -> None:
         async with AsyncExitStack() as stack:
