@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from pathlib import Path
 import pytest
 
 import voicebridge
+from voicebridge.cli import main
 from voicebridge.cli.ending import ended, status_of
 from voicebridge.registry.registry import Registry, use_registry
 
 from .conftest import SITE, Ended
 
 Run = Callable[..., Ended]
-COMMANDS = ("ask", "talk", "replay", "backends", "doctor")
+COMMANDS = ("ask", "talk", "history", "replay", "backends", "doctor")
 
 
 def test_help_lists_our_commands_and_those_of_plugins(run: Run) -> None:
@@ -210,3 +212,24 @@ def test_doctor_hears_local_answer(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(doctor, "_SELF_TEST", "scripted")
     assert "'Hi, nice to meet you.': 1.3 s of sound" in run("doctor").out
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_what_is_logged_is_a_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: str
+) -> None:
+    def backends(**_: object) -> int:
+        try:
+            raise ValueError("two\nlines\x1b[31m")
+        except ValueError:
+            logging.getLogger("voicebridge.wire").exception("It went %s", "wrong")
+        logging.getLogger("voicebridge").warning("Only so.")
+        return 0
+
+    monkeypatch.setattr("voicebridge.cli.backends.backends", backends)
+    monkeypatch.setenv("VOICEBRIDGE_DEBUG", debug)
+    assert main(["backends"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == ["voicebridge: It went wrong (lines?[31m)", "voicebridge: Only so."]
+    assert ("Traceback (most recent call last):" in lines) == bool(debug)
+    assert not [one for one in logging.getLogger("voicebridge").handlers if type(one).__name__ == "_LogLines"]

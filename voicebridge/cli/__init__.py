@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; None takes those of the process.
     """
-    from .ending import STOPPED, ended
+    from .ending import STOPPED, ended, log_lines
 
     for stream in (sys.stdout, sys.stderr):
         # What a terminal can't show becomes a question mark, not an exception.
@@ -24,9 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .app import program
 
-        result = program().main(
-            args=None if arguments is None else list(arguments), prog_name="voicebridge", standalone_mode=False
-        )
+        with log_lines():
+            result = program().main(
+                args=None if arguments is None else list(arguments), prog_name="voicebridge", standalone_mode=False
+            )
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read has had enough, as in `voicebridge backends | head -1`. Python would complain once more at exit.

@@ -10,14 +10,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from voicebridge.contract.errors import ConfigError, NoSoundDevice, Unsupported, VoiceBridgeError
 from voicebridge.session.plain_text import plain
 
-__all__ = ["DEBUG_VARIABLE", "FAILED", "STOPPED", "UNREACHABLE", "USAGE", "ended", "status_of", "told"]
+__all__ = ["DEBUG_VARIABLE", "FAILED", "STOPPED", "UNREACHABLE", "USAGE", "ended", "log_lines", "status_of", "told"]
 
 FAILED = 1
 USAGE = 2
@@ -67,6 +70,31 @@ def told(problem: str) -> int:
     """Say on stderr what the backend failed at, and give the exit status for that."""
     _say(problem)
     return FAILED
+
+
+class _LogLines(logging.Handler):
+    """What voicebridge logs, a line each. A traceback says nothing to a user who did not ask for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.exc_text or (logging.Formatter().formatException(record.exc_info) if record.exc_info else "")
+            if text and os.environ.get(DEBUG_VARIABLE):
+                print(text, file=sys.stderr)
+            why = text.strip().rpartition("\n")[2]
+            _say(f"{record.getMessage()}{f' ({why})' if why else ''}")
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def log_lines() -> Iterator[None]:
+    """Meanwhile, warnings and errors in the log of voicebridge are lines on stderr."""
+    handler, logger = _LogLines(logging.WARNING), logging.getLogger("voicebridge")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _say(problem: str) -> None:
