@@ -20,7 +20,16 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed, Respond, SendAudio, SendText
+from voicebridge.contract.commands import (
+    Command,
+    Configure,
+    Interrupt,
+    ReportPlayed,
+    Respond,
+    SendAudio,
+    SendText,
+    SendToolResult,
+)
 from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
 from voicebridge.contract.events import BackendError, CommandSettled, Event, ResponseStarted
 from voicebridge.contract.fault import Fault
@@ -28,8 +37,10 @@ from voicebridge.contract.items import MessageItem
 from voicebridge.core.backlog import Due
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.ledger import AudioLedger
+from voicebridge.core.shortfall import retold
 from voicebridge.transport.delivery import Delivery
 
+from .late_result import understood
 from .leg import Leg, failed
 from .settings import Settings
 
@@ -41,6 +52,7 @@ _GO_ON = (
     "The connection was lost while you were speaking. The user has heard you say: {said!r}. Go on from exactly there: "
     "repeat nothing of it, and don't speak of the interruption."
 )
+_ANSWER = "The user waits: answer what was said last."
 _HEARD_AGAIN = (
     "The connection was lost while you were answering. What the user said is heard again now. They have heard you say "
     "in answer: {said!r}. Go on from exactly there: repeat nothing of it, and don't speak of the interruption."
@@ -83,10 +95,13 @@ class Courier:
             VoiceBridgeError: the leg refuses it.
             SessionClosed: the session is over.
         """
+        if isinstance(command, SendAudio):
+            await self.take_audio(command)
+            return
         while (leg := self.leg) is not None and leg.caught_up:
             try:
-                if await self._pass(leg, Due(self._backlog.audio.end, command)):
-                    return
+                await self._pass(leg, Due(self._backlog.audio.end, command))
+                return
             except SessionClosed:
                 if self.closed:
                     raise
@@ -94,39 +109,47 @@ class Courier:
                     break  # lost, and nobody has noticed yet
         self._hold(command)
 
+    async def take_audio(self, command: SendAudio) -> None:
+        """The same for the user's audio, which comes fifty times a second."""
+        pcm = command.pcm
+        while (leg := self.leg) is not None and leg.caught_up:
+            assert leg.session is not None
+            try:
+                await leg.session.send(command)
+            except SessionClosed:
+                if self.closed:
+                    raise
+                if leg is self.leg:
+                    break  # lost, and nobody has noticed yet
+            else:
+                if leg is self.leg:  # else the call went to another one before it was taken
+                    leg.sent.sent(self._backlog.audio.end, len(pcm))
+                    break
+        # Not before it was taken: a `send` that was cancelled comes again.
+        self._briefing.heard(pcm)
+        self._ledger.captured(len(pcm))
+
     def _hold(self, command: Command) -> None:
         """Keep a command for the next connection."""
-        if isinstance(command, SendAudio):
-            self._heard(command.pcm)
-            return
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
         if not isinstance(command, ReportPlayed):
             self._backlog.hold(command)
 
-    def _heard(self, pcm: bytes) -> None:
-        """The user's audio goes on."""
-        self._briefing.heard(pcm)
-        self._ledger.captured(len(pcm))
-
-    async def _pass(self, leg: Leg, due: Due) -> bool:
-        """Give it to a leg. False: the call went to another one before it was taken."""
+    async def _pass(self, leg: Leg, due: Due) -> None:
+        """Give it to a leg."""
         command, session = due.command, leg.session
         assert session is not None
-        if isinstance(command, SendAudio):
-            await session.send(command)
-            if leg is not self.leg:
-                return False
-            leg.sent.sent(self._backlog.audio.end, len(command.pcm))
-            self._heard(command.pcm)  # not before it was taken: a `send` that was cancelled comes again
-            return True
         if due.again:
             leg.unsettled[command.id] = None
             self._briefing.repeated(due)
             await session.send(command)
-            return True
+            return
         addressed = leg.names.addressed(command)
         if addressed is not None:
+            if isinstance(addressed, SendToolResult):
+                said = self._briefing.chronicle.items()
+                addressed = understood(addressed, leg.names, session.capabilities, said)
             await self._give(leg, due, addressed)
             if leg.ready is None and not isinstance(command, ReportPlayed):
                 self._backlog.given_early(due)
@@ -134,7 +157,6 @@ class Courier:
             self._told(CommandSettled(command_id=command.id))
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
-        return True
 
     async def _give(self, leg: Leg, due: Due, addressed: Command) -> None:
         command = due.command
@@ -170,11 +192,12 @@ class Courier:
         self._briefing.happened(event)
         refused = self._settings.settled(event)
         if own := self._own.get(command_id):
-            if not isinstance(own, Respond):  # that is named by the response to it
+            asks = isinstance(own, Respond) or (isinstance(own, SendText) and own.respond)
+            if not asks:  # those are named by the response to them
                 del self._own[command_id]
             if event.fault is not None and event.fault.category != "closed":
                 self._told(BackendError(fault=event.fault))
-                if isinstance(own, Respond):
+                if asks:
                     self._briefing.answer_due.give_up()
             return None
         if refused is not None and leg is self.leg:
@@ -207,6 +230,8 @@ class Courier:
         try:
             if leg.strays and "verb" in leg.session.capabilities.interrupt:
                 await self._send_own(leg, Interrupt())  # it greets the user, say, in the middle of the call
+            if note := retold(leg.seed, leg.session.capabilities):
+                await self._send_own(leg, SendText(text=note, role="system", respond=False))
             for item in missing:
                 await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
             if changed := self._settings.changed_since(leg.config, leg.candidate):
@@ -259,12 +284,16 @@ class Courier:
     async def _ask_again(self, leg: Leg) -> None:
         """For the answer that went down with another connection, or that nobody has begun."""
         assert leg.session is not None
-        respond, cut = leg.session.capabilities.respond, self._briefing.answer_due.cut
-        if "verb" not in respond:
-            self._briefing.answer_due.give_up()
-            return
+        can, cut = leg.session.capabilities, self._briefing.answer_due.cut
+        respond = can.respond
         said = self._briefing.chronicle.heard(cut) if cut else ""
         instructions = _GO_ON.format(said=said) if said else None
+        if "verb" not in respond:
+            if "text" in can.inputs and can.outputs:  # it answers what is said to it, at least
+                await self._send_own(leg, SendText(text=instructions or _ANSWER, role="system"))
+            else:
+                self._briefing.answer_due.give_up()
+            return
         if instructions and "instructions" not in respond:
             await self._send_own(leg, SendText(text=instructions, role="system", respond=False))
             instructions = None

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from voicebridge.contract.commands import (
     Configure,
     Interrupt,
     ReportPlayed,
+    SendAudio,
 )
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import ConfigError, SessionClosed, VoiceBridgeError
@@ -34,17 +35,11 @@ from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
     Event,
-    InputTranscript,
     OutputAudio,
-    ResponseEnded,
-    ResponseStarted,
-    SessionNotice,
     SessionReady,
     SessionRestarted,
-    UserTurn,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.core.answer_failures import AnswerFailures
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.candidates import Candidates
 from voicebridge.core.chronicle import Chronicle
@@ -52,12 +47,14 @@ from voicebridge.core.handover import Handover
 from voicebridge.core.handover_effects import Close, Dial, Effect, Flip, GiveUp, Moment, Reason, Refuse
 from voicebridge.core.ledger import AudioLedger
 from voicebridge.core.retry import RetryPolicy
+from voicebridge.core.shortfall import knows_what_was_said, shortfall
 from voicebridge.transport.delivery import Delivery
 
 from .candidate import Candidate
 from .courier import CLOSED, Courier
 from .generation import Generation
 from .leg import Leg
+from .news import News
 from .settings import Settings
 
 __all__ = ["HandoverSession", "handing_over"]
@@ -123,12 +120,10 @@ class HandoverSession:
         self.briefing.backlog.on_lost = lambda start, end: self.ledger.dropped(start, end, "too_old")
         self._courier = Courier(settings, self.briefing, self.ledger, self.delivery, self._told)
         self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits)
-        self._failures = AnswerFailures()
         self._legs: dict[int, Leg] = {}
         self._handed = 0
         """How often the call was handed to a leg."""
-        self._responses: dict[str, float] = {}
-        """Those that run on the leg that serves, and when they began."""
+        self._news = News(self.briefing, self._courier, self.delivery, self._clock, self._told, self)
         self._was_ready = False
         self._lost_at: float | None = None
         self._closed = False
@@ -208,14 +203,24 @@ class HandoverSession:
         if isinstance(command, ReportPlayed | Interrupt):
             self.briefing.heeded(command)
         elif isinstance(command, Configure) and not self._settings.is_live(command.patch, self.capabilities):
-            self._move(command)
+            self.move(command)
             return
         await self._courier.take(command)
 
+    def send_audio(self, command: SendAudio) -> Awaitable[None]:
+        """`send` for what comes fifty times a second."""
+        if self._closed:
+            raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
+        return self._courier.take_audio(command)
+
     # Moves
 
-    def _move(self, command: Configure) -> None:
-        """Change what takes another connection."""
+    def move(self, command: Configure) -> None:
+        """Change what takes another connection.
+
+        Raises:
+            ConfigError: what it is to be changed to does not fit.
+        """
         serving = self._leg.candidate if self._leg is not None else self._settings.candidates[0]
         target = command.patch.get("backend")
         if target is not None and not isinstance(target, Candidate):
@@ -224,18 +229,16 @@ class HandoverSession:
         assert self._settings.move is not None
         reason: Reason = "swap" if self._settings.move.swaps else "reconfigure"
         self._do(self._plan.want(to, reason, self._clock()))
-        self._moved()
+        self.moved()
 
-    def _moved(self) -> None:
+    def moved(self) -> None:
         """Somebody begins or ends to speak. Costs nothing while no move is planned."""
         if self._plan.wish is not None:
             self._do(self._plan.moved(self._moment(), self._clock()))
 
-    moved = _moved
-
     def _moment(self) -> Moment:
         unsettled = self._leg is not None and bool(self._leg.unsettled)
-        responding = bool(self._responses) or unsettled or self.briefing.unfinished
+        responding = bool(self._news.responses) or unsettled or self.briefing.unfinished
         return Moment(responding, self.briefing.user_speaks, self._playing())
 
     def _fits(self, attempt: int) -> bool:
@@ -284,7 +287,7 @@ class HandoverSession:
             self._first_error = self._first_error or error
             self._do(self._plan.failed(dial.attempt, error.fault, self._clock()))
             return
-        leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(running=self._responses), self)
+        leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(running=self._news.responses), self)
         self._legs[dial.attempt] = leg
         if self._leg is None:
             self._hand_to(leg)  # nobody else has the call: it hears of it while it dials
@@ -297,7 +300,7 @@ class HandoverSession:
         self._handed += 1
         leg.names = Generation(self._handed, start_ms)
         leg.answered_at = self._clock()
-        self._responses.clear()
+        self._news.responses.clear()
         self._courier.hand_to(leg, missing)
 
     def _flip(self, leg: Leg, reason: Reason) -> None:
@@ -309,7 +312,7 @@ class HandoverSession:
                 self._put_aside(old)
             self._hand_to(leg)
         now = self._clock()
-        self._capabilities = leg.ready.capabilities
+        before, self._capabilities = self._capabilities, leg.ready.capabilities
         self.briefing.ready(leg.ready.capabilities)
         if leg.ready.expires_in_s is not None:
             self._plan.expires(leg.ready.expires_in_s, now)
@@ -317,6 +320,8 @@ class HandoverSession:
             self.briefing.backlog.pass_over_lost()
         ready = replace(leg.ready, at=now)
         self._told(self._restarted(leg, ready, reason) if self._was_ready else ready)
+        if self._was_ready or leg.candidate is not self._settings.candidates[0]:
+            self._tell_shortfall(leg, before)
         self._was_ready, self._lost_at = True, None
         if reason in ("swap", "reconfigure"):
             self._settle_move(None)
@@ -324,22 +329,20 @@ class HandoverSession:
     def _put_aside(self, old: Leg) -> None:
         """The call is taken from a leg that may still speak."""
         old.put_aside()
-        self._let_go(old, reason="handover")
-
-    def _let_go(self, leg: Leg, *, reason: str | None = None, fault: Fault | None = None) -> None:
-        """What ran on a leg that has not the call any more is over."""
-        self._courier.count_delivered()
-        for response_id in list(self._responses):
-            self._tell(leg, ResponseEnded(response_id=response_id, status="lost", reason=reason, fault=fault))
-        for event in self.briefing.lost():
-            self._told(event)
-        self._courier.let_go(leg)
+        self._news.let_go(old, reason="handover")
 
     def _restarted(self, leg: Leg, ready: SessionReady, reason: Reason) -> SessionRestarted:
         gap_ms = 0.0 if self._lost_at is None else (self._clock() - self._lost_at) * 1000
-        carried: Literal["text", "none"] = "text" if leg.seed or self.briefing.seed() else "none"
+        told = knows_what_was_said(ready.capabilities) and bool(leg.seed or self.briefing.seed())
+        carried: Literal["text", "none"] = "text" if told else "none"
         lost_audio_ms = self._format.ms(self.briefing.backlog.lost_bytes)
         return SessionRestarted(ready=ready, reason=reason, carried=carried, gap_ms=gap_ms, lost_audio_ms=lost_audio_ms)
+
+    def _tell_shortfall(self, leg: Leg, before: Capabilities) -> None:
+        """What the call can't do any more."""
+        said = bool(self.briefing.seed())
+        if lost := shortfall(leg.candidate.name, leg.config, before, self._capabilities, said=said):
+            self._told(BackendError(fault=lost))
 
     def _settle_move(self, fault: Fault | None) -> None:
         """A change that took another connection is made, or could not be."""
@@ -358,18 +361,21 @@ class HandoverSession:
 
     def leg_told(self, leg: Leg, event: Event) -> None:
         """See `LegOwner`."""
-        if isinstance(event, SessionReady):
+        if type(event) is OutputAudio and leg is self._leg and not leg.strays:
+            self._sounds(leg, event)  # fifty times a second: nothing below is about it
+        elif isinstance(event, SessionReady):
             leg.ready = event
             leg.answered_at = self._clock()
             self._plan.moment = self._moment()
             self._do(self._plan.ready(leg.attempt, leg.answered_at))
-        elif leg is self._leg:
-            if not leg.strays or leg.strays.isdisjoint(_names(event)):
-                self._happened(leg, event)
-        elif isinstance(event, CommandSettled):  # the fate of a command that it was given while it had the call
-            self._settled(leg, event)
         else:
-            leg.strays.update(_names(event))
+            self._news.told(leg, event)
+
+    def _sounds(self, leg: Leg, event: OutputAudio) -> None:
+        """A piece of the agent's voice."""
+        told = leg.names.told(event)
+        self.briefing.chronicle.happened(told)
+        self._told(told)
 
     def leg_ended(self, leg: Leg, fault: Fault | None) -> None:
         """See `LegOwner`."""
@@ -377,7 +383,7 @@ class HandoverSession:
         del self._legs[leg.attempt]
         if leg is self._leg and not self._closed:
             self._lost_at = now if self._lost_at is None else self._lost_at
-            self._let_go(leg, fault=fault)
+            self._news.let_go(leg, fault=fault)
             self._courier.leg = None
         else:
             self._courier.let_go(leg)
@@ -403,52 +409,30 @@ class HandoverSession:
         """See `LegOwner`."""
         await self.delivery.room()
 
-    def _happened(self, leg: Leg, event: Event) -> None:
-        if isinstance(event, BackendError) and event.fatal:
-            return  # told, if it can't be mended
-        if isinstance(event, CommandSettled):
-            self._settled(leg, event)
-            return
-        event = leg.names.told(event)
-        if isinstance(event, OutputAudio):  # fifty times a second: nothing below is about it
-            self.briefing.chronicle.happened(event)
-            self._told(event)
-            return
-        if isinstance(event, SessionNotice) and event.expires_in_s is not None:
-            self._plan.expires(event.expires_in_s, self._clock())
-            self._set_timer()
-        fault = self._failures.blamed(event)
-        if fault is None:
-            self._tell(leg, event)
-        else:
-            self._blame(leg, event, fault)
+    def expires(self, in_s: float) -> None:
+        """See `NewsOwner`."""
+        self._plan.expires(in_s, self._clock())
+        self._set_timer()
 
-    def _blame(self, leg: Leg, event: Event, fault: Fault) -> None:
-        """The backend does not do its work: another one does, or it is asked once more."""
-        another = self._plan.another(self._clock()) is not None
-        consequence = self._failures.consequence(event, fault, another=another)
-        if consequence != "move" or isinstance(event, BackendError):
-            self._tell(leg, event)
-        if consequence == "move":
-            self._abandon(leg, fault, getattr(event, "response_id", None))
-        elif consequence == "again" and isinstance(event, ResponseEnded):
-            self._courier.ask_again(leg, event.response_id, after_s=fault.retry_after_s or 0.0)
+    def has_another(self) -> bool:
+        """See `NewsOwner`."""
+        return self._plan.another(self._clock()) is not None
 
     def can_abandon(self, response_id: str) -> bool:
         """Whether a response runs, and another backend could give it."""
-        return response_id in self._responses and not self._closed and self._plan.another(self._clock()) is not None
+        return response_id in self._news.responses and not self._closed and self.has_another()
 
     def abandon(self, response_id: str, fault: Fault) -> None:
         """The backend that has the call is of no use: another one goes on with it, and gives the answer."""
         assert self._leg is not None
-        self._abandon(self._leg, fault, response_id)
+        self.take_from(self._leg, fault, response_id)
 
-    def _abandon(self, leg: Leg, fault: Fault, response_id: str | None) -> None:
-        """The call is taken from a leg that is there, as if it were not."""
+    def take_from(self, leg: Leg, fault: Fault, response_id: str | None) -> None:
+        """See `NewsOwner`."""
         now = self._clock()
-        well_until = self._responses.get(response_id or "", self._well_until(leg, fault))
+        well_until = self._news.responses.get(response_id or "", self._well_until(leg, fault))
         self._lost_at = now if self._lost_at is None else self._lost_at
-        self._let_go(leg, fault=fault)
+        self._news.let_go(leg, fault=fault)
         self._courier.leg = None
         leg.close()
         # It can be reached, at least: where nobody else can, it is better than nobody.
@@ -457,32 +441,6 @@ class HandoverSession:
     def _well_until(self, leg: Leg, fault: Fault) -> float:
         """One that stalled was well until its last answer, not until now: else it would be asked again for ever."""
         return leg.answered_at if fault.category == "busy" else self._clock()
-
-    def _tell(self, leg: Leg, event: Event) -> None:
-        """Tell an event in the names of the session."""
-        self.briefing.happened(event)
-        if isinstance(event, ResponseStarted):
-            self._responses[event.response_id] = self._clock()
-            answers = self._courier.without_own(event)
-            event = event if answers == event.answers else replace(event, answers=answers)
-        elif isinstance(event, ResponseEnded):
-            self._responses.pop(event.response_id, None)
-            if event.status == "completed":
-                leg.answered_at = self._clock()
-            else:
-                self.delivery.purge(event.response_id)
-        self._told(event)
-        if isinstance(event, ResponseEnded | UserTurn | InputTranscript):
-            self._moved()
-
-    def _settled(self, leg: Leg, event: CommandSettled) -> None:
-        refused = self._courier.settled(leg, event)
-        if refused is not None:
-            try:
-                self._move(refused)
-            except VoiceBridgeError as error:
-                self._told(CommandSettled(command_id=refused.id, fault=error.fault))
-        self._moved()
 
     # The end
 
@@ -511,8 +469,3 @@ class HandoverSession:
         self._finish(None)
         self._courier.count_delivered()
         self.ledger.close(self._courier.sent_upto)
-
-
-def _names(event: Event) -> list[str]:
-    """Of the answer and the turn that an event is about."""
-    return [name for field in ("response_id", "turn_id") if (name := getattr(event, field, None))]
