@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-import voicebridge
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.commands import SendText
@@ -23,7 +22,6 @@ from voicebridge.contract.events import (
     InputTranscript,
     OutputAudio,
     OutputHeard,
-    OutputText,
     ResponseEnded,
     ResponseStarted,
     SessionReady,
@@ -31,15 +29,13 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.fault import Category, Fault
-from voicebridge.contract.items import MessageItem
 from voicebridge.contract.session import Backend
-from voicebridge.contract.stages import PCM_16K, Prompt, Speech
-from voicebridge.session.managed import ManagedSession
-from voicebridge.testing.clock import run_in_virtual_time
+from voicebridge.contract.stages import Prompt, Speech
 from voicebridge.testing.script import Reply
 from voicebridge.testing.scripted_session import ScriptedBackend
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
-from voicebridge.testing.user import User
+
+from .managed_call import call, virtually
 
 RESCUE = "I take over from here."
 
@@ -61,57 +57,6 @@ def cascade(stt: Any = None, llm: Any = None, tts: Any = None) -> CascadeBackend
         tts=tts or made(ScriptedVoice, first_s=0.1),
         detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
     )
-
-
-class Call(User):
-    """A user in a managed session."""
-
-    def __init__(self, session: ManagedSession) -> None:
-        super().__init__(session)
-        self.managed = session
-
-    def said(self, *, since: int = 0) -> list[str]:
-        """What each response said, in order."""
-        texts: dict[str, str] = {}
-        for event in self.events[since:]:
-            if isinstance(event, OutputText):
-                texts[event.response_id] = texts.get(event.response_id, "") + event.delta
-        return list(texts.values())
-
-    def heard(self) -> list[tuple[str, str]]:
-        """What the history holds, as a new backend would be told."""
-        return [(item.role, item.text) for item in self.managed.history if isinstance(item, MessageItem)]
-
-
-@asynccontextmanager
-async def call(backend: Backend, *fallback: Backend, **options: Any) -> AsyncIterator[Call]:
-    options.setdefault("input_format", PCM_16K)
-    options.setdefault("turns", {"silence_ms": 200})
-    async with voicebridge.connect(backend, fallback=fallback, **options) as session:
-        user = Call(session)
-        try:
-            yield user
-        finally:
-            await user.done()
-        user.check()
-        account = session.account
-        assert account.closed
-        assert account.balanced, str(account)
-        assert not account.input.dropped, "none of the user's voice is lost"
-
-
-def virtually(test: Callable[..., Any]) -> Callable[..., None]:
-    def run(*args: Any, **kwargs: Any) -> None:
-        async def main() -> None:
-            await test(*args, **kwargs)
-            leaked = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not leaked, leaked
-
-        run_in_virtual_time(main())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    run.__signature__ = __import__("inspect").signature(test)  # type: ignore[attr-defined]  # pytest reads it
-    return run
 
 
 FALLBACKS: dict[str, Callable[[], Backend]] = {
@@ -147,7 +92,7 @@ def test_a_model_that_fails_is_replaced_and_the_answer_given(error: Exception, k
             assert sound.at - ended_at < 2.0, "the caller hears the answer in time"
             assert (await user.until(ResponseEnded, status="completed")).fault is None
             assert user.said() == [RESCUE]
-            assert user.heard() == [("user", "hello there"), ("assistant", RESCUE)]
+            assert user.remembered() == [("user", "hello there"), ("assistant", RESCUE)]
             lost = user.all(ResponseEnded)[0]
             assert lost.status == "lost"
             assert lost.fault is not None
@@ -175,7 +120,7 @@ async def test_a_model_that_dies_in_mid_sentence_is_gone_on_with() -> None:
         [prompt] = [one for one in prompts if not one.speculative]
         assert "The first sentence." in prompt.instructions, "it is told what was heard, to go on from there"
         await user.pause(5000)
-        whole = [text for role, text in user.heard() if role == "assistant"]
+        whole = [text for role, text in user.remembered() if role == "assistant"]
         assert whole == ["The first sentence.", "Here is the rest."], "what was not spoken is not remembered"
 
 
@@ -212,7 +157,7 @@ async def test_a_voice_that_dies_in_mid_sentence_repeats_nothing() -> None:
         assert heard[0].text.startswith("First sentence."), "what was heard is kept"
         assert "Third" not in heard[0].text
         assert heard[0].text in told[0] or heard[0].text.strip() in told[0]
-        texts = [text for role, text in user.heard() if role == "assistant"]
+        texts = [text for role, text in user.remembered() if role == "assistant"]
         assert "".join(texts).count("First sentence.") == 1
         assert "".join(texts).count("Third sentence.") == 1
 
@@ -270,7 +215,7 @@ def test_a_recogniser_that_fails_is_replaced_and_the_sentence_heard_again(error:
             assert sound.at - ended_at < (2.0 if error else 5.2)
             await user.until(ResponseEnded, status="completed")
             assert [one.text for one in user.all(InputTranscript, final=True) if one.fault is None] == ["hello there"]
-            assert user.heard() == [("user", "hello there"), ("assistant", RESCUE)]
+            assert user.remembered() == [("user", "hello there"), ("assistant", RESCUE)]
             turns = [one.phase for one in user.all(UserTurn)]
             assert turns.count("committed") == 1
 
@@ -375,7 +320,7 @@ async def test_alone_it_is_asked_once_more_and_goes_on() -> None:
         await user.until(ResponseEnded, status="completed")
         assert "The beginning." in calls[1].instructions
         await user.pause(3000)
-        assert [text for role, text in user.heard() if role == "assistant"] == ["The beginning.", "The rest."]
+        assert [text for role, text in user.remembered() if role == "assistant"] == ["The beginning.", "The rest."]
         assert not user.all(SessionRestarted)
 
 
@@ -437,7 +382,7 @@ async def test_an_answer_that_is_silence_is_given_by_another_one() -> None:
         await user.pause(3000)
         assert len(user.all(BackendError)) == 1
         assert user.said()[-1] == RESCUE
-        assert user.heard() == [("user", "Hello?"), ("assistant", RESCUE)], "nobody heard the other one"
+        assert user.remembered() == [("user", "Hello?"), ("assistant", RESCUE)], "nobody heard the other one"
 
 
 @virtually

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendToolResult
-from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, UserTurn
+from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, ToolCall, UserTurn
 
 __all__ = ["Generation"]
 
@@ -23,6 +23,7 @@ class Generation:
         self.number = number
         self._base_ms = base_ms
         self._prefix = "" if number == 1 else f"g{number}."
+        self._calls: set[str] = set()
         self._turns: set[str] = set()
         """What the connection calls its turns: among the things that a response answers are also commands, whose names
         are the application's."""
@@ -31,6 +32,8 @@ class Generation:
         """The event in the names and times of the whole session."""
         if self.number == 1:
             return event
+        if isinstance(event, ToolCall):
+            self._calls.add(event.call_id)
         changes: dict[str, Any] = {}
         for field in ("response_id", "turn_id", "call_id"):
             if name := getattr(event, field, None):
@@ -46,6 +49,11 @@ class Generation:
     def has(self, response_id: str) -> bool:
         """Whether a response is this connection's."""
         return self._own(response_id) is not None and (self.number > 1 or not response_id.startswith("g"))
+
+    def called(self, call_id: str) -> bool:
+        """Whether a call, in this connection's names, was made by it. The first one may go on with an earlier
+        conversation, calls and all."""
+        return self.number == 1 or call_id in self._calls
 
     def addressed(self, command: Command) -> Command | None:
         """The command in this connection's names; None: all that it speaks of went down with another one."""
