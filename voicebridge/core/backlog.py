@@ -55,6 +55,10 @@ class Backlog:
     def add(self, pcm: bytes, *, safe: int) -> None:
         """The user's audio goes on. Nobody will ask for what lies before the offset `safe`."""
         self.audio.add(pcm)
+        self.let_go(safe)
+
+    def let_go(self, safe: int) -> None:
+        """Forget what is too old, and what lies before the offset `safe`."""
         self.audio.forget(before=max(self.audio.end - self._kept, safe))
 
     def hold(self, command: Command) -> None:

@@ -18,6 +18,8 @@ from .turn_ends import TurnEnds
 
 __all__ = ["Briefing"]
 
+_SWEEP_MS = 200.0
+"""Audio that may come until the next look at what nobody will ask for any more."""
 _TOLERANCE_MS = 20.0
 """Backends round where a turn ended. No turn is so short."""
 
@@ -40,6 +42,7 @@ class Briefing:
     ) -> None:
         self.chronicle = chronicle
         self.backlog = Backlog(format)
+        self._unswept, self._sweep = 0, format.size(_SWEEP_MS)
         self.answer_due = AnswerDue(auto_respond=auto_respond)
         self._format = format
         self._replay = ReplayPoint(transcribes=capabilities.input_transcript != "none")
@@ -49,7 +52,11 @@ class Briefing:
 
     def heard(self, pcm: bytes) -> None:
         """The user's audio goes on."""
-        self.backlog.add(pcm, safe=self._safe())
+        self.backlog.audio.add(pcm)
+        self._unswept += len(pcm)
+        if self._unswept >= self._sweep:  # not with each piece: finding out costs more than keeping them
+            self._unswept = 0
+            self.backlog.let_go(self._safe())
 
     def heeded(self, command: ReportPlayed | Interrupt) -> None:
         """The application says what was heard, and what it does not want any more, whichever connection that is of."""

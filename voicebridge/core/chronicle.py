@@ -111,7 +111,10 @@ class Chronicle:
 
     def happened(self, event: Event) -> None:
         """Something was told."""
-        if isinstance(event, OutputText):
+        if type(event) is OutputAudio:  # fifty times a second: nothing below is about it
+            if sound := self._sounds.get(event.response_id):
+                sound.received_ms = event.offset_ms + self._format.ms(len(event.pcm))
+        elif isinstance(event, OutputText):
             if event.kind != "thought":
                 self._history.say(event.response_id, event.delta)
         elif isinstance(event, InputTranscript):
@@ -127,7 +130,7 @@ class Chronicle:
             if not event.aside:
                 self._history.open_response(event.response_id)
                 self._sounds[event.response_id] = _Sound()
-        elif isinstance(event, OutputAudio | ResponseEnded | SessionReady):
+        elif isinstance(event, ResponseEnded | SessionReady):
             self._sounded(event)
         elif isinstance(event, OutputHeard):
             self._sounds.pop(event.response_id, None)
@@ -144,13 +147,11 @@ class Chronicle:
             if event.fault is not None:
                 self._history.withdraw(event.command_id)
 
-    def _sounded(self, event: OutputAudio | ResponseEnded | SessionReady) -> None:
+    def _sounded(self, event: ResponseEnded | SessionReady) -> None:
         if isinstance(event, SessionReady):
             self._format = event.output_format
         elif (sound := self._sounds.get(event.response_id)) is None:
             return
-        elif isinstance(event, OutputAudio):
-            sound.received_ms = event.offset_ms + self._format.ms(len(event.pcm))
         elif event.status == "lost":
             sound.lost = True
             self._cut_lost(event.response_id)

@@ -80,8 +80,8 @@ class PlaybackClock:
         Of another one only the words do, as those of that much audio: how far the player is, is known here.
         """
         if isinstance(event, OutputAudio):
-            if self._player.response(event.response_id):
-                self._player.received(event.response_id, self._format.ms(len(event.pcm)), self._time(now))
+            if playback := self._player.response(event.response_id):
+                self._player.plays(playback, self._format.ms(len(event.pcm)), self._time(now))
         elif isinstance(event, OutputText):
             self._said(event)
         elif isinstance(event, ResponseStarted):
