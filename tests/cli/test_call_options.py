@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from voicebridge import Event, Fault, OutputText, ResponseEnded, ResponseStarted, UserTurn
+from voicebridge.cli.dialogue import Dialogue
 from voicebridge.cli.settings import InterruptionChoice, Settings
 from voicebridge.core.interruption_policy import InterruptionPolicy
 from voicebridge.observe.recording import LOG
@@ -61,6 +63,39 @@ def test_a_disclosure_is_said_before_the_answer(run: Run, speech: Path, tmp_path
     assert [turn["answer"] for turn in document["turns"]] == ["Hi, nice to meet you."]
     said = run("history", url, "a").out.splitlines()
     assert said.index("agent  You talk to a machine.") < said.index("agent  Hi, nice to meet you.")
+
+
+def test_an_answer_that_was_lost_goes_on_in_the_next_one() -> None:
+    dialogue = Dialogue()
+
+    def tell(*events: Event) -> None:
+        for event in events:
+            dialogue.apply(event)
+
+    fault = Fault(category="busy", message="Full.")
+    tell(
+        UserTurn(turn_id="t1", phase="speech", audio_ms=0),
+        UserTurn(turn_id="t1", phase="committed", audio_ms=500),
+        ResponseStarted(response_id="r1", cause="user", answers=("t1",)),
+        OutputText(response_id="r1", delta="It is"),
+        ResponseEnded(response_id="r1", status="lost"),
+    )
+    assert dialogue.answering
+    tell(
+        ResponseStarted(response_id="r2", cause="request"),
+        ResponseEnded(response_id="r2", status="failed", fault=fault),
+    )
+    assert not dialogue.answering
+    assert dialogue.faults == [fault]
+    tell(
+        ResponseStarted(response_id="r3", cause="request"),
+        OutputText(response_id="r3", delta="a long way."),
+        ResponseEnded(response_id="r3", status="completed"),
+    )
+    assert not dialogue.answering
+    assert dialogue.faults == []
+    [turn] = dialogue.turns
+    assert (turn.answer, turn.status, turn.fault) == ("It is a long way.", "completed", None)
 
 
 @pytest.mark.parametrize(

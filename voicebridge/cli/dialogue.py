@@ -200,6 +200,7 @@ class Dialogue:
         if turn.answer_fault is not None:  # another backend tries it
             self.faults.remove(turn.answer_fault)
             turn.fault = turn.answer_fault = None
+        turn.answer += " " if turn.answer[-1:].strip() else ""  # one that was lost, and goes on
         turn.times.setdefault("started", event.at)
         self._responses[event.response_id] = turn
 
