@@ -37,7 +37,7 @@ class AudioFormat:
 
     def ms(self, size: int) -> float:
         """Milliseconds of audio in `size` bytes."""
-        return size * 1000 / (self.frame_bytes * self.rate)
+        return size * 1000 / (_BYTES_PER_SAMPLE[self.encoding] * self.channels * self.rate)
 
     def size(self, ms: float) -> int:
         """Bytes of whole frames that `ms` milliseconds take."""
