@@ -269,7 +269,7 @@ def test_a_loss_of_one_that_was_well_is_mended_by_the_same() -> None:
 
 def test_one_that_is_slow_gets_a_rival_and_the_first_that_is_ready_carries_the_call() -> None:
     d = Driver("a", "b")
-    d.passes(0.79)
+    d.passes(0.59)
     assert d.open == {1: "a"}
     d.passes(0.02)
     assert d.open == {1: "a", 2: "b"}

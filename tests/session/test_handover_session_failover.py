@@ -77,9 +77,9 @@ async def test_a_slow_dial_gets_a_rival() -> None:
     async with bench(slow, fallbacks=[Lines([spare])]) as b:
         early = SendText(text="Hello")
         await b.session.send(early)
-        await say(b.session, 0, 700)
+        await say(b.session, 0, 500)
         assert spare.dialled_at is None
-        await say(b.session, 700, 1500)
+        await say(b.session, 500, 1500)
         assert spare.heard == [early, voice(0, 1500)]
         assert fates(b) == {early.id: None}, "and not closed by the one that was left"
         assert len(b.of(SessionReady)) == 1

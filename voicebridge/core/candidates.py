@@ -28,7 +28,7 @@ from .retry import Patience, RetryPolicy
 
 __all__ = ["Candidates", "Choice"]
 
-C = TypeVar("C", bound=Hashable)
+_C = TypeVar("_C", bound=Hashable)
 
 _COOL_DOWN_S = 10.0
 _LONGEST_COOL_DOWN_S = 300.0
@@ -39,10 +39,10 @@ _AGAIN_AT_ONCE: frozenset[Category] = frozenset({"network", "planned_end", "clos
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Generic[C]):
+class Choice(Generic[_C]):
     """What to dial next, and after how many seconds."""
 
-    candidate: C
+    candidate: _C
     wait_s: float = 0.0
 
 
@@ -55,29 +55,29 @@ class _State:
     cool_downs: int = 0
 
 
-class Candidates(Generic[C]):
+class Candidates(Generic[_C]):
     """The backends of a call, the preferred one first.
 
     Args:
         random: gives numbers from 0 to 1, for the random part of waits.
     """
 
-    def __init__(self, candidates: Sequence[C], policy: RetryPolicy, random: Callable[[], float]) -> None:
+    def __init__(self, candidates: Sequence[_C], policy: RetryPolicy, random: Callable[[], float]) -> None:
         self._policy, self._random = policy, random
-        self._states: dict[C, _State] = {}
+        self._states: dict[_C, _State] = {}
         self.replace(candidates)
 
-    def replace(self, candidates: Sequence[C]) -> None:
+    def replace(self, candidates: Sequence[_C]) -> None:
         """Other candidates from now on; of those that were there before, what is known of them stays known."""
         known = self._states
         self._states = {c: known.get(c) or _State(Patience(self._policy, self._random)) for c in candidates}
 
     @property
-    def preferred(self) -> C:
+    def preferred(self) -> _C:
         """The first of them."""
         return next(iter(self._states))
 
-    def meaning(self, candidate: C, fault: Fault, *, lasted_s: float | None) -> Fault:
+    def meaning(self, candidate: _C, fault: Fault, *, lasted_s: float | None) -> Fault:
         """What the end of a connection means. See `Patience.meaning`."""
         state = self._states.get(candidate)
         return fault if state is None else state.patience.meaning(fault, lasted_s=lasted_s)
@@ -93,23 +93,23 @@ class Candidates(Generic[C]):
         (state,) = self._states.values()
         return math.inf if state.patience.deadline is None else state.patience.deadline
 
-    def well(self, candidate: C) -> None:
+    def well(self, candidate: _C) -> None:
         """It carries the call."""
         if state := self._states.get(candidate):
             state.cool_until = state.useless_until = 0.0
 
-    def returns_at(self, serving: C) -> float | None:
+    def returns_at(self, serving: _C) -> float | None:
         """When the preferred candidate may be tried again, while another one serves. None: it serves, or is out."""
         if serving == self.preferred:
             return None
         until = self._states[self.preferred].cool_until
         return until if math.isfinite(until) else None
 
-    def other(self, busy: Sequence[C], now: float) -> C | None:
+    def other(self, busy: Sequence[_C], now: float) -> _C | None:
         """The first that is well and none of these."""
         return next((c for c, state in self._states.items() if c not in busy and state.cool_until <= now), None)
 
-    def after(self, failed: C, fault: Fault, *, lasted_s: float | None, now: float) -> Choice[C] | None:
+    def after(self, failed: _C, fault: Fault, *, lasted_s: float | None, now: float) -> Choice[_C] | None:
         """What to dial after a failure; None: give up."""
         state = self._states.get(failed)
         if state is None:  # the call was moved to other candidates meanwhile
@@ -129,7 +129,7 @@ class Candidates(Generic[C]):
         instead = self.other((), now)
         return self._soonest(wait_s or 0.0, now) if instead is None else Choice(instead)
 
-    def cool(self, candidate: C, fault: Fault, now: float) -> None:
+    def cool(self, candidate: _C, fault: Fault, now: float) -> None:
         """Leave it alone for a while."""
         state = self._states.get(candidate)
         if state is None:
@@ -145,7 +145,7 @@ class Candidates(Generic[C]):
         state.cool_until = max(state.cool_until, now + max(cool_s, useless_s))
         state.useless_until = max(state.useless_until, now + useless_s)
 
-    def _soonest(self, wait_s: float, now: float) -> Choice[C] | None:
+    def _soonest(self, wait_s: float, now: float) -> Choice[_C] | None:
         """All are cooling, and the call can't wait that long: the first that another try may help, after a moment."""
         candidate = min(self._states, key=lambda c: max(now, self._states[c].useless_until))
         wait_s = max(wait_s, self._states[candidate].useless_until - now)

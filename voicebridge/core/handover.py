@@ -25,17 +25,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from voicebridge.contract.fault import Fault
 
 from .candidates import Candidates, Choice
 from .handover_effects import Close, Dial, Effect, Flip, GiveUp, Moment, Reason, Refuse, Wish
+from .retry import RetryPolicy
 
 __all__ = ["Handover"]
 
-C = TypeVar("C", bound=Hashable)
+_C = TypeVar("_C", bound=Hashable)
 
 _TOO_LATE = Fault(category="network", code="timeout", message="No connection was ready in time.", retryable=True)
 _LEAD_S = 60.0
@@ -53,8 +54,8 @@ _ASKED_FOR: frozenset[Reason] = frozenset({"swap", "reconfigure"})
 
 
 @dataclass(slots=True)
-class _Attempt(Generic[C]):
-    candidate: C
+class _Attempt(Generic[_C]):
+    candidate: _C
     began_at: float
     planned: bool
     """Another one served when it was begun."""
@@ -62,18 +63,17 @@ class _Attempt(Generic[C]):
 
 
 @dataclass(slots=True)
-class _Trouble(Generic[C]):
+class _Trouble(Generic[_C]):
     """Nothing carries the call, since something failed."""
 
-    candidate: C
+    candidate: _C
     fault: Fault
     since: float
-    retry: C | None = None
+    retry: _C | None = None
     retry_at: float = math.inf
 
 
-@dataclass(slots=True)
-class Handover(Generic[C]):
+class Handover(Generic[_C]):
     """Decides; the caller carries out the effects, and tells what comes of them. Seconds are monotonic.
 
     Args:
@@ -82,40 +82,44 @@ class Handover(Generic[C]):
         slow_after_s: a dial that is not ready by then gets a rival, where there is one.
     """
 
-    candidates: Candidates[C]
-    fits: Callable[[int], bool] = lambda attempt: True
-    slow_after_s: float = 0.8
-    moment: Moment = field(default_factory=Moment)
-    wish: Wish | None = None
-    _attempts: dict[int, _Attempt[C]] = field(default_factory=dict)
-    _serving: int | None = None
-    _trouble: _Trouble[C] | None = None
-    _last: int = 0
-    _stale: int = 0
-    _renew_at: float = math.inf
-    _expires_at: float = math.inf
-    _wish_again_at: float = math.inf
-    _hurried: float = -math.inf
-    """Up to when the limits of the wish have been acted upon."""
-    _over: bool = False
+    def __init__(
+        self,
+        candidates: Candidates[_C],
+        fits: Callable[[int], bool] = lambda attempt: True,
+        slow_after_s: float = RetryPolicy().slow_after_s,
+    ) -> None:
+        self.candidates, self.fits, self.slow_after_s = candidates, fits, slow_after_s
+        self.moment = Moment()
+        self.wish: Wish | None = None
+        self._attempts: dict[int, _Attempt[_C]] = {}
+        self._serving: int | None = None
+        self._trouble: _Trouble[_C] | None = None
+        self._last = 0
+        """The number of the last attempt."""
+        self._stale = 0
+        """How many connections of this wish knew too little."""
+        self._renew_at = self._expires_at = self._wish_again_at = math.inf
+        self._hurried = -math.inf
+        """Up to when the limits of the wish have been acted upon."""
+        self._over = False
 
     @property
-    def serving(self) -> C | None:
+    def serving(self) -> _C | None:
         """Who carries the call."""
         return None if self._serving is None else self._attempts[self._serving].candidate
 
-    def another(self, now: float) -> C | None:
+    def another(self, now: float) -> _C | None:
         """Whom the call could go to, if the one that serves were not there."""
         serving = self.serving
         return None if serving is None else self.candidates.other((serving,), now)
 
     # What happens
 
-    def start(self, now: float) -> list[Effect[C]]:
+    def start(self, now: float) -> list[Effect[_C]]:
         """The call begins."""
         return [self._dial(self.candidates.preferred, now)]
 
-    def ready(self, attempt: int, now: float) -> list[Effect[C]]:
+    def ready(self, attempt: int, now: float) -> list[Effect[_C]]:
         """A connection can be spoken to."""
         one = self._attempts.get(attempt)
         if one is None or self._over:
@@ -123,7 +127,7 @@ class Handover(Generic[C]):
         one.ready_at = now
         return self._take_over(attempt, now) if self._serving is None else self._flip_if_right(now)
 
-    def failed(self, attempt: int, fault: Fault, now: float, *, well_until: float | None = None) -> list[Effect[C]]:
+    def failed(self, attempt: int, fault: Fault, now: float, *, well_until: float | None = None) -> list[Effect[_C]]:
         """A connection ended, or never came to be.
 
         Args:
@@ -151,12 +155,12 @@ class Handover(Generic[C]):
         if self.wish is not None:
             self.wish = replace(self.wish, deadline=min(self.wish.deadline, self._last_moment(now)))
 
-    def want(self, candidate: C, reason: Reason, now: float) -> list[Effect[C]]:
+    def want(self, candidate: _C, reason: Reason, now: float) -> list[Effect[_C]]:
         """Move the call to this candidate, when the moment is right. An earlier wish is forgotten."""
         self.wish = Wish(candidate, reason, deadline=min(now + _SWAP_PATIENCE_S, self._last_moment(now)))
         return self._begin_move(now)
 
-    def moved(self, moment: Moment, now: float) -> list[Effect[C]]:
+    def moved(self, moment: Moment, now: float) -> list[Effect[_C]]:
         """Somebody begins or ends to speak."""
         self.moment = moment
         return [] if self.wish is None else self._flip_if_right(now)
@@ -176,13 +180,13 @@ class Handover(Generic[C]):
         soonest = min(times)
         return soonest if math.isfinite(soonest) else None
 
-    def due(self, now: float) -> list[Effect[C]]:
+    def due(self, now: float) -> list[Effect[_C]]:
         """Time has passed."""
         if self._over:
             return []
         if self._trouble is not None and now >= self._give_up_at():
             return self._give_up(_TOO_LATE)
-        effects: list[Effect[C]] = []
+        effects: list[Effect[_C]] = []
         if self._trouble is not None and now >= self._trouble.retry_at and self._trouble.retry is not None:
             candidate, self._trouble.retry, self._trouble.retry_at = self._trouble.retry, None, math.inf
             effects.append(self._dial(candidate, now))
@@ -199,7 +203,7 @@ class Handover(Generic[C]):
 
     # Within
 
-    def _dial(self, candidate: C, now: float) -> Dial[C]:
+    def _dial(self, candidate: _C, now: float) -> Dial[_C]:
         self._last += 1
         self._attempts[self._last] = _Attempt(candidate, now, planned=self._serving is not None)
         return Dial(self._last, candidate)
@@ -207,7 +211,7 @@ class Handover(Generic[C]):
     def _attempts_age(self, now: float) -> float:
         return math.inf if self._serving is None else now - self._attempts[self._serving].began_at
 
-    def _flip(self, attempt: int, now: float) -> list[Effect[C]]:
+    def _flip(self, attempt: int, now: float) -> list[Effect[_C]]:
         one = self._attempts[attempt]
         reason = self._reason(one)
         wish = self.wish
@@ -219,24 +223,24 @@ class Handover(Generic[C]):
         self.candidates.well(one.candidate)
         returns_at = self.candidates.returns_at(one.candidate)
         self._wish_again_at = math.inf if returns_at is None else max(returns_at, now + _SHORTEST_LEAD_S)
-        effects: list[Effect[C]] = [Flip(attempt, reason), *map(Close, others)]
+        effects: list[Effect[_C]] = [Flip(attempt, reason), *map(Close, others)]
         if wish is not None and wish.reason in _ASKED_FOR and wish.candidate != one.candidate:
             # Somebody still waits for that. The one that was opened for it may have had the call: it knows too much.
             self.wish = wish
             effects += self._begin_move(now)
         return effects
 
-    def _is_wished(self, one: _Attempt[C]) -> bool:
+    def _is_wished(self, one: _Attempt[_C]) -> bool:
         return self.wish is not None and self.wish.candidate == one.candidate
 
-    def _reason(self, one: _Attempt[C]) -> Reason:
+    def _reason(self, one: _Attempt[_C]) -> Reason:
         if self.wish is not None and self._is_wished(one) and (not self._trouble or self.wish.reason in _ASKED_FOR):
             return self.wish.reason
         if self._trouble is None or self._trouble.candidate != one.candidate:
             return "failover"
         return "expiry" if self._trouble.fault.category == "planned_end" else "drop"
 
-    def _flip_if_right(self, now: float) -> list[Effect[C]]:
+    def _flip_if_right(self, now: float) -> list[Effect[_C]]:
         ready = next((n for n, one in self._attempts.items() if n != self._serving and one.ready_at is not None), None)
         if ready is None or not self._is_right(now):
             return []
@@ -253,7 +257,7 @@ class Handover(Generic[C]):
             return not moment.responding
         return not (moment.responding or moment.speaking or moment.playing)
 
-    def _lost(self, one: _Attempt[C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[C]]:
+    def _lost(self, one: _Attempt[_C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[_C]]:
         """What carried the call is gone. A planned one that is being opened takes its place."""
         self._trouble = _Trouble(one.candidate, fault, now)
         if not self._attempts:
@@ -262,7 +266,7 @@ class Handover(Generic[C]):
         ready = next((number for number, other in self._attempts.items() if other.ready_at is not None), None)
         return [] if ready is None else self._take_over(ready, now)
 
-    def _take_over(self, attempt: int, now: float) -> list[Effect[C]]:
+    def _take_over(self, attempt: int, now: float) -> list[Effect[_C]]:
         """Nobody serves, and this one is ready. What it does not know it could only be told by a new beginning."""
         one = self._attempts[attempt]
         if one.planned and self._stale < _STALE_TRIES and not self.fits(attempt):
@@ -271,7 +275,7 @@ class Handover(Generic[C]):
             return [Close(attempt), self._dial(one.candidate, now)]
         return self._flip(attempt, now)
 
-    def _replace(self, one: _Attempt[C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[C]]:
+    def _replace(self, one: _Attempt[_C], fault: Fault, lasted_s: float | None, now: float) -> list[Effect[_C]]:
         choice = self.candidates.after(one.candidate, fault, lasted_s=lasted_s, now=now)
         if self._trouble is None:
             self._trouble = _Trouble(one.candidate, fault, now)
@@ -282,14 +286,14 @@ class Handover(Generic[C]):
             return self._give_up(fault)
         return self._try(choice, now)
 
-    def _try(self, choice: Choice[C], now: float) -> list[Effect[C]]:
+    def _try(self, choice: Choice[_C], now: float) -> list[Effect[_C]]:
         assert self._trouble is not None
         if choice.wait_s > 0:
             self._trouble.retry, self._trouble.retry_at = choice.candidate, now + choice.wait_s
             return []
         return [self._dial(choice.candidate, now)]
 
-    def _give_up(self, fault: Fault) -> list[Effect[C]]:
+    def _give_up(self, fault: Fault) -> list[Effect[_C]]:
         self._over = True
         attempts, self._attempts, self._trouble, self._serving = [*self._attempts], {}, None, None
         return [*map(Close, attempts), GiveUp(fault)]
@@ -302,7 +306,7 @@ class Handover(Generic[C]):
         """When nobody is waited for any more, since the one that serves will end; infinity: that is not known."""
         return max(now, self._expires_at - min(_MARGIN_S, (self._expires_at - now) / 2))
 
-    def _plan_failed(self, one: _Attempt[C], fault: Fault, now: float) -> list[Effect[C]]:
+    def _plan_failed(self, one: _Attempt[_C], fault: Fault, now: float) -> list[Effect[_C]]:
         """The call goes on as it is. What is planned without being asked for is tried again."""
         asked_for = self.wish is not None and self.wish.reason in _ASKED_FOR
         if not asked_for:
@@ -316,14 +320,14 @@ class Handover(Generic[C]):
             self._renew_at = now if asked_for else now + min(_SHORTEST_LEAD_S, max(0.0, self._expires_at - now) / 2)
         return refused
 
-    def _wish_failed(self, one: _Attempt[C], fault: Fault) -> list[Effect[C]]:
+    def _wish_failed(self, one: _Attempt[_C], fault: Fault) -> list[Effect[_C]]:
         wish = self.wish
         if wish is None or not self._is_wished(one):
             return []
         self.wish = None
         return [Refuse(wish, fault)] if wish.reason in _ASKED_FOR else []
 
-    def _wish_by_itself(self, now: float) -> list[Effect[C]]:
+    def _wish_by_itself(self, now: float) -> list[Effect[_C]]:
         """The time of the one that serves is nearly over, or the preferred one may be well again."""
         serving = self.serving
         assert serving is not None
@@ -339,15 +343,15 @@ class Handover(Generic[C]):
         self.wish = Wish(self.candidates.preferred, "failover", deadline=self._last_moment(now))
         return self._begin_move(now)
 
-    def _begin_move(self, now: float) -> list[Effect[C]]:
+    def _begin_move(self, now: float) -> list[Effect[_C]]:
         assert self.wish is not None
-        effects: list[Effect[C]] = [Close(number) for number in self._attempts if number != self._serving]
+        effects: list[Effect[_C]] = [Close(number) for number in self._attempts if number != self._serving]
         for effect in effects:
             del self._attempts[effect.attempt]  # type: ignore[union-attr]  # all of them are Close
         self._stale = 0
         if self._trouble is not None:
             self._trouble.retry, self._trouble.retry_at = None, math.inf
-        candidate: C = self.wish.candidate  # type: ignore[assignment]  # a C, kept as Hashable
+        candidate: _C = self.wish.candidate  # type: ignore[assignment]  # a _C, kept as Hashable
         return [*effects, self._dial(candidate, now)]
 
     def _overdue_at(self) -> float:
@@ -357,9 +361,9 @@ class Handover(Generic[C]):
         waiting = (one.began_at for one in self._attempts.values() if one.ready_at is None)
         return min(waiting, default=math.inf) + _OPEN_WITHIN_S
 
-    def _overdue(self, now: float) -> list[Effect[C]]:
+    def _overdue(self, now: float) -> list[Effect[_C]]:
         late = [n for n, one in self._attempts.items() if one.ready_at is None and now >= one.began_at + _OPEN_WITHIN_S]
-        effects: list[Effect[C]] = [Close(number) for number in late]
+        effects: list[Effect[_C]] = [Close(number) for number in late]
         for number in late:
             effects += self._plan_failed(self._attempts.pop(number), _TOO_LATE, now)
         return effects
@@ -371,7 +375,7 @@ class Handover(Generic[C]):
         rival_at = one.began_at + self.slow_after_s
         return rival_at if self.candidates.other((one.candidate,), rival_at) is not None else math.inf
 
-    def _rival(self, now: float) -> list[Effect[C]]:
+    def _rival(self, now: float) -> list[Effect[_C]]:
         busy = [one.candidate for one in self._attempts.values()]
         rival = self.candidates.other(busy, now)
         return [] if rival is None else [self._dial(rival, now)]

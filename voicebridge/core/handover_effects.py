@@ -11,16 +11,16 @@ from voicebridge.contract.fault import Fault
 
 __all__ = ["Close", "Dial", "Effect", "Flip", "GiveUp", "Moment", "Reason", "Refuse", "Wish"]
 
-C = TypeVar("C", bound=Hashable)
+_C = TypeVar("_C", bound=Hashable)
 Reason = Literal["expiry", "drop", "failover", "swap", "reconfigure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Dial(Generic[C]):
+class Dial(Generic[_C]):
     """Open a connection."""
 
     attempt: int
-    candidate: C
+    candidate: _C
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Refuse:
     fault: Fault
 
 
-Effect = Dial[C] | Flip | Close | GiveUp | Refuse
+Effect = Dial[_C] | Flip | Close | GiveUp | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,6 @@ class Wish:
     candidate: Hashable
     reason: Reason
     deadline: float = math.inf
-    """From then on the moment is right, whoever speaks."""
+    """Seconds on the clock: from then on the moment is right, whoever speaks."""
     relaxed_at: float = math.inf
-    """From then on only an answer is waited for."""
+    """Seconds on the clock: from then on only an answer is waited for."""

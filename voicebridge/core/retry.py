@@ -25,6 +25,9 @@ class RetryPolicy:
     """The longest first wait, in seconds. The bound doubles from try to try."""
     longest_s: float = 1.5
     """The bound never passes so many seconds."""
+    slow_after_s: float = 0.6
+    """Seconds after which a connection that is not ready gets a rival, where there is another backend. The first that
+    is ready carries the call."""
     healthy_after_s: float = 2.0
     """A connection that was ready for so many seconds was a good one: what comes next is a new failure, with patience
     of its own. One that dies earlier is one more try of the same."""

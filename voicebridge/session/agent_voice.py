@@ -53,7 +53,7 @@ class AgentVoice:
         self._doubtful: dict[str, tuple[str, ...]] = {}
         """Answers that began before it was decided whether anybody wants their turns answered, and those turns."""
         self._silent_from_ms = self._known_ms = 0.0
-        """Milliseconds of the user's audio: where the user last fell silent, and the same when this connection began."""
+        """Milliseconds of the user's audio: where the user last fell silent; the same when this connection began."""
         self._again: set[str] = set()
         """Turns that this connection hears again: they stopped the agent before, or did not."""
 

@@ -119,7 +119,7 @@ class HandoverSession:
         self.ledger = AudioLedger(shared.input_format, shared.output_format)
         self.briefing.backlog.on_lost = lambda start, end: self.ledger.dropped(start, end, "too_old")
         self._courier = Courier(settings, self.briefing, self.ledger, self.delivery, self._told)
-        self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits)
+        self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits, policy.slow_after_s)
         self._legs: dict[int, Leg] = {}
         self._handed = 0
         """How often the call was handed to a leg."""
