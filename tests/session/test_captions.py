@@ -37,7 +37,7 @@ def written(*events: Event | tuple[Event, Any]) -> list[str]:
     captions = Captions(out)
     for event in events:
         captions.show(*(event if isinstance(event, tuple) else (event,)))
-    captions.end()
+    captions.close()
     return out.getvalue().splitlines()
 
 
@@ -87,7 +87,15 @@ ENDED = ResponseEnded(response_id="r1", status="completed")
 def test_an_answer_that_was_cut_after_it_was_written() -> None:
     assert written(text("It is a long way."), ENDED, interrupted("r1"), heard("It is"), heard("It is a", ms=580)) == [
         "Agent: It is a long way.",
+        "(you heard it up to: It is a)",
+    ]
+
+
+def test_once_it_was_written_it_stays_as_it_is() -> None:
+    heard_first = heard("It is")
+    assert written(text("It is a long way."), ENDED, interrupted("r1"), heard_first, READY, heard("It"))[1:] == [
         "(you heard it up to: It is)",
+        "Ready: speak. Ctrl-C ends the conversation.",
     ]
 
 

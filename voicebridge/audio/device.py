@@ -135,7 +135,8 @@ class Speaker(SoundDevice):
 
         async with Speaker(format) as speaker:
             speaker.play(pcm, response_id)     # returns at once
-            speaker.clear()                    # an interruption
+            speaker.pause()                    # silent after what the device holds: 40 ms, if it does as it was asked
+            speaker.drop([response_id])        # an interruption; `clear` drops all
             speaker.played_ms(response_id)     # for ReportPlayed and Interrupt.heard
 
     Entering raises `NoSoundDevice` where there is none, and so does `play` when the device has gone away. At most

@@ -56,7 +56,7 @@ def replay(folder: Path, *, pace: str, out: Path | None, json: bool) -> int:
             for message in order.rest():
                 _show(captions, message)
     finally:
-        captions.end()
+        captions.close()
     return 0
 
 

@@ -35,7 +35,7 @@ def talk(settings: Settings, *, record: Path | None, json: bool) -> int:
     try:
         asyncio.run(_talk(settings, record, captions, json=json))
     finally:
-        captions.end()
+        captions.close()
     return 0
 
 
@@ -65,7 +65,7 @@ async def _talk(settings: Settings, record: Path | None, captions: Captions, *, 
                 else:
                     await agent.run(microphone, speaker, on_event=show)
             finally:
-                captions.end()
+                captions.close()
                 if recorder:
                     print(f"{recorder.duration_s:.1f} s of both sides are in {recorder.folder}", file=sys.stderr)
                 if agent.session and (where := settings.kept_in(agent.session.conversation)):

@@ -120,7 +120,7 @@ class VoiceAgent:
         try:
             asyncio.run(self._live(captions))
         except KeyboardInterrupt:
-            captions.end()
+            captions.close()
 
     async def run(
         self, microphone: AudioSource, speaker: AudioSink, *, on_event: Callable[[Event], None] | None = None

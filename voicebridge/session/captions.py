@@ -49,6 +49,8 @@ class Captions:
         """The agent's line is open."""
         self._cut: dict[str, bool] = {}
         """Answers that were interrupted, and whether it was written how far they were heard."""
+        self._heard: dict[str, OutputHeard] = {}
+        """How far, of those that this was not written of: it may be known better in a moment."""
 
     def show(self, event: Event, session: Shown | None = None) -> None:
         """Write what a person wants to know of an event.
@@ -64,8 +66,8 @@ class Captions:
             self._say(event.delta, session)
         elif isinstance(event, Interruption) and event.action == "interrupt":
             self._interrupted(event)
-        elif isinstance(event, OutputHeard):
-            self._heard(event)
+        elif isinstance(event, OutputHeard) and not self._cut.get(event.response_id, True):
+            self._heard[event.response_id] = event
         elif isinstance(event, ToolCall):
             self.note(f"({event.name} {event.arguments})")
         elif isinstance(event, ResponseEnded):
@@ -78,16 +80,23 @@ class Captions:
     def note(self, line: str) -> None:
         """Write a line of its own."""
         self.end()
+        self._tell_heard()
         self._write(f"{line}\n")
 
     def end(self) -> None:
-        """End the line that is open."""
+        """End the line that is open. What comes after it begins a new one."""
         if self._speaking:
             self._speaking = False
             self._write("\n")
 
+    def close(self) -> None:
+        """The conversation is over."""
+        self.end()
+        self._tell_heard()
+
     def _say(self, delta: str, session: Shown | None) -> None:
         if not self._speaking:
+            self._tell_heard()
             self._speaking = True
             name = None if session is None else session.agent
             self._write(f"Agent {name}: " if name else "Agent: ")
@@ -103,16 +112,15 @@ class Captions:
         while len(self._cut) > _REMEMBERED:
             del self._cut[next(iter(self._cut))]
 
-    def _heard(self, heard: OutputHeard) -> None:
-        """How far an answer was heard that was cut: once, though it may be told again to the millisecond."""
-        if self._cut.get(heard.response_id, True):
-            return
-        self._cut[heard.response_id] = True
-        words = " ".join(heard.text.split())
-        if not words:
-            self.note("(you heard nothing of it)")
-        elif heard.text_basis != "whole":
-            self.note(f"(you heard it up to: {_last(words)})")
+    def _tell_heard(self) -> None:
+        for response_id, heard in self._heard.items():
+            self._cut[response_id] = True
+            words = " ".join(heard.text.split())
+            if not words:
+                self._write("(you heard nothing of it)\n")
+            elif heard.text_basis != "whole":
+                self._write(f"(you heard it up to: {_last(words)})\n")
+        self._heard.clear()
 
     def _close(self, ended: ResponseEnded) -> None:
         if ended.status == "interrupted" and self._speaking:
