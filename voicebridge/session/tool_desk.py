@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Configure, Respond
+from voicebridge.contract.commands import Command, Configure, Respond, SendToolResult
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
 from voicebridge.contract.events import CommandSettled, Event, ToolCall, ToolCallCancelled
@@ -66,11 +66,12 @@ class ToolDesk:
         self._floor = Floor(tools) if isinstance(tools, Team) else None
         toolbox = tools.toolbox_of(tools.first) if isinstance(tools, Team) else tools
         self._runner = ToolRunner(toolbox, self._send, **options)
-        self._own: set[str] = set()
+        self._own: dict[str, Command] = {}
         """Commands of its making that are not settled."""
         self._moving: tuple[str, asyncio.Future[Fault | None]] | None = None
         """The command that brings the next agent, and its fate."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def agent(self) -> Agent | None:
@@ -92,13 +93,13 @@ class ToolDesk:
         if isinstance(event, ToolCallCancelled):
             self._runner.cancelled(event.call_id)
         elif isinstance(event, CommandSettled) and event.command_id in self._own:
-            self._own.discard(event.command_id)
-            self._settled(event.command_id, event.fault)
+            self._settled(self._own.pop(event.command_id), event.fault)
             return True
         return False
 
     async def aclose(self) -> None:
         """Cancel what runs. May be called again."""
+        self._closed = True
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -150,8 +151,12 @@ class ToolDesk:
             return patch
         return {name: value for name, value in patch.items() if now[name] != value}
 
-    def _settled(self, command_id: str, fault: Fault | None) -> None:
-        if self._moving is None or self._moving[0] != command_id:
+    def _settled(self, command: Command, fault: Fault | None) -> None:
+        lost = fault is not None and fault.category == "closed" and not self._closed
+        if isinstance(command, SendToolResult) and lost:
+            # It went down with its connection, or did not. The model that has the call now knows nothing of it.
+            self._spawn(self._send(_again(command)))
+        if self._moving is None or self._moving[0] != command.id:
             return
         if fault is None:  # now, not once the task runs: the next agent may call something by then
             self._take_the_floor()
@@ -163,11 +168,11 @@ class ToolDesk:
         self._runner.use(self._floor.team.toolbox_of(self._floor.done()))
 
     async def _send(self, command: Command) -> None:
-        self._own.add(command.id)
+        self._own[command.id] = command
         try:
             await self._session.send(command)
         except BaseException:
-            self._own.discard(command.id)
+            self._own.pop(command.id, None)
             raise
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -176,10 +181,16 @@ class ToolDesk:
         task.add_done_callback(self._tasks.discard)
 
 
+def _again(result: SendToolResult) -> SendToolResult:
+    return SendToolResult(
+        call_id=result.call_id, output=result.output, is_error=result.is_error, respond=result.respond
+    )
+
+
 async def _carried_out(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except SessionClosed:
         pass  # there is nobody left to hand over to
     except VoiceBridgeError as error:
-        _log.warning("a handoff could not be carried out: %s", error)
+        _log.warning("a handoff or a tool's result could not be passed on: %s", error)
