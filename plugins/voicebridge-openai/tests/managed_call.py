@@ -32,7 +32,7 @@ MODEL = "openai/gpt-realtime-2"
 FRAME = 480
 """Samples: 20 ms at 24 kHz."""
 _LOUD = 0x2000
-_PATIENCE_S = 20.0
+_PATIENCE_S = 12.0
 
 
 # The user's voice: each sample says which one it is
