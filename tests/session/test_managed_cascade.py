@@ -19,6 +19,7 @@ from voicebridge.contract.commands import SendText
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.events import (
     BackendError,
+    CommandSettled,
     InputTranscript,
     OutputAudio,
     OutputHeard,
@@ -430,3 +431,39 @@ async def test_a_realtime_backend_that_says_it_has_no_money_left_is_replaced() -
         restarted = await user.until(SessionRestarted)
         assert restarted.at < 1.5
         assert len(user.all(BackendError)) == 1
+
+
+@pytest.mark.parametrize("category", ["quota", "auth", "rate", "busy", "network"])
+@virtually
+async def test_what_a_backend_has_no_means_for_another_one_is_asked(category: Category) -> None:
+    refusing = ScriptedBackend("Hello.", faults={SendText: fault(category).fault})
+    async with call(refusing, cascade()) as user:
+        asked = SendText(text="Hello?")
+        await user.session.send(asked)
+        await user.until(ResponseEnded, status="completed")
+        assert [one.fault for one in user.all(CommandSettled, command_id=asked.id)] == [None]
+        assert user.remembered() == [("user", "Hello?"), ("assistant", RESCUE)]
+        assert user.all(ResponseStarted)[0].answers == (asked.id,)
+
+
+@pytest.mark.parametrize("category", ["config", "unsupported", "content", "protocol"])
+@virtually
+async def test_what_a_backend_refuses_for_a_reason_is_refused(category: Category) -> None:
+    rescue = ScriptedBackend(RESCUE)
+    async with call(ScriptedBackend("Hello.", faults={SendText: fault(category).fault}), rescue) as user:
+        asked = SendText(text="Hello?")
+        await user.session.send(asked)
+        settled = await user.until(CommandSettled)
+        assert settled.fault.category == category
+        await user.pause(2000)
+        assert not rescue.sessions
+
+
+@virtually
+async def test_a_note_that_is_refused_moves_nobody() -> None:
+    rescue = ScriptedBackend(RESCUE)
+    async with call(ScriptedBackend("Hello.", faults={SendText: fault("rate").fault}), rescue) as user:
+        await user.session.send(SendText(text="By the way.", respond=False))
+        assert (await user.until(CommandSettled)).fault.category == "rate"
+        await user.pause(2000)
+        assert not rescue.sessions

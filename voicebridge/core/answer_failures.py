@@ -6,6 +6,8 @@ an answer failed                                     the call moves            i
 the text of a turn failed before the turn was over   the call moves            nothing: the turn is discarded
 an error of no command: no money, a bad key, a turn
 of the user that was not answered                    the call moves            nothing: it is told
+a request for an answer could not be met: no money, a
+bad key, too much to do                              the call moves            nothing: that is its fate
 an aside failed; an answer was refused for what was
 said, or asked for what the backend can't do         nothing                   nothing
 
@@ -17,7 +19,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicebridge.contract.events import BackendError, Event, InputTranscript, ResponseEnded, ResponseStarted, UserTurn
+from voicebridge.contract.events import (
+    BackendError,
+    CommandSettled,
+    Event,
+    InputTranscript,
+    ResponseEnded,
+    ResponseStarted,
+    UserTurn,
+)
 from voicebridge.contract.fault import Category, Fault
 
 __all__ = ["AnswerFailures", "Consequence"]
@@ -27,6 +37,7 @@ Consequence = Literal["move", "again"]
 
 _NOT_ITS_FAILURE: frozenset[Category] = frozenset({"content", "unsupported", "closed"})
 _CAN_NOT_GO_ON: frozenset[Category] = frozenset({"quota", "auth"})
+_CAN_NOT_SERVE = _CAN_NOT_GO_ON | {"rate", "busy", "network"}
 _SOON_S = 3.0
 """A caller does not wait longer in silence for the same backend to be ready for another try."""
 _UNKNOWN = Fault(category="protocol", code="response_failed", message="The response failed, and nobody said why.")
@@ -77,6 +88,11 @@ class AnswerFailures:
         soon = fault.retryable and (fault.retry_after_s or 0.0) <= _SOON_S
         self._tried_again = soon and not self._tried_again
         return "again" if self._tried_again else None
+
+    def refused(self, event: CommandSettled) -> Fault | None:
+        """Why a command could not be carried out, where another backend may well be able to."""
+        fault = event.fault
+        return fault if fault is not None and fault.category in _CAN_NOT_SERVE else None
 
     def _turn(self, turn: UserTurn) -> None:
         if turn.phase in ("committed", "discarded"):

@@ -165,7 +165,7 @@ class Courier:
             self._settings.asked(command, leg.candidate)
         self._briefing.given(due)
         if not isinstance(command, ReportPlayed):
-            leg.unsettled[command.id] = None
+            leg.unsettled[command.id] = due
         leg.giving.add(command.id)
         try:
             await leg.session.send(addressed)
@@ -204,6 +204,19 @@ class Courier:
             return refused  # not as it runs: so by another connection
         self._told(event)
         return None
+
+    def give_back(self, leg: Leg, command_id: str) -> bool:
+        """A leg could not do what was asked, where another one can: that one is given it. True: so it is, for it asks
+        for an answer, and nobody was told its fate."""
+        due = leg.unsettled.get(command_id)
+        if due is None or not isinstance(due.command, SendText | SendToolResult | Respond):
+            return False
+        if not (due.command.respond if not isinstance(due.command, Respond) else not due.command.aside):
+            return False
+        del leg.unsettled[command_id]
+        self._briefing.forget(due.command)
+        self._backlog.put_back(due)
+        return True
 
     def let_go(self, leg: Leg) -> None:
         """The call is taken from a leg, or it is over: no command of it is left without a fate."""

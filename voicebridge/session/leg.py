@@ -21,6 +21,7 @@ from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.events import Event, SessionNotice, SessionReady
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
+from voicebridge.core.backlog import Due
 from voicebridge.core.ledger import SentPlaces
 from voicebridge.pool.key_lease import KeyLease
 
@@ -77,8 +78,9 @@ class Leg:
         """What it was given of the user's audio."""
         self.strays: set[str] = set()
         """Answers and turns that it began before it had the call: they are none of the call's."""
-        self.unsettled: dict[str, None] = {}
-        """Commands that it has, or is just being given, and has not settled."""
+        self.unsettled: dict[str, Due | None] = {}
+        """Commands that it has, or is just being given, and has not settled; None for those of the session's making
+        and those that an earlier leg had."""
         self.giving: set[str] = set()
         """Of these, the ones that it may not have taken yet."""
         self.caught_up = False

@@ -147,6 +147,10 @@ class News:
             self._owner.moved()
 
     def _settled(self, leg: Leg, event: CommandSettled) -> None:
+        fault = self._failures.refused(event) if leg is self._courier.leg else None
+        if fault and self._owner.has_another() and self._courier.give_back(leg, event.command_id):
+            self._owner.take_from(leg, fault, None)
+            return
         refused = self._courier.settled(leg, event)
         if refused is not None:
             try:
