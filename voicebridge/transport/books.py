@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import takewhile
 
 from voicebridge.contract.events import CommandSettled, Event, OutputAudio, ResponseEnded, ResponseStarted
 
@@ -23,10 +24,14 @@ class Books:
         self.dropped: Counter[str] = Counter()
         """What was not let through: `late_audio`, `settled_twice`, `started_twice`, `ended_twice`."""
 
-    def silence(self, response_id: str | None) -> None:
-        """Let no more audio of that response through, or of any that runs or was asked for."""
+    def silence(self, response_id: str | None, command_id: str = "") -> None:
+        """Let no more audio of that response through, or of any that runs or was asked for.
+
+        Args:
+            command_id: who wants it so. What was asked for behind it, while both waited, is wanted.
+        """
         if response_id is None:
-            self._unwanted.update(self.commands)
+            self._unwanted.update(takewhile(lambda one: one != command_id, self.commands))
         for running in self.responses:
             if response_id in (None, running):
                 self.responses[running] = False

@@ -196,7 +196,7 @@ class LinkSession:
         self._deadlines.sent(command, self._clock())
         if isinstance(command, Interrupt):
             self._delivery.purge(command.response_id)
-            self._books.silence(command.response_id)
+            self._books.silence(command.response_id, command.id)
         elif isinstance(command, Configure) and "turns" in command.patch:
             turns = self._config.patched(command.patch).turns
             self._deadlines.auto_respond = turns.auto_respond and turns.mode != "manual"
