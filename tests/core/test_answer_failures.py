@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voicebridge.contract.events import (
     BackendError,
+    CommandSettled,
     Event,
     InputTranscript,
     OutputText,
@@ -146,3 +147,14 @@ def test_never_twice_in_a_row(happenings: list[str]) -> None:
             alone.failures.blamed(ended(status="completed") if happening == "succeed" else turn("speech"))
             before = None
     assert alone.failures._asides == set()
+
+
+@pytest.mark.parametrize("category", ["quota", "auth", "rate", "busy", "network"])
+def test_what_another_backend_may_be_able_to_do(category: Any) -> None:
+    settled = CommandSettled(command_id="c1", fault=fault(category))
+    assert AnswerFailures().refused(settled) == settled.fault
+
+
+@pytest.mark.parametrize("problem", [None, *map(fault, ["config", "unsupported", "content", "protocol", "closed"])])
+def test_what_no_other_backend_is_asked_for(problem: Fault | None) -> None:
+    assert AnswerFailures().refused(CommandSettled(command_id="c1", fault=problem)) is None
