@@ -77,9 +77,10 @@ async def connect(
         history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`. Or where the conversation is
             kept: a URL such as `sqlite:///calls.db`, or a `HistoryStore`.
         conversation: its name there. One that is there already goes on. None: a new one, `session.conversation`.
-        fallback: backends that take over, in this order, when the first one fails: specs, or specs with settings of
-            their own, `{"backend": "xai/grok-voice-latest", "voice": "eve"}`. Settings that belong to one backend
-            (`voice`, `model`, `api_key`, `base_url`, and options of its own) don't go along to another one.
+        fallback: backends that take over, in this order, when the first one can't be reached, is lost, is over its
+            limit, falls silent or fails to answer; later it is returned to. Specs, or specs with settings of their own,
+            `{"backend": "xai/grok-voice-latest", "voice": "eve"}`. Settings that belong to one backend (`voice`,
+            `model`, `api_key`, `base_url`, and options of its own) don't go along to another one.
         retry: how much patience there is with a backend. `RetryPolicy(tries=0)`: none.
         interruption: what the user's voice does to the agent's: an `InterruptionPolicy`, or a function of your own.
             None: backends stop the agent by themselves, at the first sound.
