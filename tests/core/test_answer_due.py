@@ -158,3 +158,16 @@ def test_nothing_is_owed_after_an_answer_began_and_nothing_was_asked_since(input
             owed = due.owed
         assert due.owed == owed
         assert not due.unasked or due.owed
+
+
+def test_what_is_said_beside_leaves_what_is_owed() -> None:
+    due = AnswerDue(auto_respond=True)
+    due.given(SendText(id="c1", text="Hello?"))
+    due.beside("c2")
+    due.given(Respond(id="c2", say="You talk to an AI."))
+    due.happened(ResponseStarted(response_id="r1", cause="request", answers=("c2",)))
+    assert due.owed
+    due.happened(ResponseEnded(response_id="r1", status="lost"))
+    assert due.cut is None, "who asked for it asks again"
+    due.happened(ResponseStarted(response_id="r2", cause="request", answers=("c1", "c2")))
+    assert not due.owed, "one response to both is an answer"

@@ -203,6 +203,15 @@ def test_the_fate_of_its_commands_is_nobody_elses_business() -> None:
     assert len(call.asked) == 1
 
 
+@pytest.mark.parametrize("code", ["moved", "withdrawn"])
+def test_a_request_that_went_down_with_its_connection_or_was_interrupted_is_made_again(code: str) -> None:
+    call = Call()
+    for count in range(1, 6):
+        gone = Fault(category="closed", code=code, message="Gone.")
+        call.happens(CommandSettled(command_id=call.asked[-1].id, fault=gone))
+        assert len(call.asked) == count + 1, "that is no failure"
+
+
 def test_a_session_that_closes_is_asked_nothing_more() -> None:
     call = Call()
     closed = Fault(category="closed", message="Over.")

@@ -12,6 +12,7 @@ import pytest
 
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
+from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.commands import Configure, Interrupt, SendAudio, SendText
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.events import (
@@ -491,3 +492,26 @@ async def test_a_pause_in_what_was_heard_is_no_silence() -> None:
         await user.session.send(SendText(text="Tell me a story."))
         await user.until(ResponseEnded, status="completed")
         assert not user.all(BackendError)
+
+
+# A call with rules
+
+
+@pytest.mark.parametrize("seat", ["llm", "tts"])
+@virtually
+async def test_what_must_be_said_first_is_said_first_by_the_next_one_and_the_answer_given(seat: str) -> None:
+    class Mute(ScriptedVoice):
+        async def speak(self, text: Any) -> AsyncIterator[Speech]:
+            async for _ in text:
+                raise fault("busy")
+            yield Speech(b"")
+
+    broken = cascade(llm=made(ScriptedModel, [fault("busy")])) if seat == "llm" else cascade(tts=Mute)
+    policy = CallPolicy(disclosure="You talk to an AI.")
+    async with call(broken, cascade(), policy=policy) as user:
+        await user.session.send(SendText(text="Can you help?"))
+        await user.pause(8000)
+        heard = [one.text for one in user.all(OutputHeard) if one.heard_ms]
+        assert heard == ["You talk to an AI.", RESCUE]
+        spoken = list(dict.fromkeys(one.response_id for one in user.all(OutputAudio)))
+        assert len(spoken) == 2

@@ -8,6 +8,7 @@ an answer starts                                 given to all: nothing is owed
 it calls a tool                                  not owed: the tool's result asks for an answer
 it ends lost                                     owed, from where it was cut
 it ends in another way                           not owed
+an answer starts to what is said beside          nothing
 the turn is heard again that it answered         not owed to it: that turn is answered again (`begun`)
 another connection takes over                    owed still, and that one has to be asked for it (`unasked`)
 the application interrupts                       nothing is owed; of a named answer: that is not gone on with
@@ -36,6 +37,8 @@ class AnswerDue:
         self._before = False
         """An earlier connection had some."""
         self._running: set[str] = set()
+        self._beside: set[str] = set()
+        """Commands that somebody asks for again by himself, and that answer nobody."""
         self.cut: str | None = None
         """The answer that was lost while it was given."""
         self.begun: str | None = None
@@ -51,8 +54,14 @@ class AnswerDue:
         """Whether it is owed, and this connection does not know it."""
         return self.owed and not self._here
 
+    def beside(self, command_id: str) -> None:
+        """The response to this command answers nobody, and nobody waits for it here: what is owed stays owed."""
+        self._beside.add(command_id)
+
     def given(self, command: Command) -> None:
         """A connection took a command."""
+        if command.id in self._beside:
+            return
         if isinstance(command, Interrupt):
             if command.response_id is None:
                 self.give_up()
@@ -93,7 +102,7 @@ class AnswerDue:
             if event.fault is not None:
                 self.withdraw(event.command_id)
         elif isinstance(event, ResponseStarted):
-            if not event.aside:
+            if not event.aside and not (event.answers and self._beside.issuperset(event.answers)):
                 # Requests are merged, and not every wire says what an answer answers: it is the answer to all.
                 self.give_up()
                 self._running.add(event.response_id)

@@ -230,10 +230,12 @@ class DisclosureGate:
     def _settled(self, settled: CommandSettled) -> list[Effect]:
         fault = settled.fault
         latest = next(reversed(self._requests))
-        if fault is None or self.state != "asked" or settled.command_id != latest or fault.category == "closed":
+        if fault is None or self.state != "asked" or settled.command_id != latest:
             return []
-        if fault.category in ("network", "planned_end"):
-            return self._ask()  # its connection was lost: the next one gets the request
+        if fault.category in ("network", "planned_end") or fault.code in ("moved", "withdrawn"):
+            return self._ask()  # its connection was lost or left, or it was interrupted before it began
+        if fault.category == "closed":
+            return []
         return self._ask_after_failure(fault.message)
 
     def _started(self, started: ResponseStarted) -> list[Effect]:

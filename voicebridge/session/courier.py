@@ -185,6 +185,8 @@ class Courier:
         if (leg is self.leg and self._backlog.gives_back(event)) or command_id not in leg.unsettled:
             return None
         del leg.unsettled[command_id]
+        if event.fault == CLOSED and not self.closed:  # the leg's end, not the session's
+            event = CommandSettled(command_id=command_id, fault=_MOVED)
         if self._turn_ends.was_told(command_id):  # by an earlier connection
             if event.fault is not None and event.fault.category != "closed":
                 self._failed(command_id, event.fault)  # that it could not be done again is news all the same

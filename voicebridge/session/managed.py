@@ -318,6 +318,8 @@ class ManagedSession:
 
     def _ask(self, command: Command) -> None:
         """Send what a machine asks for. Who sends has not to wait for room: commands that are no audio need none."""
+        if self._closed:
+            return
         self._own.add(command.id)
         self._spawn(self._sent(command), type(command).__name__)
 
@@ -359,6 +361,7 @@ class ManagedSession:
             elif isinstance(effect, Event):
                 self._pass(effect)
             elif isinstance(effect, Command):
+                self.carrier.briefing.answer_due.beside(effect.id)
                 self._ask(effect)
             elif isinstance(effect, Withheld):
                 self._dropped(effect.response_id, effect.size)
