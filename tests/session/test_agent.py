@@ -13,11 +13,14 @@ from voicebridge import (
     DOOR_FORMAT,
     Agent,
     AudioFormat,
+    CallPolicy,
     InputTranscript,
+    MessageItem,
     OutputHeard,
     OutputText,
     Prompt,
     SessionFailed,
+    SessionRestarted,
     TextToSpeechTraits,
     Tool,
     ToolCall,
@@ -27,6 +30,7 @@ from voicebridge import (
 )
 from voicebridge.contract.stages import PCM_16K
 from voicebridge.session.captions import Captions
+from voicebridge.session.history_store import MemoryHistoryStore
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.sound import ScriptedMicrophone
 from voicebridge.testing.stages import ScriptedModel, ScriptedVoice
@@ -203,3 +207,38 @@ def test_tools_that_nobody_would_answer_are_refused_in_a_team_as_well() -> None:
         VoiceAgent(agents=[Agent("desk", tools=[Tool(name="search")])])
     with pytest.raises(voicebridge.ConfigError, match="never answer in push-to-talk"):
         VoiceAgent(agents=[Agent("desk", options={"turns": {"mode": "manual"}})])
+
+
+def test_what_is_queued_plays_on_over_a_handover() -> None:
+    room = Room(llm=ScriptedModel([LONG] * 2))
+    other = Room(llm=ScriptedModel(["Here is the other one."])).backend
+
+    async def script(user: ScriptedMicrophone) -> None:
+        await user.say(1.0)
+        await room.until(lambda: room.speaker.played_ms("r1") >= 1000)
+        assert room.agent.session is not None
+        await room.agent.session.switch(other)
+        await room.until(lambda: room.all(SessionRestarted))
+        await asyncio.sleep(6.0)
+        await user.say(1.0)
+        await asyncio.sleep(5.0)
+
+    run_in_virtual_time(room.talk(script))
+    assert room.said == LONG * 2 + "Here is the other one."
+    assert room.speaker.heard.count(b"\x00\x20") == room.speaker.given // 2
+    assert [heard.text_basis for heard in room.all(OutputHeard)] == ["whole", "whole"]
+    assert room.all(SessionRestarted)[0].lost_audio_ms == 0
+
+
+def test_what_connect_takes_an_agent_takes() -> None:
+    class Broken(ScriptedVoice):
+        async def warm(self) -> None:
+            raise OSError("no weights")
+
+    store = MemoryHistoryStore()
+    spare = Room().backend
+    room = Room(tts=Broken(), fallback=[spare], history=store, conversation="a", policy=CallPolicy(disclosure="Hello."))
+    run_in_virtual_time(room.talk(one_question))
+    assert room.said == "Hello.Hi, nice to meet you."
+    kept = [record.item.text for record in asyncio.run(store.load("a")) if isinstance(record.item, MessageItem)]
+    assert [text for text in kept if text] == ["Hello.", "hello there", "Hi, nice to meet you."]

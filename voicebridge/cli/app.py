@@ -82,7 +82,8 @@ Record = Annotated[
     typer.Option(
         parser=_folder,
         metavar="FOLDER",
-        help="Record the session in a new folder: both voices, and all else for `replay`.",
+        help="Record the session in a new folder: both voices, and all else for `replay`. Connections that take over "
+        "have folders in it: FOLDER/2, ...",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything else goes to stderr.")]
