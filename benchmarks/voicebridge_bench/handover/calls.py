@@ -10,9 +10,11 @@ from typing import Any
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge_bench.live.load_probe import LoadProbe
 
-from .caller import NothingCame
+from .caller import NothingCame, calling
+from .cascade import counted_cascade
 from .network import network
 from .scenarios import SCENARIOS, Call
+from .tagged_audio import TagReader
 
 __all__ = ["measure_calls"]
 
@@ -31,6 +33,7 @@ async def measure_calls(job: dict[str, Any], tell: Callable[[dict[str, Any]], No
     wanted = [name for name, count in job["calls"].items() for _ in range(count)]
     rng.shuffle(wanted)
     free = asyncio.Semaphore(job["together"])
+    await _warm_up(job["urls"])
     probe = LoadProbe()
     probe.start()
     probe.begin()
@@ -51,6 +54,13 @@ async def measure_calls(job: dict[str, Any], tell: Callable[[dict[str, Any]], No
         "stolen": machine.stolen,
         "loop_lag_ms": None if lag is None else {"p50": lag.p50, "p99": lag.p99, "max": lag.max},
     }
+
+
+async def _warm_up(urls: dict[str, str]) -> None:
+    """What is imported when the first call needs it is imported now."""
+    for options in ({"base_url": urls["short"], "api_key": "warm"}, {"spec": counted_cascade(TagReader())}):
+        async with calling({}, **options):
+            pass
 
 
 async def _held(number: int, name: str, urls: dict[str, str], seed: int) -> dict[str, Any]:

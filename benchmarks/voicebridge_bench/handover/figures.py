@@ -60,6 +60,7 @@ class _Rule:
 _RULES = {
     "drop": _Rule("a connection is lost in an answer: until the agent is heard", 2000.0, "p95"),
     "renewal": _Rule("a session comes to its end: silence", 300.0, "max"),
+    "renewal, the agent speaks on": _Rule("a session comes to its end: silence", 500.0, "max"),
     "realtime to cascade": _Rule("switch: silence", 500.0, "max"),
     "cascade to realtime": _Rule("switch: silence", 500.0, "max"),
     "realtime to realtime": _Rule("switch: silence", 500.0, "max"),
@@ -68,7 +69,7 @@ _RULES = {
     "gone for good": _Rule("failover in an answer: until the agent is heard", 2000.0, "p95"),
     "stalls": _Rule("failover in an answer: until the agent is heard", 2000.0, "p95"),
 }
-"""By the beginning of a scenario's name."""
+"""By a scenario's name, or its beginning."""
 
 
 def call_figures(calls: Iterable[Mapping[str, Any]], heard: Mapping[str, Any]) -> list[Figure]:
@@ -86,14 +87,13 @@ def call_figures(calls: Iterable[Mapping[str, Any]], heard: Mapping[str, Any]) -
         found.append(_figure("drop", "all", drops, heard))
     for name in _in_order(by_name):
         kind, _, how = name.partition(", ")
-        found.append(
-            _figure(kind, how if kind in ("drop", "renewal", "start", "voice") else name, by_name[name], heard)
-        )
+        shown = how if kind in ("drop", "renewal", "start", "voice") else name
+        found.append(_figure(name if name in _RULES else kind, shown, by_name[name], heard))
     return found
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    kinds = list(_RULES)
+    kinds = [kind for kind in _RULES if ", " not in kind]
     return sorted(names, key=lambda name: (kinds.index(name.partition(", ")[0]), name))
 
 
@@ -255,15 +255,11 @@ def long_call_figures(found: Mapping[str, Any]) -> list[Figure]:
             unit="KB a minute",
             n=len(found["memory_kb"]),
             p50=slope,
-            target=_GROWTH_KB,
+            target=None if slope is None else _GROWTH_KB,
             judged=slope,
             by="slope",
             samples=samples + (not found["balanced"]),
-            note=""
-            if error is None
-            else f"95 % interval: {slope - error:+.1f} to {slope + error:+.1f}"
-            if slope is not None
-            else "",
+            note=_interval(slope, error),
         ),
         Figure(
             group=group,
@@ -277,6 +273,12 @@ def long_call_figures(found: Mapping[str, Any]) -> list[Figure]:
             note=f"{found['answers']} answers, {found['restarts']} restarts",
         ),
     ]
+
+
+def _interval(slope: float | None, error: float | None) -> str:
+    if slope is None:
+        return "not known on this system"
+    return "" if error is None else f"95 % interval: {slope - error:+.1f} to {slope + error:+.1f}"
 
 
 def _slope(points: Sequence[Sequence[float]]) -> tuple[float | None, float | None]:
