@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.fault import Fault
 from voicebridge.core.retry import Patience, RetryPolicy, delays, wait_before_retry
 
@@ -101,3 +104,31 @@ def test_a_name_that_was_right_once_is_right() -> None:
     assert caller.meaning(unknown, lasted_s=None) == replace(unknown, category="network", retryable=True)
     refused = Fault(category="auth", code="http_401", message="No.")
     assert caller.meaning(refused, lasted_s=None) == refused
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"deadline_s": "8"},
+        {"deadline_s": -1},
+        {"deadline_s": math.nan},
+        {"tries": "x"},
+        {"tries": 2.5},
+        {"tries": True},
+        {"tries": -1},
+        {"first_s": None},
+        {"first_s": math.inf},
+        {"longest_s": [1]},
+        {"slow_after_s": False},
+        {"healthy_after_s": "2"},
+    ],
+    ids=str,
+)
+def test_a_mistyped_policy_is_told_when_it_is_made(settings: dict[str, Any]) -> None:
+    (name,) = settings
+    with pytest.raises(ConfigError, match=f"The retry policy does not fit: {name} is a "):
+        RetryPolicy(**settings)
+
+
+def test_patience_without_an_end() -> None:
+    assert RetryPolicy(deadline_s=math.inf, slow_after_s=math.inf).tries == 4

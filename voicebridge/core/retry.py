@@ -6,9 +6,11 @@ both make of one failure after another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.fault import Fault
 
 __all__ = ["Patience", "RetryPolicy", "delays", "wait_before_retry"]
@@ -16,7 +18,11 @@ __all__ = ["Patience", "RetryPolicy", "delays", "wait_before_retry"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How much patience a call has."""
+    """How much patience a call has.
+
+    Raises:
+        ConfigError: a field does not fit.
+    """
 
     deadline_s: float = 8.0
     """Seconds from the first failure after which nothing is tried any more, and no dial is waited for."""
@@ -31,6 +37,21 @@ class RetryPolicy:
     healthy_after_s: float = 2.0
     """A connection that was ready for so many seconds was a good one: what comes next is a new failure, with patience
     of its own. One that dies earlier is one more try of the same."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tries, bool) or not isinstance(self.tries, int) or self.tries < 0:
+            raise _misfit("tries", "is a whole number from 0 on", self.tries)
+        for name in ("deadline_s", "first_s", "longest_s", "slow_after_s", "healthy_after_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise _misfit(name, "is a number of seconds from 0 on", value)
+        for name in ("first_s", "longest_s"):
+            if math.isinf(getattr(self, name)):
+                raise _misfit(name, "is a wait that ends", math.inf)
+
+
+def _misfit(name: str, wanted: str, given: object) -> ConfigError:
+    return ConfigError(f"The retry policy does not fit: {name} {wanted}, not {given!r:.80}.", code="bad_retry")
 
 
 def delays(policy: RetryPolicy, random: Callable[[], float]) -> Iterator[float]:
