@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from voicebridge import CommandSettled, Event, ResponseStarted, VoiceBridgeError, VoiceSession, connect
+from voicebridge import CommandSettled, Event, ResponseStarted, VoiceBridgeError, VoiceSession, connect_raw
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.stages import PCM_16K
@@ -36,7 +36,7 @@ async def recorded_user(folder: Path, *, seats: dict[str, Any] | None = None, **
     """A user whose session is recorded, below the door."""
     backend = RecordedBackend(cascade(**(seats or {})), folder, in_thread=False)
     options = {"turns": {"silence_ms": 200}, "input_format": PCM_16K} | options
-    async with connect(backend, **options) as session:
+    async with connect_raw(backend, **options) as session:
         user = User(session)
         try:
             yield user
