@@ -293,11 +293,11 @@ class Received:
         """A response begins; one that nobody waits for any more is cancelled, and nothing of it is told."""
         on = self._on
         on.output.start(response)
+        response.aside = asked is not None and asked.request.aside
         if asked is None or asked.withdrawn:
             response.told = response.wanted = False
             return [on.sent.write("cancel", None, _cancel(response.id), response.id)]
         request = asked.request
-        response.aside = request.aside
         outcomes: list[Outcome] = [
             ResponseStarted(response_id=response.id, cause=request.cause, answers=request.answers, aside=request.aside)
         ]

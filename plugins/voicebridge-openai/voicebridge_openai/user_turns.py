@@ -136,6 +136,7 @@ class UserTurns:
         """`committed`: by the `EndTurn` that ended the turn `by`, else by the vendor."""
         if self.silent(item_id):
             return []
+        twice = None if by is None else self.knows(item_id)
         turn = by or self._turn_of(item_id)
         if isinstance(item_id, str):
             self._remember(item_id, turn)
@@ -146,7 +147,12 @@ class UserTurns:
             return []
         at = end_ms if end_ms is not None else self.committed_ms if turn.phase == "pause" else self._audio.sent_ms
         source = source or ("client" if by else "server")
-        return [*self._speech_first(turn, at), *self._tell(turn, "committed", at, source)]
+        discarded: list[Event] = []
+        if twice is not None and twice is not turn and not twice.over:
+            # The vendor noticed speech while the `EndTurn` was on its way, and has committed it with the rest.
+            discarded = self._tell(twice, "discarded", at, "server")
+            self._open = None if self._open is twice else self._open
+        return [*discarded, *self._speech_first(turn, at), *self._tell(turn, "committed", at, source)]
 
     def timed_out(self, frame: Mapping[str, Any]) -> None:
         """`timeout_triggered`: the user said nothing for so long that the vendor commits the silence, and speaks."""
