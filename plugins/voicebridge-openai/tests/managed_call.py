@@ -98,6 +98,19 @@ class Line:
         return [str(frame["error"]["code"]) for frame in self.said if frame["type"] == "error"]
 
     @property
+    def conflicts(self) -> list[Any]:
+        """Requests that came while a response ran of which the client could have known."""
+        found, began = [], 0.0
+        for frame in self.said:
+            if frame["type"] == "response.created":
+                began = frame["at"]
+            elif frame["type"] == "error" and frame["error"]["code"] == _ACTIVE:
+                asked, late_s = frame["error"]["event_id"], frame["at"] - began
+                if asked and late_s > _RACE_S:
+                    found.append((asked, late_s))
+        return found
+
+    @property
     def samples(self) -> set[int]:
         """Of the user's voice, those that it got."""
         return {int(one) for one in places(bytes(self.pcm))}
@@ -117,7 +130,7 @@ class _WatchedLink:
         self.number = link.number
 
     async def send(self, kind: str, frame: str | bytes) -> None:
-        said = json.loads(frame)
+        said = json.loads(frame) | {"at": asyncio.get_running_loop().time()}
         if kind != "response.output_audio.delta":
             self._line.said.append(said)
         await self._link.send(kind, frame)
@@ -328,9 +341,10 @@ class Call:
         self._check_ledger(account, servers if exact else ())
         self._check_fates()
         self._check_responses()
-        for server in servers:
-            bad = [code for code in server.errors if code not in _ALLOWED]
-            assert not bad, f"the server had to complain: {bad}"
+        for line in (line for server in servers for line in server.lines):
+            bad = [code for code in line.errors if code not in _ALLOWED]
+            assert not bad, f"the server had to complain: {bad}: {line.got[-6:]}"
+            assert not line.conflicts, f"it was asked for two responses at once: {line.conflicts}"
         return account
 
     def _check_ledger(self, account: Account, servers: tuple[WatchedServer, ...]) -> None:
@@ -366,8 +380,12 @@ class Call:
         assert not running, f"never ended: {running}"
 
 
-_ALLOWED = {"response_cancel_not_active", "cannot_update_voice"}
-"""Races that the wire can't avoid: a response may end while its cancel is on its way. A voice is tried first."""
+_ACTIVE = "conversation_already_has_active_response"
+_ALLOWED = {"response_cancel_not_active", "cannot_update_voice", "input_audio_buffer_commit_empty", _ACTIVE}
+"""Races that the wire can't avoid: a response may end while its cancel is on its way, one that the server begins by
+itself may meet a request, and the server may have ended a turn that is ended by hand. A voice is tried first."""
+_RACE_S = 0.2
+"""So long a frame may be on its way, on a busy machine."""
 
 
 @asynccontextmanager
