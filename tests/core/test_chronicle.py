@@ -116,6 +116,13 @@ def test_a_call_that_need_not_be_answered_any_more_is_not_told() -> None:
     assert after(STARTED, CALL, other, ToolCallCancelled(call_id="k1")) == (open_call,)
 
 
+def test_a_call_that_is_taken_back_takes_no_earlier_one_of_its_id_along() -> None:
+    answer = SendToolResult(call_id="k1", output="sunny")
+    call = ToolCallItem(call_id="k1", name="weather", arguments="{}")
+    told = [STARTED, CALL, answer, CALL, ToolCallCancelled(call_id="k1")]
+    assert after(*told) == (call, ToolResultItem(call_id="k1", output="sunny"))
+
+
 def test_other_commands_are_none_of_it() -> None:
     assert after(SendAudio(pcm=b"\x00\x00"), EndTurn()) == ()
 

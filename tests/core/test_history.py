@@ -70,6 +70,39 @@ def test_a_result_between_two_calls() -> None:
     assert history.items(placeholders=True) == (CALL, RESULT, OTHER_CALL, working("b"))
 
 
+def test_an_id_that_comes_again_is_another_call() -> None:
+    again, other = ToolCallItem(call_id="a", name="add", arguments="[]"), ToolResultItem(call_id="a", output="5")
+    history = History([user("one"), CALL, RESULT, user("two")])
+    history.append(again)
+    assert history.items() == (user("one"), CALL, RESULT, user("two"), again), "it has no result yet"
+    assert history.items(placeholders=True)[-1] == working("a")
+    assert history.open_calls() == ("a",)
+    history.append(other)
+    assert history.items() == (user("one"), CALL, RESULT, user("two"), again, other)
+    assert history.open_calls() == ()
+
+
+def test_a_result_is_that_of_the_last_call_of_its_id_that_waits() -> None:
+    again, other = ToolCallItem(call_id="a", name="add", arguments="[]"), ToolResultItem(call_id="a", output="5")
+    history = History([CALL, user("one"), again])
+    assert history.open_calls() == ("a", "a")
+    history.append(other)
+    assert history.items() == (CALL, user("one"), again, other)
+    history.append(RESULT)
+    history.append(ToolResultItem(call_id="a", output="too many"))
+    assert history.items() == (CALL, RESULT, user("one"), again, other)
+
+
+def test_the_last_of_two_that_were_placed_by_one_key_may_be_taken_back() -> None:
+    history = History()
+    history.place("k", CALL)
+    history.append(RESULT)
+    history.place("k", ToolCallItem(call_id="a", name="add", arguments="[]"))
+    history.withdraw_last("k")
+    history.withdraw_last("nobody")
+    assert history.items() == (CALL, RESULT)
+
+
 def test_the_calls_that_are_open() -> None:
     history = History([CALL, OTHER_CALL])
     assert history.open_calls() == ("a", "b")

@@ -59,6 +59,8 @@ class Chronicle:
 
     def __init__(self, items: Iterable[Item | Record] = ()) -> None:
         self._history = History(items)
+        self.earlier_calls = frozenset(i.call_id for i in self._history.items() if isinstance(i, ToolCallItem))
+        """Ids of calls in how it began. Calls that follow need other ones."""
         self._turns: set[str] = set()
         self._format: AudioFormat = DOOR_FORMAT
         """Of the agent's voice."""
@@ -141,7 +143,7 @@ class Chronicle:
             call = ToolCallItem(call_id=event.call_id, name=event.name, arguments=event.arguments)
             self._history.place(_key(event.call_id), call)
         elif isinstance(event, ToolCallCancelled):
-            self._history.withdraw(_key(event.call_id))
+            self._history.withdraw_last(_key(event.call_id))
         elif isinstance(event, CommandSettled):
             self._left_out.discard(event.command_id)
             if event.fault is not None:

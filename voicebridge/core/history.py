@@ -85,8 +85,12 @@ class History:
     def withdraw(self, key: str) -> None:
         """Take back the item of a command or a turn: it is none of the conversation."""
         for entry in self._keyed.pop(key, ()):
-            del self._entries[entry.place]
-            self._touch(entry)
+            self._take_out(entry)
+
+    def withdraw_last(self, key: str) -> None:
+        """Take back the last item of that key alone, for keys that come again."""
+        if placed := self._keyed.get(key):
+            self._take_out(placed.pop())
 
     def open_response(self, response_id: str) -> None:
         """Give a response its place."""
@@ -146,28 +150,48 @@ class History:
             placeholders: give a result to calls that have none yet. For prompts: models refuse a call without a
                 result. A backend that is seeded must not have them: to it the call would be answered.
         """
-        results = {e.item.call_id: e.item for e in self._entries.values() if isinstance(e.item, ToolResultItem)}
+        results = self._results()
         told: list[Item] = []
-        calls: list[ToolCallItem] = []
+        calls: list[tuple[int, str]] = []
+        """Those whose results come next, by place and id."""
         for entry in self._entries.values():
             item = entry.item
             if entry.key in without:
                 continue
             if isinstance(item, ToolCallItem):
-                calls.append(item)
+                calls.append((entry.place, item.call_id))
                 told.append(item)
                 continue
-            told += _results(calls, results, placeholders)
+            told += _answers(calls, results, placeholders)
             calls.clear()
             if isinstance(item, MessageItem) and (item.text or item.images):
                 told.append(item)
-        return (*told, *_results(calls, results, placeholders))
+        return (*told, *_answers(calls, results, placeholders))
 
     def open_calls(self) -> tuple[str, ...]:
-        """The ids of calls without a result."""
-        items = self.items()
-        answered = {item.call_id for item in items if isinstance(item, ToolResultItem)}
-        return tuple(i.call_id for i in items if isinstance(i, ToolCallItem) and i.call_id not in answered)
+        """The ids of calls without a result, one for each such call."""
+        results = self._results()
+        return tuple(
+            entry.item.call_id
+            for place, entry in self._entries.items()
+            if isinstance(entry.item, ToolCallItem) and place not in results
+        )
+
+    def _results(self) -> dict[int, ToolResultItem]:
+        """Each call's result, by the call's place: ids may come again, and a result is that of the last call of its id
+        that waited for one."""
+        results: dict[int, ToolResultItem] = {}
+        waiting: dict[str, list[int]] = {}
+        for place, entry in self._entries.items():
+            if isinstance(entry.item, ToolCallItem):
+                waiting.setdefault(entry.item.call_id, []).append(place)
+            elif isinstance(entry.item, ToolResultItem) and (places := waiting.get(entry.item.call_id)):
+                results[places.pop()] = entry.item
+        return results
+
+    def _take_out(self, entry: _Entry) -> None:
+        del self._entries[entry.place]
+        self._touch(entry)
 
     def _add(self, item: Item, key: str | None = None) -> _Entry:
         entry = self._entries[self._next] = _Entry(self._next, item, key)
@@ -179,12 +203,12 @@ class History:
         self._changed[entry.place] = entry.key
 
 
-def _results(
-    calls: Iterable[ToolCallItem], known: Mapping[str, ToolResultItem], placeholders: bool
+def _answers(
+    calls: Iterable[tuple[int, str]], known: Mapping[int, ToolResultItem], placeholders: bool
 ) -> list[ToolResultItem]:
-    results = [known.get(call.call_id) or (_working(call) if placeholders else None) for call in calls]
+    results = [known.get(place) or (_working(call_id) if placeholders else None) for place, call_id in calls]
     return [result for result in results if result is not None]
 
 
-def _working(call: ToolCallItem) -> ToolResultItem:
-    return ToolResultItem(call_id=call.call_id, output="The tool is still working; its result will follow.")
+def _working(call_id: str) -> ToolResultItem:
+    return ToolResultItem(call_id=call_id, output="The tool is still working; its result will follow.")

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendToolResult
-from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, ToolCall, UserTurn
+from voicebridge.contract.events import Event, InputTranscript, ResponseStarted, ToolCall, ToolCallCancelled, UserTurn
 
 __all__ = ["Generation"]
 
 
 class Generation:
-    """One connection. The first one's names and times are left as they are.
+    """One connection. The first one's names and times are left as they are, but for calls that are named as earlier
+    ones were: backends that count their calls begin at one again in each process.
 
     Args:
         number: from 1 on.
         base_ms: milliseconds of the user's audio before the first sample that this connection hears.
+        earlier_calls: names of calls in what was said before the session began.
     """
 
-    def __init__(self, number: int, base_ms: float) -> None:
+    def __init__(self, number: int, base_ms: float, earlier_calls: Collection[str] = ()) -> None:
         self.number = number
         self._base_ms = base_ms
         self._prefix = "" if number == 1 else f"g{number}."
+        self._earlier_calls = earlier_calls
+        self._renamed: dict[str, str] = {}
+        """Calls that are named as earlier ones were: this connection's names, by those that they got."""
         self._calls: set[str] = set()
         self._turns: set[str] = set()
         """What the connection calls its turns: among the things that a response answers are also commands, whose names
@@ -30,12 +37,12 @@ class Generation:
 
     def told(self, event: Event) -> Event:
         """The event in the names and times of the whole session."""
+        if isinstance(event, ToolCall | ToolCallCancelled):
+            return self._told_of_call(event)
         if self.number == 1:
             return event
-        if isinstance(event, ToolCall):
-            self._calls.add(event.call_id)
         changes: dict[str, Any] = {}
-        for field in ("response_id", "turn_id", "call_id"):
+        for field in ("response_id", "turn_id"):
             if name := getattr(event, field, None):
                 changes[field] = self._prefix + name
         if isinstance(event, UserTurn | InputTranscript):
@@ -45,6 +52,17 @@ class Generation:
         elif isinstance(event, ResponseStarted):
             changes["answers"] = tuple(self._prefix + one if one in self._turns else one for one in event.answers)
         return replace(event, **changes) if changes else event
+
+    def _told_of_call(self, event: ToolCall | ToolCallCancelled) -> Event:
+        name = self._prefix + event.call_id
+        if isinstance(event, ToolCallCancelled):
+            renamed = (other for other, own in self._renamed.items() if own == event.call_id)
+            return replace(event, call_id=next(renamed, name))
+        if name in self._earlier_calls:
+            name = next(one for n in count(2) if (one := f"{name}@{n}") not in self._earlier_calls)
+            self._renamed[name] = event.call_id
+        self._calls.add(event.call_id)
+        return replace(event, call_id=name, response_id=self._prefix + event.response_id)
 
     def has(self, response_id: str) -> bool:
         """Whether a response is this connection's."""
@@ -62,7 +80,7 @@ class Generation:
             return None if own is None else replace(command, response_id=own)
         if isinstance(command, SendToolResult):
             # A call of an earlier connection was told to this one under the name that it has in the whole session.
-            own = self._own(command.call_id)
+            own = self._renamed.get(command.call_id) or self._own(command.call_id)
             return command if own is None else replace(command, call_id=own)
         if not isinstance(command, Interrupt):
             return command

@@ -50,6 +50,7 @@ from voicebridge.core.retry import RetryPolicy
 from voicebridge.core.shortfall import knows_what_was_said, shortfall
 from voicebridge.transport.delivery import Delivery
 
+from .call_keys import CallKeys
 from .candidate import Candidate
 from .courier import CLOSED, Courier
 from .generation import Generation
@@ -121,6 +122,8 @@ class HandoverSession:
         self._courier = Courier(settings, self.briefing, self.ledger, self.delivery, self._told)
         self._plan = Handover(Candidates(settings.candidates, policy, chance), self._fits, policy.slow_after_s)
         self._legs: dict[int, Leg] = {}
+        self._keys = CallKeys()
+        self._keys.serves(settings.candidates[0].keys)
         self._handed = 0
         """How often the call was handed to a leg."""
         self._news = News(self.briefing, self._courier, self.delivery, self._clock, self._told, self)
@@ -287,7 +290,8 @@ class HandoverSession:
             self._first_error = self._first_error or error
             self._do(self._plan.failed(dial.attempt, error.fault, self._clock()))
             return
-        leg = Leg(dial.attempt, dial.candidate, config, self.briefing.seed(running=self._news.responses), self)
+        seed = self.briefing.seed(running=self._news.responses)
+        leg = Leg(dial.attempt, dial.candidate, config, seed, self, self._keys)
         self._legs[dial.attempt] = leg
         if self._leg is None:
             self._hand_to(leg)  # nobody else has the call: it hears of it while it dials
@@ -298,7 +302,7 @@ class HandoverSession:
         missing = self.briefing.missing(leg.seed) or ()
         start_ms = self.briefing.take_over()
         self._handed += 1
-        leg.names = Generation(self._handed, start_ms)
+        leg.names = Generation(self._handed, start_ms, self.briefing.chronicle.earlier_calls)
         leg.answered_at = self._clock()
         self._news.responses.clear()
         self._courier.hand_to(leg, missing)
@@ -311,6 +315,7 @@ class HandoverSession:
             if old is not None:
                 self._put_aside(old)
             self._hand_to(leg)
+        self._keys.serves(leg.candidate.keys)
         now = self._clock()
         before, self._capabilities = self._capabilities, leg.ready.capabilities
         self.briefing.ready(leg.ready.capabilities)
