@@ -99,6 +99,10 @@ async def connect(
     _check_kind("retry", retry, RetryPolicy)
     _check_kind("policy", policy, CallPolicy)
     _check_kind("tool_policy", tool_policy, ToolPolicy)
+    _check_kind("conversation", conversation, str)
+    for name, given_one in (("interruption", interruption), ("on_interrupt", on_interrupt)):
+        if given_one is not None and not callable(given_one):
+            raise ConfigError(f"{name} is called: it can't be {type(given_one).__name__}.", code=f"bad_{name}")
     functions, others = _parted(tools)
     team = Team(agents, tools=(*functions, *others)) if agents else None
     toolbox = Toolbox(functions, others=others) if functions and team is None else None
