@@ -70,3 +70,12 @@ def test_the_one_that_carries_the_call_is_well_again() -> None:
     assert candidates.other(("b",), 1.0) is None
     candidates.well("a")
     assert candidates.other(("b",), 1.0) == "a"
+
+
+def test_the_spare_one_is_not_one_that_can_not_help() -> None:
+    candidates = two()
+    fails(candidates, "a", fault())
+    assert candidates.other(("b",), 1.0) is None
+    assert candidates.spare(("b",), 0.0) == "a"
+    fails(candidates, "a", fault("quota"), 1.0)
+    assert candidates.spare(("b",), 2.0) is None

@@ -109,6 +109,10 @@ class Candidates(Generic[_C]):
         """The first that is well and none of these."""
         return next((c for c, state in self._states.items() if c not in busy and state.cool_until <= now), None)
 
+    def spare(self, busy: Sequence[_C], now: float) -> _C | None:
+        """The first that is none of these and cools for our caution alone: better than nobody."""
+        return next((c for c, state in self._states.items() if c not in busy and state.useless_until <= now), None)
+
     def after(self, failed: _C, fault: Fault, *, lasted_s: float | None, now: float) -> Choice[_C] | None:
         """What to dial after a failure; None: give up."""
         state = self._states.get(failed)
@@ -143,7 +147,8 @@ class Candidates(Generic[_C]):
         if fault.category == "quota":
             cool_s = useless_s = max(_QUOTA_COOL_DOWN_S, useless_s)
         state.cool_until = max(state.cool_until, now + max(cool_s, useless_s))
-        state.useless_until = max(state.useless_until, now + useless_s)
+        if useless_s:
+            state.useless_until = max(state.useless_until, now + useless_s)
 
     def _soonest(self, wait_s: float, now: float) -> Choice[_C] | None:
         """All are cooling, and the call can't wait that long: the first that another try may help, after a moment."""

@@ -7,6 +7,7 @@ opening     failed, another is well      opening     Dial that
 opening     failed, none is well         waiting     (a dial, after a wait)
 opening     failed, no patience left     over        GiveUp
 opening     slow, another is well        opening     Dial that as well: the first that is ready carries the call
+opening     very slow, another cools     opening     Dial that as well
 waiting     due                          opening     Dial
 serving     failed                       opening     Dial, or wait, or GiveUp; a planned one that is open takes over
 serving     a wish (expiry, swap,
@@ -48,6 +49,8 @@ _SWAP_PATIENCE_S = 10.0
 """So long a swap waits for an answer that is being given."""
 _OPEN_WITHIN_S = 30.0
 """So long a planned connection may take. Backends have time-outs of their own, and shorter ones."""
+_VERY_SLOW_S = 2.0
+"""A dial that is not ready by then gets a rival that is only cooling, where nobody is well."""
 _STALE_TRIES = 3
 _ASKED_FOR: frozenset[Reason] = frozenset({"swap", "reconfigure"})
 """Somebody waits to be told whether it could be done."""
@@ -373,9 +376,14 @@ class Handover(Generic[_C]):
             return math.inf
         (one,) = self._attempts.values()
         rival_at = one.began_at + self.slow_after_s
-        return rival_at if self.candidates.other((one.candidate,), rival_at) is not None else math.inf
+        if self.candidates.other((one.candidate,), rival_at) is not None:
+            return rival_at
+        rival_at = one.began_at + max(self.slow_after_s, _VERY_SLOW_S)
+        return rival_at if self.candidates.spare((one.candidate,), rival_at) is not None else math.inf
 
     def _rival(self, now: float) -> list[Effect[_C]]:
         busy = [one.candidate for one in self._attempts.values()]
         rival = self.candidates.other(busy, now)
+        if rival is None:
+            rival = self.candidates.spare(busy, now)
         return [] if rival is None else [self._dial(rival, now)]
