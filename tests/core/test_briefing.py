@@ -146,3 +146,17 @@ def test_words_that_changed_since_can_not_be_added() -> None:
     seed: tuple[Item, ...] = told.seed()
     told.happened(OutputText(response_id="r1", delta=" upon a time"))
     assert told.missing(seed) is None
+
+
+def test_audio_that_nobody_will_ask_for_is_let_go_of_though_not_with_each_piece() -> None:
+    told, piece = briefing(), bytes(DOOR_FORMAT.size(20))
+    for _ in range(50 * 60):
+        told.heard(piece)
+    audio = told.backlog.audio
+    assert audio.end == 60 * len(SECOND)
+    assert 30 <= (audio.end - audio.start) / len(SECOND) <= 31.2  # what is kept, and what is not worth the looking
+    told.happened(committed("t1", 60_000))
+    told.happened(text("t1", "One"))
+    for _ in range(10):
+        told.heard(piece)
+    assert audio.end - audio.start <= 1.2 * len(SECOND)
