@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,6 +31,8 @@ class KeyLease:
         """What is written in the store."""
         self.refused = False
         """Whether the vendor gave it no slot at all."""
+        self.spared_until = -math.inf
+        """On the loop's clock, for `spared_s`."""
 
     @property
     def key(self) -> SecretStr:
@@ -55,6 +58,11 @@ class KeyLease:
     def released(self) -> bool:
         """Whether it was given back."""
         return not self._pool.holds(self)
+
+    @property
+    def spared_s(self) -> float:
+        """Seconds for which its key is spared after a fault that was told here; 0: it is not."""
+        return self._pool.spares(self)
 
     def fault(self, fault: Fault, *, connecting: bool = True) -> None:
         """Tell what went wrong. The table of `cooling_policy` says whether it is held against the key.

@@ -247,12 +247,17 @@ class KeyPool:
         """Whether the lease is in use."""
         return self._held.get(lease.id) is lease
 
+    def spares(self, lease: KeyLease) -> float:
+        """See `KeyLease.spared_s`."""
+        return max(0.0, lease.spared_until - (0.0 if self._loop is None else self._loop.time()))
+
     def faulted(self, lease: KeyLease, fault: Fault, *, connecting: bool) -> None:
         """See `KeyLease.fault`."""
         now = 0.0 if self._loop is None else self._loop.time()
         cooling = self._strikes.cooling_after(lease.key_id, fault, connecting=connecting, now=now)
         if cooling is not None:
             lease.refused |= connecting
+            lease.spared_until = math.inf if cooling.for_s is None else max(lease.spared_until, now + cooling.for_s)
             for_ = "until it is reinstated" if cooling.for_s is None else f"for {cooling.for_s:g} s"
             _log.warning("Pool %r spares key %s %s: %s", self.name, lease.key_id, for_, cooling.cause)
             self._tell(partial(self._store.cool, lease.key_id, cooling))

@@ -14,9 +14,10 @@ the user's latest audio       30 s of it, always
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -59,6 +60,8 @@ from .news import News
 from .settings import Settings
 
 __all__ = ["HandoverSession", "handing_over"]
+
+_log = logging.getLogger("voicebridge")
 
 
 @asynccontextmanager
@@ -126,6 +129,8 @@ class HandoverSession:
         self._keys.serves(settings.candidates[0].keys)
         self._handed = 0
         """How often the call was handed to a leg."""
+        self._had_by = settings.candidates[0]
+        """Who has the call, or had it last."""
         self._news = News(self.briefing, self._courier, self.delivery, self._clock, self._told, self)
         self._was_ready = False
         self._lost_at: float | None = None
@@ -149,7 +154,7 @@ class HandoverSession:
     @property
     def backend(self) -> str:
         """The name of the backend that has the call, or had it last."""
-        return self._settings.candidates[0].name if self._leg is None else self._leg.candidate.name
+        return self._had_by.name
 
     def _seen_from_here(self, inner: Capabilities) -> Capabilities:
         shared = self._settings.shared
@@ -231,13 +236,15 @@ class HandoverSession:
         to = self._settings.begin_move(command, serving, target)
         assert self._settings.move is not None
         reason: Reason = "swap" if self._settings.move.swaps else "reconfigure"
-        self._do(self._plan.want(to, reason, self._clock()))
+        with self._or_end():
+            self._do(self._plan.want(to, reason, self._clock()))
         self.moved()
 
     def moved(self) -> None:
         """Somebody begins or ends to speak. Costs nothing while no move is planned."""
-        if self._plan.wish is not None:
-            self._do(self._plan.moved(self._moment(), self._clock()))
+        if self._plan.wish is not None and not self._closed:
+            with self._or_end():
+                self._do(self._plan.moved(self._moment(), self._clock()))
 
     def _moment(self) -> Moment:
         unsettled = self._leg is not None and bool(self._leg.unsettled)
@@ -254,6 +261,16 @@ class HandoverSession:
         return (not missing or can.context == "item") and changed.keys() <= can.live_update
 
     # Legs
+
+    @contextmanager
+    def _or_end(self) -> Iterator[None]:
+        """What the plan follows from comes once. Where that fails nothing would ever come again: the session ends."""
+        try:
+            yield
+        except Exception as error:
+            _log.exception("A session failed")
+            what = f"The session failed ({type(error).__name__}). Report it."
+            self._give_up(Fault(category="protocol", code="session_failed", message=what))
 
     def _do(self, effects: Sequence[Effect[Candidate]]) -> None:
         for effect in effects:
@@ -279,9 +296,10 @@ class HandoverSession:
 
     def _due(self) -> None:
         self._timer = None
-        if self._plan.wish is not None:
-            self._plan.moment = self._moment()
-        self._do(self._plan.due(self._clock()))
+        with self._or_end():
+            if self._plan.wish is not None:
+                self._plan.moment = self._moment()
+            self._do(self._plan.due(self._clock()))
 
     def _dial(self, dial: Dial[Candidate]) -> None:
         try:
@@ -302,6 +320,7 @@ class HandoverSession:
         missing = self.briefing.missing(leg.seed) or ()
         start_ms = self.briefing.take_over()
         self._handed += 1
+        self._had_by = leg.candidate
         leg.names = Generation(self._handed, start_ms, self.briefing.chronicle.earlier_calls)
         leg.answered_at = self._clock()
         self._news.responses.clear()
@@ -384,8 +403,11 @@ class HandoverSession:
 
     def leg_ended(self, leg: Leg, fault: Fault | None) -> None:
         """See `LegOwner`."""
-        now = self._clock()
         del self._legs[leg.attempt]
+        with self._or_end():
+            self._ended(leg, fault, self._clock())
+
+    def _ended(self, leg: Leg, fault: Fault | None, now: float) -> None:
         if leg is self._leg and not self._closed:
             self._lost_at = now if self._lost_at is None else self._lost_at
             self._news.let_go(leg, fault=fault)
@@ -397,12 +419,8 @@ class HandoverSession:
         if self._first_error is None:
             self._first_error = leg.error
         self._do(self._plan.failed(leg.attempt, fault, now, well_until=self._well_until(leg, fault)))
-        if (
-            self._was_ready is False
-            and not self._closed
-            and not self._opened.done()
-            and len(self._settings.candidates) > 1
-        ):
+        first = not (self._was_ready or self._closed or self._opened.done())
+        if first and len(self._settings.candidates) > 1:
             self._told(BackendError(fault=fault))
 
     @property
@@ -458,12 +476,27 @@ class HandoverSession:
         """The end, for what waits as well."""
         if self._closed and fault is not None:
             return
-        self._closed = True
+        self._closed = self._courier.closed = True
         self._set_timer()
-        self._courier.give_up()
-        for command_id in self._settings.end_move(done=False):
-            self._told(CommandSettled(command_id=command_id, fault=CLOSED))
+        self._keys.end()
+        try:
+            self._let_go(fault)
+            self._courier.give_up()
+            for command_id in self._settings.end_move(done=False):
+                self._told(CommandSettled(command_id=command_id, fault=CLOSED))
+        except Exception:  # whatever it was, the end must be told
+            _log.exception("A session did not end in order")
         self.delivery.end(fault)
+
+    def _let_go(self, fault: Fault | None) -> None:
+        """Of all legs: what they were given and what runs on them has its end before the session has."""
+        for leg in list(self._legs.values()):
+            leg.close()
+            if leg is self._leg:
+                self._news.let_go(leg, fault=fault)
+                self._courier.leg = None
+            else:
+                self._courier.let_go(leg)
 
     async def aclose(self) -> None:
         """End the session. Takes some seconds at the most."""

@@ -4,7 +4,7 @@ what it owns                from                        until
 the task that carries it    `start`                     the connection ends, or `close` and at most 3 s
 the backend's session       its dial                    the same task leaves its context
 the task that catches up    the call is handed to it    everything is told, the call is taken from it, or its end
-a key of the pool           before the dial             after the connection is closed
+a use of a key of the call  before the dial             after the connection is closed
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Protocol
 
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.events import Event, SessionNotice, SessionReady
+from voicebridge.contract.events import BackendError, Event, ResponseEnded, SessionNotice, SessionReady
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.core.backlog import Due
 from voicebridge.core.ledger import SentPlaces
-from voicebridge.pool.key_lease import KeyLease
 
+from .call_keys import CallKey, CallKeys
 from .candidate import Candidate
 from .door_session import DoorSession
 from .generation import Generation
@@ -32,8 +31,6 @@ from .generation import Generation
 __all__ = ["Leg", "LegOwner"]
 
 _CLOSE_S = 3.0
-_KEY_WITHIN_S = 8.0
-"""So long a call waits for a key. Longer than that nobody holds the line."""
 _log = logging.getLogger("voicebridge")
 
 
@@ -63,13 +60,20 @@ class Leg:
     Args:
         attempt: the number that the handover gave it.
         seed: what it is told of the conversation when it is opened.
+        keys: those of the call, where the candidate has a pool.
     """
 
     def __init__(
-        self, attempt: int, candidate: Candidate, config: SessionConfig, seed: tuple[Item, ...], owner: LegOwner
+        self,
+        attempt: int,
+        candidate: Candidate,
+        config: SessionConfig,
+        seed: tuple[Item, ...],
+        owner: LegOwner,
+        keys: CallKeys,
     ) -> None:
         self.attempt, self.candidate, self.config, self.seed = attempt, candidate, config, seed
-        self._owner = owner
+        self._owner, self._keys = owner, keys
         self.session: DoorSession | None = None
         self.ready: SessionReady | None = None
         self.names = Generation(1, 0.0)
@@ -91,7 +95,7 @@ class Leg:
         """Why it could not be told what it missed."""
         self.error: Exception | None = None
         """What its backend raised."""
-        self._lease: KeyLease | None = None
+        self._key: CallKey | None = None
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -163,8 +167,7 @@ class Leg:
         except VoiceBridgeError as error:
             fault = error.fault
             self.error = error
-            if self._lease is not None:
-                self._lease.fault(fault, connecting=self.ready is None)
+            if self._key is not None:
                 fault = await self._of_the_key(fault)
         except Exception as error:
             _log.exception("A backend failed")
@@ -185,10 +188,22 @@ class Leg:
         return replace(fault, category="network", retryable=True, retry_after_s=None) if free else fault
 
     async def _carry(self) -> None:
-        async with AsyncExitStack() as stack:
-            config = await self._with_key(stack)
-            opened = self.candidate.backend.connect(config, self.seed)
-            raw = await stack.enter_async_context(opened)
+        """The connection, with a key from its pool, if there is one, for as long as it is there."""
+        pool = self.candidate.keys
+        if pool is None:
+            await self._connected(self.config)
+            return
+        key = self._key = await self._keys.take(pool)
+        try:
+            await self._connected(self.config.patched({"api_key": key.lease.key}))
+        except VoiceBridgeError as error:
+            key.fault(error.fault, connecting=self.ready is None)
+            raise
+        finally:
+            self._keys.leave(key)
+
+    async def _connected(self, config: SessionConfig) -> None:
+        async with self.candidate.backend.connect(config, self.seed) as raw:
             self.session = DoorSession(raw, config.input_format, config.output_format)
             self._owner.leg_opened(self)
             await self.session.hand_to(self._take, self._owner)
@@ -198,8 +213,8 @@ class Leg:
     def _take(self, event: Event) -> None:
         """Its session tells something. What we fail at ends the connection, and is no concern of the session's."""
         try:
-            if self._lease is not None and isinstance(event, SessionNotice) and event.limits:
-                self._lease.limits(event.limits)
+            if self._key is not None and type(event) in _OF_KEYS:
+                self._tell_pool(self._key, event)
             self._owner.leg_told(self, event)
         except Exception as error:
             _log.exception("An event of a backend could not be taken")
@@ -207,13 +222,19 @@ class Leg:
             if self._giving_up is None and self.session is not None:
                 self._giving_up = asyncio.create_task(self.session.aclose(), name=f"leg {self.attempt}: give up")
 
-    async def _with_key(self, stack: AsyncExitStack) -> SessionConfig:
-        """Take a key from the pool, if there is one, for as long as the connection is there."""
-        keys = self.candidate.keys
-        if keys is None:
-            return self.config
-        self._lease = await stack.enter_async_context(keys.lease(deadline_s=_KEY_WITHIN_S))
-        return self.config.patched({"api_key": self._lease.key})
+    def _tell_pool(self, key: CallKey, event: Event) -> None:
+        """What an event says of the key."""
+        if isinstance(event, SessionReady):
+            key.proven = True
+        elif isinstance(event, SessionNotice) and event.limits:
+            key.lease.limits(event.limits)
+        elif isinstance(event, BackendError) and event.fatal:
+            pass  # the connection ends of it
+        elif isinstance(event, ResponseEnded | BackendError) and event.fault is not None:
+            key.fault(event.fault, connecting=False)
+
+
+_OF_KEYS = frozenset({SessionReady, SessionNotice, ResponseEnded, BackendError})
 
 
 def failed(error: Exception) -> Fault:
