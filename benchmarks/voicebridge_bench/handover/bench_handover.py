@@ -102,7 +102,7 @@ def _report(results: Results, environment: Mapping[str, Any], command: str, inte
     return Report(
         figures=figures,
         doubts=doubts,
-        problems=[*results.problems, *(run.problem for run in results.runs if run.problem)],
+        problems=list(dict.fromkeys([*results.problems, *(run.problem for run in results.runs if run.problem)])),
         environment=environment,
         command=command,
         interrupted=interrupted,
