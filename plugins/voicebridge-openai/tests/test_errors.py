@@ -58,7 +58,7 @@ def test_endings(closed: Closed, category: str, code: str) -> None:
         ({"code": "insufficient_quota"}, "quota", False),
         ({"code": "inference_rate_limit_exceeded"}, "rate", True),
         ({"code": "unheard_of", "type": "invalid_request_error"}, "config", False),
-        ({"code": "cannot_update_voice"}, "config", False),
+        ({"code": "cannot_update_voice"}, "unsupported", False),
         ({"type": "server_error"}, "busy", True),
         ({"code": 7, "type": [], "message": {}}, "protocol", False),
         (None, "protocol", False),
