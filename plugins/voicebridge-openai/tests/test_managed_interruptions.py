@@ -152,3 +152,45 @@ async def test_a_listener_does_not_stop_the_agent_and_is_not_answered(sound: str
     assert [heard.heard_ms for heard in talk.all(OutputHeard, response_id=unwanted[0].response_id)] == [0.0]
     assert talk.all(Interruption, reason="unwanted", response_ids=(unwanted[0].response_id,))
     assert "You are welcome." not in str(talk.session.history)
+
+
+# A backend that can't forget
+
+
+async def test_one_that_cannot_forget_is_told_what_was_heard_and_the_history_is_not() -> None:
+    server = WatchedServer(pace=40, ms_per_char=50, replies=(LONG, "Of course."), dialect="xai")
+    async with call(server, spec="xai/grok-voice-latest") as talk:
+        await talk.say()
+        started = await talk.next(ResponseStarted)
+        await talk.until(lambda: talk.all(OutputAudio), "audio")
+        await asyncio.sleep(0.8)
+        await talk.say()
+        [heard] = [await talk.next(OutputHeard, response_id=started.response_id)]
+        await talk.until(lambda: talk.all(ResponseEnded, status="completed")[-1].response_id != started.response_id)
+    [line] = server.lines
+    assert truncated(line) == []
+    notes = [frame["item"] for frame in line.frames("conversation.item.create")]
+    assert [item["role"] for item in notes] == ["system"]
+    assert repr(heard.text) in notes[0]["content"][0]["text"]
+    history = [(getattr(item, "role", ""), getattr(item, "text", "")) for item in talk.session.history]
+    assert ("assistant", heard.text) in history
+    assert "system" not in dict(history), "the next backend is told by what was heard itself"
+
+
+async def test_what_plays_on_after_a_move_can_still_be_interrupted() -> None:
+    server = WatchedServer(pace=40, ms_per_char=50, replies=(LONG, "Of course."))
+    async with call(server) as talk:
+        await talk.send(SendText(text="Tell me."))
+        started = await talk.next(ResponseStarted)
+        await talk.next(ResponseEnded)
+        await talk.session.switch("openai/gpt-realtime-2", base_url=server.url, api_key="any")
+        assert talk.session._audible() == (started.response_id,), "it has come whole, and plays on"
+        await talk.say()
+        [heard] = [await talk.next(OutputHeard, response_id=started.response_id)]
+        await talk.next(ResponseEnded, 2)
+    assert len(heard.text) < len(LONG) / 2
+    assert ("assistant", LONG) in server.lines[-1].seed
+    notes = [text for role, text in server.lines[-1].seed if role == "system"]
+    assert [repr(heard.text) in note for note in notes] == [True]
+    first = next(item for item in talk.session.history if getattr(item, "role", "") == "assistant")
+    assert getattr(first, "text", "") == heard.text
