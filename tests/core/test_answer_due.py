@@ -171,3 +171,17 @@ def test_what_is_said_beside_leaves_what_is_owed() -> None:
     assert due.cut is None, "who asked for it asks again"
     due.happened(ResponseStarted(response_id="r2", cause="request", answers=("c1", "c2")))
     assert not due.owed, "one response to both is an answer"
+
+
+def test_what_a_response_was_asked_to_say_is_known_while_it_is_the_latest() -> None:
+    due = AnswerDue(auto_respond=True)
+    wanted, how, plain = Respond(id="c1", say="Hello."), Respond(id="c2", instructions="Be brief."), Respond(id="c3")
+    for command in (wanted, how, plain):
+        due.given(command)
+    due.happened(ResponseStarted(response_id="r1", cause="request", answers=("c1",)))
+    assert due.request("r1") == wanted
+    assert due.request("r0") is due.request(None) is None
+    due.happened(ResponseStarted(response_id="r2", cause="request", answers=("c2",)))
+    assert (due.request("r1"), due.request("r2")) == (None, how)
+    due.happened(ResponseStarted(response_id="r3", cause="request", answers=("c3",)))
+    assert due.request("r3") is None

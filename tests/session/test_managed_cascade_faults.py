@@ -13,7 +13,7 @@ import pytest
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.call_policy import CallPolicy
-from voicebridge.contract.commands import Configure, Interrupt, SendAudio, SendText
+from voicebridge.contract.commands import Configure, Interrupt, Respond, SendAudio, SendText
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.events import (
     BackendError,
@@ -515,3 +515,43 @@ async def test_what_must_be_said_first_is_said_first_by_the_next_one_and_the_ans
         assert heard == ["You talk to an AI.", RESCUE]
         spoken = list(dict.fromkeys(one.response_id for one in user.all(OutputAudio)))
         assert len(spoken) == 2
+
+
+@pytest.mark.parametrize("others", [True, False])
+@virtually
+async def test_given_words_that_broke_off_are_said_to_their_end(others: bool) -> None:
+    failures = 0
+
+    class Breaking(ScriptedVoice):
+        async def speak(self, text: Any) -> AsyncIterator[Speech]:
+            nonlocal failures
+            count = 0
+            async for speech in super().speak(text):
+                count += 1
+                if count == 2 and not failures:
+                    failures += 1
+                    raise fault("network")
+                yield speech
+
+    words = "The first sentence of it. The second sentence of it. The third sentence of it."
+    async with call(cascade(tts=Breaking), *([cascade()] if others else [])) as user:
+        await user.session.send(Respond(say=words))
+        await user.until(ResponseEnded, status="completed")
+        await user.pause(6000)
+        heard = [one.text for one in user.all(OutputHeard) if one.heard_ms]
+        assert " ".join(heard) == words, "each of them once"
+
+
+@virtually
+async def test_how_an_answer_was_wanted_is_not_forgotten() -> None:
+    prompts: list[Prompt] = []
+
+    def answer(prompt: Prompt) -> list[Any]:
+        prompts.append(prompt)
+        return [fault("busy")] if len(prompts) == 1 else ["In French, then."]
+
+    model = made(ScriptedModel, answer)
+    async with call(cascade(llm=model), cascade(llm=model)) as user:
+        await user.session.send(Respond(instructions="Answer in French."))
+        await user.until(ResponseEnded, status="completed")
+        assert [prompt.instructions for prompt in prompts] == ["Answer in French."] * 2

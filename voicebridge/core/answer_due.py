@@ -37,6 +37,10 @@ class AnswerDue:
         self._before = False
         """An earlier connection had some."""
         self._running: set[str] = set()
+        self._told: dict[str, Respond] = {}
+        """Requests that say more than that an answer is wanted, until a response begins."""
+        self._request: dict[str, Respond] = {}
+        """Of the latest response, such a request that it answers."""
         self._beside: set[str] = set()
         """Commands that somebody asks for again by himself, and that answer nobody."""
         self.cut: str | None = None
@@ -70,12 +74,23 @@ class AnswerDue:
         elif isinstance(command, Respond):
             if not command.aside:
                 self._here[command.id] = None
+                self.note(command)
         elif isinstance(command, SendText | SendToolResult | EndTurn) and command.respond:
             self._here[command.id] = None
+
+    def note(self, command: Respond) -> None:
+        """What a response was asked to say, or how."""
+        if command.say or command.instructions:
+            self._told[command.id] = command
+
+    def request(self, response_id: str | None) -> Respond | None:
+        """What the latest response was asked to say, if that is the one and it was told."""
+        return self._request.get(response_id or "")
 
     def withdraw(self, key: str) -> None:
         """A command was not taken after all; or a turn will be heard, and answered, as another one."""
         self._here.pop(key, None)
+        self._told.pop(key, None)
 
     def give_up(self) -> None:
         """Nobody waits any more, or nobody can be asked."""
@@ -106,6 +121,8 @@ class AnswerDue:
                 # Requests are merged, and not every wire says what an answer answers: it is the answer to all.
                 self.give_up()
                 self._running.add(event.response_id)
+                told = [request for one in event.answers if (request := self._told.pop(one, None))]
+                self._request = {event.response_id: told[-1]} if told else {}
         elif isinstance(event, ToolCall):
             self._running.discard(event.response_id)
         elif isinstance(event, ResponseEnded) and event.response_id in self._running:

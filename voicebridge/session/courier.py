@@ -38,6 +38,7 @@ from voicebridge.core.backlog import Due
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.ledger import AudioLedger
 from voicebridge.core.shortfall import retold
+from voicebridge.core.verbatim import rest_of, verbatim
 from voicebridge.transport.delivery import Delivery
 
 from .late_result import understood
@@ -302,7 +303,14 @@ class Courier:
         can, cut = leg.session.capabilities, self._briefing.answer_due.cut
         respond = can.respond
         said = self._briefing.chronicle.heard(cut) if cut else ""
+        request = self._briefing.answer_due.request(cut)
+        rest = rest_of(request.say, said) if request and request.say else None
+        if rest is not None:
+            await self._ask_to_say(leg, rest)
+            return
         instructions = _GO_ON.format(said=said) if said else None
+        if request and request.instructions:
+            instructions = "\n".join(filter(None, (request.instructions, instructions)))
         if "verb" not in respond:
             if "text" in can.inputs and can.outputs:  # it answers what is said to it, at least
                 await self._send_own(leg, SendText(text=instructions or _ANSWER, role="system"))
@@ -313,6 +321,16 @@ class Courier:
             await self._send_own(leg, SendText(text=instructions, role="system", respond=False))
             instructions = None
         await self._send_own(leg, Respond(instructions=instructions))
+
+    async def _ask_to_say(self, leg: Leg, rest: str) -> None:
+        """The rest of given words."""
+        assert leg.session is not None
+        request = verbatim(rest, leg.session.capabilities) if rest else None
+        if request is None:
+            self._briefing.answer_due.give_up()
+            return
+        self._briefing.answer_due.note(request)
+        await self._send_own(leg, request)
 
     async def _send_own(self, leg: Leg, command: Command) -> None:
         assert leg.session is not None
