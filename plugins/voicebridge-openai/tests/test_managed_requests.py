@@ -28,7 +28,7 @@ REPLIES = ("A first answer of some length.", {"call": "look_up", "arguments": {}
 _ALLOWED_FATES = {None, "closed", "moved", "withdrawn", "empty_turn", "unknown_call", "input_audio_buffer_commit_empty"}
 
 
-def a_command(chance: random.Random, talk: Call, manual: bool) -> Any:
+def a_command(chance: random.Random, talk: Call) -> Any:
     """Any command that an application could give now."""
     known = [started.response_id for started in talk.all(ResponseStarted)]
     calls = [told.call_id for told in talk.all(ToolCall)]
@@ -42,7 +42,7 @@ def a_command(chance: random.Random, talk: Call, manual: bool) -> Any:
         lambda: Interrupt(),
         lambda: Configure(patch={"instructions": "Be kind."}),
     ]
-    if manual:
+    if chance.random() < 0.5:
         kinds += [lambda: EndTurn(respond=chance.random() < 0.5), lambda: DiscardTurn()]
     if known:
         kinds.append(lambda: ReportPlayed(response_id=known[-1], ms=chance.uniform(0, 900)))
@@ -59,7 +59,7 @@ async def any_order(seed: int, *faults: str) -> WatchedServer:
     turns = {"mode": "manual"} if seed % 2 == 1 else {"silence_ms": 200}
     async with call(server, alone=False, speed=8, tools=[TOOL], turns=turns) as talk:
         for _ in range(30):
-            command = a_command(chance, talk, seed % 2 == 1)
+            command = a_command(chance, talk)
             try:
                 await talk.send(command)
             except VoiceBridgeError:
