@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
 
     def send_audio(self, answer: Answer, due_ns: int) -> bool:
         """Send a response's next frame; whether there is one more."""
-        if self._gone or self._answer is not answer:
+        if self._gone or self._answer is not answer or self._transport.is_closing():
             return False
         if answer.sent % _WORDS_EACH == 0:
             self._transport.write(answer.words())
