@@ -47,6 +47,13 @@ class CascadeBackend:
         """
         return Seats.of(self._choices).capabilities()
 
+    def check(self, config: SessionConfig) -> None:
+        """What `connect` would raise, but for what a stage itself has against its settings."""
+        _own_options(config.options)
+        seats = Seats.of(self._choices | _seat_options(config.options))
+        _refuse_what_nobody_takes(config, seats)
+        _with_mode(config, seats)
+
     @asynccontextmanager
     async def connect(
         self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None

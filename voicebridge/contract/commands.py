@@ -130,7 +130,14 @@ class Configure(Command):
 
     patch: Mapping[str, Any]
     """Fields of `SessionConfig` by name, with their new values. A managed session also takes `backend`, a spec, and
-    turns what its backend can't change while it runs into a handover."""
+    turns what its backend can't change while it runs into a handover. Formats of audio never change."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.patch, Mapping) and isinstance(key := self.patch.get("api_key"), str):
+            from pydantic import SecretStr  # which takes long to import, and few commands need it
+
+            # Commands are shown and logged.
+            object.__setattr__(self, "patch", {**self.patch, "api_key": SecretStr(key)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,11 @@ class VoiceSession(Protocol):
 
 
 class Backend(Protocol):
-    """What `register_backends` registers: a recipe for sessions, without state."""
+    """What `register_backends` registers: a recipe for sessions, without state.
+
+    It may also have `check(config)`, which raises what `connect` would raise of a config, without a connection: then
+    what can't be is told at once of a backend that a call may go to later.
+    """
 
     @property
     def capabilities(self) -> Capabilities:

@@ -13,6 +13,7 @@ from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend
 from voicebridge.core.interruption_policy import InterruptionPolicy, Signals, Verdict
 from voicebridge.core.retry import RetryPolicy
+from voicebridge.pool.key_pool import KeyPool
 
 from .candidate import Candidate
 from .history_store import HistoryStore
@@ -54,6 +55,8 @@ class CallSetup:
     """As the whole call was set, before the first agent of a team was."""
     spec: str | Backend
     """The backend of the whole call."""
+    keys: KeyPool | None = None
+    """Its pool."""
     candidate_of: Callable[[str | Backend, Mapping[str, Any]], Candidate]
     """Makes one of what `Configure(patch={"backend": ...})` names, with its own settings."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)

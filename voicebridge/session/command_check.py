@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendAudio
+from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed, SendAudio
 from voicebridge.contract.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def check(command: object) -> None:
         _check_ms(command, "ms", command.ms)
     elif isinstance(command, Command):
         _check_fields(command)
-        if isinstance(command, Interrupt):
+        if isinstance(command, Configure):
+            _check_patch(command)
+        elif isinstance(command, Interrupt):
             for response_id, ms in command.heard.items():
                 _check_ms(command, f"heard[{response_id!r}]", ms)
     else:
@@ -40,6 +42,25 @@ def check(command: object) -> None:
             f"A session takes commands, such as SendAudio or SendText, not {type(command).__name__}.",
             code="bad_command",
         )
+
+
+def _check_patch(command: Configure) -> None:
+    if kept := sorted(command.patch.keys() & {"input_format", "output_format"}):
+        raise ConfigError(
+            f"{kept[0]} is the whole session's and never changes: give it to voicebridge.connect.",
+            code="bad_command",
+            command_id=command.id,
+        )
+    tools = command.patch.get("tools")
+    for tool in tools if isinstance(tools, Iterable) else ():
+        if callable(tool):
+            raise ConfigError(
+                f"A session that runs takes tools as Tool(name=..., description=..., parameters=...), and answers no "
+                f"call of the function {getattr(tool, '__name__', tool)!r}: give functions to voicebridge.connect, or "
+                "to an Agent that the conversation is handed to.",
+                code="bad_command",
+                command_id=command.id,
+            )
 
 
 def _check_ms(command: Command, field: str, ms: object) -> None:

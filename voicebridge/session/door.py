@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.config import SessionConfig, Tool, checked
-from voicebridge.contract.errors import ConfigError
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.events import Interruption
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend, VoiceSession
@@ -83,7 +84,9 @@ async def connect(
             `model`, `api_key`, `base_url`, and options of its own) don't go along to another one.
         retry: how much patience there is with a backend. `RetryPolicy(tries=0)`: none.
         interruption: what the user's voice does to the agent's: an `InterruptionPolicy`, or a function of your own.
-            None: backends stop the agent by themselves, at the first sound.
+            The application's player has to obey each `Interruption` (`pause`, `resume`, `duck`, ...), as that of
+            `VoiceAgent` does: one that can't hold what it plays takes `InterruptionPolicy.at_once()`. None: backends
+            stop the agent by themselves, at the first sound.
         on_interrupt: called with each decision about that, as it is made.
         policy: rules of the call: disclosure, consent, redaction, limits.
         tool_policy: deadlines and hooks of the functions in `tools`.
@@ -100,13 +103,11 @@ async def connect(
     _check_kind("policy", policy, CallPolicy)
     _check_kind("tool_policy", tool_policy, ToolPolicy)
     _check_kind("conversation", conversation, str)
-    for name, given_one in (("interruption", interruption), ("on_interrupt", on_interrupt)):
-        if given_one is not None and not callable(given_one):
-            raise ConfigError(f"{name} is called: it can't be {type(given_one).__name__}.", code=f"bad_{name}")
+    _check_function("interruption", interruption, "an InterruptionPolicy(), or a function from Signals to a Verdict")
+    _check_function("on_interrupt", on_interrupt, "a function of one Interruption")
     functions, others = _parted(tools)
     team = Team(agents, tools=(*functions, *others)) if agents else None
     toolbox = Toolbox(functions, others=others) if functions and team is None else None
-    first = team.first if team is not None else None
     keys = api_key if isinstance(api_key, KeyPool) else None
     given: dict[str, Any] = {
         "instructions": instructions,
@@ -120,8 +121,8 @@ async def connect(
     config = _config(given, options)
     candidate = Candidate.of(backend_of(spec), config, spec, keys)
     called, home = config, candidate
-    if team is not None and first is not None:
-        config, candidate = _beginning(team, first, config, home)
+    if team is not None:
+        config, candidate = _beginning(team, config, home)
     kept = isinstance(history, str) or hasattr(history, "keeps_audio")
     setup = CallSetup(
         config=config,
@@ -129,6 +130,7 @@ async def connect(
         candidate_of=partial(_candidate, home=home),
         called=called,
         spec=spec,
+        keys=keys,
         retry=retry or RetryPolicy(),
         said=() if kept else _said(history),
         store=open_store(history) if isinstance(history, str) else history if kept else None,  # type: ignore[arg-type]  # it has what a store has
@@ -178,21 +180,33 @@ def _config(given: dict[str, Any], options: Mapping[str, Any]) -> SessionConfig:
     return checked(given | portable | {"options": own})
 
 
-def _beginning(team: Team, first: Agent, config: SessionConfig, home: Candidate) -> tuple[SessionConfig, Candidate]:
-    """How the call begins: as the first agent of the team is set."""
-    patch = team.patch_for(first, config, home.spec)
-    backend = patch.pop("backend", home.spec)
-    candidate = _candidate(backend, patch, home=home)
-    return config.patched({name: value for name, value in patch.items() if name not in OWN_SETTINGS}), candidate
+def _beginning(team: Team, config: SessionConfig, home: Candidate) -> tuple[SessionConfig, Candidate]:
+    """How the call begins: as the first agent of the team is set. What is wrong with another one is told now as well,
+    and not when the conversation is handed to it."""
+    beginnings = []
+    for agent in team.agents:
+        patch = team.patch_for(agent, config, home.spec, home.keys)
+        try:
+            candidate = _candidate(patch.pop("backend", home.spec), patch, home=home)
+            shared = config.patched({name: value for name, value in patch.items() if name not in OWN_SETTINGS})
+            candidate.check(shared)
+        except VoiceBridgeError as error:
+            raise _of_agent(agent, error) from error
+        beginnings.append((shared, candidate))
+    return beginnings[0]
+
+
+def _of_agent(agent: Agent, error: VoiceBridgeError) -> VoiceBridgeError:
+    """The same error, saying whose settings are meant."""
+    return type(error)(replace(error.fault, message=f"The agent {agent.name!r} can't be used: {error.fault.message}"))
 
 
 def _candidate(spec: str | Backend, settings: Mapping[str, Any], *, home: Candidate | None = None) -> Candidate:
     """A backend with its own settings. Where the call began, it keeps what the call began with, such as its key."""
     own = {name: value for name, value in settings.items() if name in OWN_SETTINGS}
     if home is not None and spec == home.spec:
-        return replace(home, own={**home.own, **own})
-    keys = own.pop("api_key") if isinstance(own.get("api_key"), KeyPool) else None
-    return Candidate(spec=spec, backend=backend_of(spec), own=own, keys=keys)
+        return home.changed(own)
+    return Candidate(spec=spec, backend=backend_of(spec), own=own)
 
 
 def _fallback(given: str | Backend | Mapping[str, Any]) -> Candidate:
@@ -220,6 +234,15 @@ def _parted(tools: Any) -> tuple[list[Callable[..., Any]], list[Tool]]:
         else:
             functions.append(tool)
     return functions, list(checked({"tools": others}).tools)
+
+
+def _check_function(name: str, given: object, wanted: str) -> None:
+    if given is None:
+        return
+    waits = inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(getattr(given, "__call__", None))  # noqa: B004  # not whether, but what
+    if waits or isinstance(given, type) or not callable(given):
+        what = "an async function" if waits else repr(given) if isinstance(given, type) else type(given).__name__
+        raise ConfigError(f"{name} is {wanted}, not {what}.", code=f"bad_{name}")
 
 
 def _check_kind(name: str, given: object, kind: type) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from voicebridge.contract.capabilities import Capabilities
@@ -106,21 +106,22 @@ class Settings:
             target: another backend; None: the same one, set otherwise.
 
         Raises:
-            BadOption: a setting does not fit.
+            ConfigError: a setting does not fit.
+            Unsupported: a setting asks for what the backend can't do.
         """
         patch = {name: value for name, value in command.patch.items() if name != "backend"}
         own, rest = _parted(patch)
         earlier = self.move
         candidates = self.candidates if earlier is None else earlier.candidates
         if target is not None:
-            target = replace(target, own={**target.own, **own})
+            target = target.changed(own)
             candidates = (target, *candidates[1:])
         else:
             changed = earlier.target if earlier is not None else serving if serving in candidates else candidates[0]
-            target = replace(changed, own={**changed.own, **own})
+            target = changed.changed(own)
             candidates = tuple(target if one is changed else one for one in candidates)
         shared = (self.shared if earlier is None else earlier.shared).patched(rest)
-        target.config(shared)  # raises what does not fit
+        target.check(shared)
         move = Move(shared, candidates, target, frozenset(patch), [command.id], target.backend is not serving.backend)
         if earlier is not None:
             move.touched |= earlier.touched

@@ -31,13 +31,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import SecretStr
+
 from voicebridge.contract.commands import SendText, SendToolResult
 from voicebridge.contract.config import SessionConfig, Tool, checked
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.events import ToolCall
 from voicebridge.contract.session import Backend
+from voicebridge.pool.key_pool import KeyPool
 
-from .candidate import OWN_SETTINGS
+from .candidate import OWN_SETTINGS, config_fields
 from .toolbox import Toolbox
 
 __all__ = ["HANDOFF", "Agent", "Floor", "Handoff", "Team"]
@@ -72,7 +75,8 @@ class Agent:
     handoffs: Iterable[str] | None = field(default=None, kw_only=True)
     """The names of those it may hand over to. None: all others; empty: nobody."""
     options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-    """Any other field of `SessionConfig` (`speed`, `turns`, ...), and the backend's own options."""
+    """Any other field of `SessionConfig` (`speed`, `turns`, ...), and the backend's own options. `api_key` may be a
+    `KeyPool`."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -91,14 +95,15 @@ class Agent:
             raise self._problem(f"{own[0]} is a field of its own, and no option")
         if kept := sorted(self.options.keys() & {"input_format", "output_format"}):
             raise self._problem(f"{kept[0]} is the whole call's: give it to voicebridge.connect")
-        checked({"instructions": self.instructions, "voice": self.voice, **self.settings})
+        if isinstance(key := self.options.get("api_key"), str):
+            object.__setattr__(self, "options", {**self.options, "api_key": SecretStr(key)})  # it may be shown
+        pooled = {"api_key": None} if isinstance(key, KeyPool) else {}
+        checked({"instructions": self.instructions, "voice": self.voice, **self.settings, **pooled})
 
     @property
     def settings(self) -> dict[str, Any]:
         """Its options as fields of `SessionConfig`."""
-        portable = {name: value for name, value in self.options.items() if name in SessionConfig.model_fields}
-        own = {name: value for name, value in self.options.items() if name not in SessionConfig.model_fields}
-        return portable | ({"options": {**portable.get("options", {}), **own}} if own else {})
+        return config_fields(self.options)
 
     def _problem(self, words: str) -> ConfigError:
         return ConfigError(f"The agent {self.name!r} can't be used: {words}.", code="bad_agent")
@@ -157,13 +162,16 @@ class Team:
         """Its functions, and the tool `handoff` where there is somebody to hand over to."""
         return self._toolboxes[agent.name]
 
-    def patch_for(self, agent: Agent, call: SessionConfig, backend: str | Backend) -> dict[str, Any]:
+    def patch_for(
+        self, agent: Agent, call: SessionConfig, backend: str | Backend, keys: KeyPool | None = None
+    ) -> dict[str, Any]:
         """What `Configure` gets when this one speaks. Every field that any member sets is there, so that nothing of
         the one before it stays; what does not change, the session may leave out.
 
         Args:
             call: the settings of the whole call, for what this one does not say.
             backend: that of the whole call. `backend` is in the patch where a member has one of its own.
+            keys: the pool of the whole call.
         """
         at_home = agent.backend is None or agent.backend == backend
         bare = SessionConfig()
@@ -177,6 +185,8 @@ class Team:
             # A voice or a model of the call's backend means nothing to another one.
             default = call if at_home or name not in OWN_SETTINGS else bare
             patch[name] = said[name] if name in said else getattr(default, name)
+            if name == "api_key" and name not in said and at_home:
+                patch[name] = keys or patch[name]
         if any(one.backend is not None for one in self._agents.values()):
             patch["backend"] = backend if agent.backend is None else agent.backend
         return patch

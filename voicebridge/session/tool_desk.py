@@ -23,6 +23,7 @@ from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
 from voicebridge.contract.events import CommandSettled, Event, ToolCall, ToolCallCancelled
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.session import Backend
+from voicebridge.pool.key_pool import KeyPool
 
 from .team import Agent, Floor, Handoff, Team
 from .tool_runner import ToolRunner
@@ -50,7 +51,7 @@ class ToolDesk:
 
     Args:
         tools: the functions of a call without a team; with one, its toolboxes are used.
-        call, backend: what the whole call was opened with, for what a member of the team does not say.
+        call, backend, keys: what the whole call was opened with, for what a member of the team does not say.
         options: those of `ToolRunner`.
     """
 
@@ -60,9 +61,11 @@ class ToolDesk:
         tools: Toolbox | Team,
         call: SessionConfig,
         backend: str | Backend,
+        *,
+        keys: KeyPool | None = None,
         **options: Any,
     ) -> None:
-        self._session, self._call, self._backend = session, call, backend
+        self._session, self._call, self._backend, self._keys = session, call, backend, keys
         self._floor = Floor(tools) if isinstance(tools, Team) else None
         toolbox = tools.toolbox_of(tools.first) if isinstance(tools, Team) else tools
         self._runner = ToolRunner(toolbox, self._send, **options)
@@ -118,12 +121,21 @@ class ToolDesk:
 
     async def _hand_over(self, handoff: Handoff) -> None:
         assert self._floor is not None
-        await self._send(handoff.result)
-        fault = await self._configured(handoff.to)
-        if fault is not None:
+        try:
+            await self._send(handoff.result)
+            fault = await self._configured(handoff.to)
+        except SessionClosed:
+            raise
+        except VoiceBridgeError as error:
+            fault = error.fault
+        except Exception as error:
+            _log.exception("A handoff failed")
+            fault = Fault(category="protocol", message=f"The session failed ({type(error).__name__}).")
+        if fault is None:
+            if "verb" in self._session.capabilities.respond:
+                await self._send(Respond())
+        elif self._floor.passing is handoff:  # whatever it was: the conversation may be handed over another time
             await self._send(self._floor.failed(fault.message))
-        elif "verb" in self._session.capabilities.respond:
-            await self._send(Respond())
 
     async def _configured(self, agent: Agent) -> Fault | None:
         """Set the session for this agent; why that can't be."""
@@ -146,7 +158,8 @@ class ToolDesk:
     def _changes(self, agent: Agent) -> dict[str, Any]:
         """The part of an agent's settings that is not so already: less may be possible in place."""
         assert self._floor is not None
-        patch, now = self._floor.team.patch_for(agent, self._call, self._backend), self._session.settings()
+        patch = self._floor.team.patch_for(agent, self._call, self._backend, self._keys)
+        now = self._session.settings()
         if "backend" in patch and patch["backend"] != now["backend"]:
             return patch
         return {name: value for name, value in patch.items() if now[name] != value}

@@ -81,6 +81,14 @@ class ScriptedBackend:
         """As the script says."""
         return self.script.capabilities
 
+    def check(self, config: SessionConfig) -> None:
+        """What `connect` would raise."""
+        if config.options:
+            raise BadOption(f"A scripted backend has no option {min(config.options)!r}.", code="unknown_option")
+        mode = config.turns.mode
+        if mode is not None and mode not in self.capabilities.turns:
+            raise Unsupported(f"This scripted backend can't find turns by {mode!r}.")
+
     @asynccontextmanager
     async def connect(
         self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
@@ -91,11 +99,8 @@ class ScriptedBackend:
             BadOption: an option; a script has none.
             Unsupported: a way to find turns that the script's capabilities lack.
         """
-        if config.options:
-            raise BadOption(f"A scripted backend has no option {min(config.options)!r}.", code="unknown_option")
+        self.check(config)
         mode = config.turns.mode or next((mode for mode in _MODES if mode in self.capabilities.turns), None)
-        if mode is not None and mode not in self.capabilities.turns:
-            raise Unsupported(f"This scripted backend can't find turns by {mode!r}.")
         config = config.patched({"turns": config.turns.model_copy(update={"mode": mode})})
         session = ScriptedSession(self.script, config, history)
         self.sessions.append(session)

@@ -39,6 +39,13 @@ class RealtimeBackend:
         """What sessions with this model can do."""
         return capabilities_of(self.dialect, model_of(self.dialect.name, self._model or self.dialect.default_model))
 
+    def check(self, config: SessionConfig) -> None:
+        """What `connect` would raise before it dials."""
+        model = self.model_for(config)
+        key = key_for(self.dialect, address(self.dialect, model, config.base_url), config.api_key)
+        RealtimeCodec(self.dialect, model, config, key)
+        read_options(config.options, self.dialect, model_of(self.dialect.name, model))
+
     @asynccontextmanager
     async def connect(
         self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
