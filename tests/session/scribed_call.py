@@ -53,6 +53,8 @@ class TroubledStore(MemoryHistoryStore):
         records: Sequence[Record] = (),
         audio: Sequence[AudioChunk] = (),
         forget: Sequence[str] = (),
+        *,
+        writer: str | None = None,
     ) -> None:
         self.at_once += 1
         assert self.at_once == 1, "one batch after the other"
@@ -60,8 +62,9 @@ class TroubledStore(MemoryHistoryStore):
             await asyncio.sleep(self.takes_s)
             if self.failure and not self.after_all:
                 raise self.failure
-            await super().write(conversation, records, audio, forget)
-            self.batches.append(len(records))
+            await super().write(conversation, records, audio, forget, writer=writer)
+            if records or audio or forget:
+                self.batches.append(len(records))
             if self.failure:
                 raise self.failure
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.contract.errors import ConfigError
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.items import MessageItem, ToolCallItem, ToolResultItem
 from voicebridge.core.history_record import AudioChunk, Record
 from voicebridge.session.history_store import HistoryStore, MemoryHistoryStore, new_conversation, open_store
@@ -36,9 +36,27 @@ def chunk(key: str, offset: int, pcm: bytes, format: AudioFormat = DOOR_FORMAT) 
     return AudioChunk(key=key, offset=offset, pcm=pcm, format=format)
 
 
+class Clock:
+    """Seconds that a test lets go by."""
+
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[HistoryStore]:
-    made = MemoryHistoryStore() if request.param == "memory" else SqliteHistoryStore(tmp_path / "calls.db")
+async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[HistoryStore]:
+    made = (
+        MemoryHistoryStore(clock=clock)
+        if request.param == "memory"
+        else SqliteHistoryStore(tmp_path / "calls.db", clock=clock)
+    )
     yield made
     await made.aclose()
 
@@ -128,6 +146,71 @@ class TestEveryStore:
         assert await store.load("a") == [CALL]
         assert (await store.audio("b", "t1"))[0] == b"cd"
 
+    # Who may write
+
+    async def test_a_conversation_is_claimed_by_one_call_at_a_time(self, store: HistoryStore) -> None:
+        await store.claim("a", "first")
+        await store.claim("a", "first")
+        await store.claim("b", "second")
+        with pytest.raises(ConfigError, match=r"'a' is in use by another call.*another `conversation`") as caught:
+            await store.claim("a", "second")
+        assert caught.value.fault.code == "conversation_in_use"
+        await store.release("a", "second")
+        with pytest.raises(ConfigError, match="in use"):
+            await store.claim("a", "second")
+        await store.write("a", [HELLO], writer="first")
+        await store.release("a", "first")
+        await store.claim("a", "second")
+        await store.write("a", [CALL], writer="second")
+        assert await store.load("a") == [HELLO, CALL]
+
+    async def test_a_call_that_tells_nothing_for_half_a_minute_is_taken_for_gone(
+        self, store: HistoryStore, clock: Clock
+    ) -> None:
+        await store.claim("a", "first")
+        for _ in range(3):
+            clock.now += 29
+            await store.write("a", writer="first")
+        clock.now += 29
+        with pytest.raises(ConfigError, match="wrote 29 s ago"):
+            await store.claim("a", "second")
+        clock.now += 2
+        await store.claim("a", "second")
+
+    async def test_who_was_taken_for_gone_writes_no_more(self, store: HistoryStore, clock: Clock) -> None:
+        await store.claim("a", "first")
+        await store.write("a", [at(0, "first")], [chunk("t0", 0, b"ab")], writer="first")
+        clock.now += 31
+        await store.write("a", [at(1, "late")], writer="first")
+        clock.now += 31
+        await store.claim("a", "second")
+        await store.write("a", [at(2, "second")], writer="second")
+        for ended in (False, True):
+            if ended:
+                await store.release("a", "second")
+            with pytest.raises(VoiceBridgeError, match="taken the conversation 'a'") as caught:
+                await store.write("a", [at(2, "zombie")], [chunk("t0", 2, b"cd")], forget=["t0"], writer="first")
+            assert caught.value.fault.code == "conversation_taken"
+            assert not caught.value.retryable
+            await store.release("a", "first")
+        assert await store.load("a") == [at(0, "first"), at(1, "late"), at(2, "second")]
+        assert (await store.audio("a", "t0"))[0] == b"ab"
+
+    async def test_a_clock_that_was_set_back_locks_nobody_out(self, store: HistoryStore, clock: Clock) -> None:
+        await store.claim("a", "first")
+        clock.now -= 3600
+        await store.claim("a", "second")
+
+    async def test_a_claim_alone_is_no_conversation(self, store: HistoryStore) -> None:
+        await store.claim("a", "first")
+        await store.write("a", writer="first")
+        assert await store.conversations() == []
+        await store.release("a", "first")
+        await store.claim("a", "second")
+        await store.write("a", [HELLO], writer="second")
+        await store.delete("a")
+        await store.claim("a", "third")
+
     async def test_closing_twice(self, store: HistoryStore) -> None:
         await store.write("a", [HELLO])
         await store.aclose()
@@ -166,6 +249,23 @@ def test_urls_of_stores() -> None:
 def test_an_unknown_url_is_answered_with_those_that_there_are(url: str) -> None:
     with pytest.raises(ConfigError, match=r"memory:.*sqlite:///calls\.db.*sqlite:////var/calls\.db"):
         open_store(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://x:secretpw@host/db",
+        "postgres://x:secret/pw@host/db?sslkey=secretpw",
+        "x:secretpw@host",
+        "sqlite:///calls.db?password=secretpw",
+        "sqlite://x:secretpw@host/calls.db?mode=ro",
+    ],
+)
+def test_a_password_in_a_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+    assert url.partition(":")[0] in str(caught.value)[:50] or url.startswith("x:")
 
 
 @pytest.mark.parametrize("query", ["audio", "audio=yes", "Audio=true", "audio=true&x=1", "mode=ro"])

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.events import (
     CommandSettled,
     OutputAudio,
     ResponseStarted,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge.core.history_record import DamagedRecord, Record
+from voicebridge.session.history_store import MemoryHistoryStore
 from voicebridge.session.sqlite_store import SqliteHistoryStore
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.guards import loop_lag, no_leaked_tasks
@@ -85,12 +87,12 @@ def test_what_a_failing_store_did_not_take_is_tried_again_though_nothing_more_ha
     run_in_virtual_time(main())
 
 
-def test_a_store_that_hangs_at_the_end_holds_up_the_end_for_five_seconds_only() -> None:
+def test_a_store_that_hangs_at_the_end_holds_up_the_end_for_some_seconds_only() -> None:
     async def main() -> None:
         store = TroubledStore(takes_s=1000)
         async with no_leaked_tasks(), Call(store) as call:
             call.tell(write(1))
-        assert asyncio.get_running_loop().time() == pytest.approx(5, abs=0.1)
+        assert asyncio.get_running_loop().time() == pytest.approx(3.5, abs=0.1)
         assert [fault.code for fault in call.faults] == ["history_incomplete"]
         assert "its end" in call.faults[0].message
 
@@ -131,6 +133,111 @@ def test_audio_that_a_slow_store_does_not_take_is_dropped_and_counted() -> None:
             assert len(await call.stored()) == 1000, "text is never dropped"
             assert [fault.code for fault in call.faults] == ["history_audio_dropped"]
             assert loop.time() < 1010
+
+    run_in_virtual_time(main())
+
+
+# Others at the same conversation
+
+
+class Hours:
+    """The store's clock."""
+
+    ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return asyncio.get_running_loop().time() + self.ahead_s
+
+
+def test_a_conversation_that_another_call_has_is_refused_until_that_ends() -> None:
+    async def main() -> None:
+        store = MemoryHistoryStore(clock=Hours())
+        async with Call(store) as first:
+            first.tell(write(1))
+            await asyncio.sleep(120)
+            with pytest.raises(ConfigError, match="in use by another call"):
+                await Call(store).__aenter__()
+            first.tell(write(2))
+        async with Call(store) as second:
+            second.tell(write(3))
+        assert await second.stored() == tuple(user(f"text {number}") for number in (1, 2, 3))
+        assert first.faults == second.faults == []
+
+    run_in_virtual_time(main())
+
+
+def test_a_call_that_may_not_be_recorded_keeps_the_conversation_all_the_same() -> None:
+    async def main() -> None:
+        store = MemoryHistoryStore(clock=Hours())
+        async with Call(store, may_record=False) as first:
+            for number in range(120):
+                first.tell(write(number))
+                await asyncio.sleep(1)
+            with pytest.raises(ConfigError, match="in use by another call"):
+                await Call(store).__aenter__()
+            assert await store.conversations() == []
+
+    run_in_virtual_time(main())
+
+
+def test_a_call_whose_conversation_was_taken_says_so_once_and_writes_no_more() -> None:
+    async def main() -> None:
+        hours = Hours()
+        store = MemoryHistoryStore(clock=hours)
+        async with Call(store) as first:
+            first.tell(write(1))
+            await asyncio.sleep(1)
+            hours.ahead_s = 31  # the machine slept
+            async with Call(store) as second:
+                second.tell(write(2))
+                await asyncio.sleep(1)
+                for number in (3, 4):
+                    first.tell(write(number))
+                    await asyncio.sleep(20)
+                assert await first.scribe.flush() is False
+                second.tell(write(5))
+            assert second.faults == []
+        assert [fault.code for fault in first.faults] == ["conversation_taken"]
+        assert "not kept" in first.faults[0].message
+        assert await second.stored() == tuple(user(f"text {number}") for number in (1, 2, 5))
+
+    run_in_virtual_time(main())
+
+
+def test_a_call_that_was_cancelled_while_it_began_lets_go_of_the_conversation() -> None:
+    class Slow(MemoryHistoryStore):
+        async def claim(self, conversation: str, writer: str) -> None:
+            await super().claim(conversation, writer)
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        store = Slow()
+        call = Call(store)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await call.scribe.resume()
+        await call.scribe.aclose()
+        await Call(store).scribe.resume()
+
+    run_in_virtual_time(main())
+
+
+def test_entries_that_can_not_be_read_are_told_when_it_begins() -> None:
+    class Damaged(MemoryHistoryStore):
+        async def load(self, conversation: str) -> list[Record]:
+            known = await super().load(conversation)
+            return [DamagedRecord(place=0, why="Entry 0 is damaged."), *known, DamagedRecord(place=9, why="So is 9.")]
+
+    async def main() -> None:
+        store = Damaged()
+        await store.write("call", [Record(place=1, key="t1", item=user("Hello"))])
+        async with Call(store) as call:
+            assert [fault.code for fault in call.faults] == ["history_damaged"]
+            assert "Entry 0 is damaged (and 1 more). The store keeps it" in call.faults[0].message
+            assert call.chronicle.items() == (user("Hello"),)
+            call.tell(write(1))
+        assert await call.stored() == (user("Hello"), user("text 1"))
+        assert [record.place for record in await store.load("call")] == [0, 1, 10, 9]
 
     run_in_virtual_time(main())
 

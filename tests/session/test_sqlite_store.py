@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.items import MessageItem
-from voicebridge.core.history_record import AudioChunk, Record
+from voicebridge.core.history import History
+from voicebridge.core.history_record import AudioChunk, DamagedRecord, Record
 from voicebridge.session.sqlite_store import SqliteHistoryStore
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.guards import loop_lag, no_leaked_threads, open_files
@@ -166,6 +168,91 @@ async def test_a_full_disk_takes_what_it_is_told_when_there_is_room_again(path: 
     await store.aclose()
 
 
+# Entries that it can't read
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff\xfe", b"", b'{"place": 7, "item": null}', b'{"place": 1, "item": {}}'])
+async def test_a_damaged_entry_is_left_out_and_stays_in_the_file(path: Path, damage: bytes) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x"), at(1, "y"), at(2, "z")])
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE records SET record = CAST(? AS TEXT) WHERE place = 1", (damage,))
+    first, damaged, last = await store.load("a")
+    assert (first, last) == (at(0, "x"), at(2, "z"))
+    assert isinstance(damaged, DamagedRecord)
+    assert (damaged.place, damaged.item) == (1, None)
+    assert damaged.why.startswith(f"Entry 1 of the conversation 'a' in {path} can't be read: ")
+    history = History([first, damaged, last])
+    assert [getattr(item, "text", "") for item in history.items()] == ["x", "z"]
+    await store.write("a", history.changed())
+    await store.write("a", [at(3, "more")])
+    await store.aclose()
+    with closing(sqlite3.connect(path)) as file:
+        rows = file.execute("SELECT CAST(record AS BLOB) FROM records ORDER BY place").fetchall()
+    assert rows[1] == (damage,)
+    assert len(rows) == 4
+
+
+async def test_the_place_of_a_damaged_last_entry_is_not_given_again(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x"), at(1, "y")])
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE records SET record = '{' WHERE place = 1")
+    history = History(await store.load("a"))
+    history.append(MessageItem(role="user", text="z"))
+    assert [record.place for record in history.changed()] == [2]
+    await store.aclose()
+
+
+# Calls in other processes
+
+CLAIMER = """
+import asyncio, sys, time
+from voicebridge.session.sqlite_store import SqliteHistoryStore
+
+async def main():
+    store = SqliteHistoryStore(sys.argv[1])
+    await store.claim("a", "other")
+    print("claimed", flush=True)
+    sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+def claimer(path: Path) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", CLAIMER, str(path)], stdin=pipe, stdout=pipe, text=True)
+
+
+async def test_a_conversation_of_another_process_is_free_when_that_is_gone(path: Path) -> None:
+    process = claimer(path)
+    assert process.stdout is not None
+    assert await asyncio.to_thread(process.stdout.readline) == "claimed\n"
+    store = SqliteHistoryStore(path)
+    with pytest.raises(ConfigError, match=rf"in use by another call \(process {process.pid} on "):
+        await store.claim("a", "mine")
+    process.kill()
+    await asyncio.to_thread(process.communicate)
+    await store.claim("a", "mine")
+    await store.write("a", [at(0, "x")], writer="mine")
+    with pytest.raises(VoiceBridgeError, match="taken"):
+        await store.write("a", [at(0, "y")], writer="other")
+    await store.aclose()
+
+
+async def test_a_file_that_was_made_before_there_were_claims(path: Path) -> None:
+    store = SqliteHistoryStore(path)
+    await store.write("a", [at(0, "x")])
+    await store.aclose()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("DROP TABLE writers")
+    again = SqliteHistoryStore(path)
+    await again.claim("a", "mine")
+    assert await again.load("a") == [at(0, "x")]
+    await again.aclose()
+
+
 # Others at the same file
 
 
@@ -184,6 +271,36 @@ async def test_a_file_that_another_program_holds(path: Path, monkeypatch: pytest
     await store.write("a", [at(1, "y")])
     assert await store.load("a") == [at(0, "x"), at(1, "y")]
     await store.aclose()
+
+
+async def test_closing_does_not_wait_for_another_program(path: Path) -> None:
+    async with no_leaked_threads(0.5):
+        store = SqliteHistoryStore(path)
+        await store.write("a", [at(0, "x")])
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            writing = [asyncio.create_task(store.write("a", [at(n, "y")])) for n in (1, 2, 3)]
+            await asyncio.sleep(0.05)
+            before = time.monotonic()
+            await store.aclose()
+            assert time.monotonic() - before < 3, "each of them would have waited for five seconds"
+            results = await asyncio.gather(*writing, return_exceptions=True)
+            assert all(isinstance(result, VoiceBridgeError) for result in results), "and nobody is left waiting"
+
+
+async def test_a_disk_that_does_not_answer_is_told_when_the_store_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("voicebridge.session.sqlite_store._CLOSE_S", 0.05)
+    store = SqliteHistoryStore(path)
+    answers = threading.Event()
+    hanging = asyncio.create_task(store._do(lambda file: answers.wait()))
+    await asyncio.sleep(0.05)
+    await store.aclose()
+    assert "does not answer" in caplog.text
+    assert str(path) in caplog.text
+    answers.set()
+    assert await hanging
 
 
 async def test_the_loop_goes_on_while_another_program_holds_the_file(path: Path) -> None:

@@ -14,7 +14,7 @@ from voicebridge.contract.message import Message
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["AudioChunk", "Record", "load_record"]
+__all__ = ["AudioChunk", "DamagedRecord", "Record", "load_record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,15 @@ class Record(Message):
     """All that the agent said, of which `item` holds what was heard."""
     heard_ms: float | None = None
     """Milliseconds of the agent's audio that were heard. None: not known, or not cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedRecord(Record):
+    """An entry that a store has but can't read. It is none of the conversation, and its place stays taken."""
+
+    item: Item | None = None
+    why: str
+    """Where it is, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +72,15 @@ def load_record(line: str | bytes) -> Record:
     try:
         record: Record = _adapter().validate_json(line)
     except ValueError as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"This line is no entry of a history: {first}", code="bad_record") from error
+        raise ConfigError(f"This line is no entry of a history: {_reason(error)}.", code="bad_record") from error
     return record
+
+
+def _reason(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(one) for one in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

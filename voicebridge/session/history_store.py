@@ -2,14 +2,19 @@
 
 store = open_store("sqlite:///calls.db?audio=true")
 for kept in await store.conversations():
-    records = await store.load(kept.name)
+    for record in await store.load(kept.name):
+        print(record.item)
+        if record.key is not None:
+            pcm, format = await store.audio(kept.name, record.key)   # the voice of that entry
 """
 
 from __future__ import annotations
 
+import re
+import time
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +23,7 @@ from urllib.parse import parse_qsl, unquote
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.errors import ConfigError
 from voicebridge.core.history_record import AudioChunk, Record
+from voicebridge.core.writer_claim import Claim, check_claim, check_writer
 
 __all__ = [
     "Conversation",
@@ -54,7 +60,21 @@ class HistoryStore(Protocol):
     """Whether sessions are to give it their audio, too."""
 
     async def load(self, conversation: str) -> list[Record]:
-        """The entries in their order. None where there is no such conversation: it may begin."""
+        """The entries in their order. None where there is no such conversation: it may begin.
+
+        One that can't be read is a `DamagedRecord` at its place; the store keeps it as it is.
+        """
+        ...
+
+    async def claim(self, conversation: str, writer: str) -> None:
+        """From now on, only this call writes to it. See `voicebridge.core.writer_claim`.
+
+        Args:
+            writer: a name of the call that no other one has.
+
+        Raises:
+            ConfigError: another call has it (`conversation_in_use`).
+        """
         ...
 
     async def write(
@@ -63,15 +83,29 @@ class HistoryStore(Protocol):
         records: Sequence[Record] = (),
         audio: Sequence[AudioChunk] = (),
         forget: Sequence[str] = (),
+        *,
+        writer: str | None = None,
     ) -> None:
         """Write all of it or nothing: records at their places, instead of what was there; audio at its offsets.
 
         A withdrawn record leaves nothing, neither does its audio, nor that of the keys to `forget`.
+
+        Args:
+            writer: who claimed the conversation; a batch of nothing tells that it is still there. None: it is not
+                asked who has it, for programs that have the store to themselves.
+
+        Raises:
+            VoiceBridgeError: another call has taken the conversation (`conversation_taken`). Nothing is written.
         """
         ...
 
+    async def release(self, conversation: str, writer: str) -> None:
+        """The call that claimed it has ended. Nothing happens if another one has it."""
+        ...
+
     async def audio(self, conversation: str, key: str) -> tuple[bytes, AudioFormat]:
-        """The voice of an entry. What is missing in its middle is silent; nothing of it is b""."""
+        """The voice of an entry, by the `key` of its record. What is missing in its middle is silent; nothing of it is
+        b"". Only where the store keeps audio."""
         ...
 
     async def conversations(self) -> list[Conversation]:
@@ -101,11 +135,14 @@ class MemoryHistoryStore:
 
     Args:
         keeps_audio: in memory, too: two minutes of one voice take 5.8 MB.
+        clock: seconds, by which calls are taken for gone.
     """
 
-    def __init__(self, *, keeps_audio: bool = False) -> None:
+    def __init__(self, *, keeps_audio: bool = False, clock: Callable[[], float] = time.time) -> None:
         self.keeps_audio = keeps_audio
+        self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._claims: dict[str, Claim] = {}
 
     async def load(self, conversation: str) -> list[Record]:
         """See `HistoryStore`."""
@@ -118,8 +155,15 @@ class MemoryHistoryStore:
         records: Sequence[Record] = (),
         audio: Sequence[AudioChunk] = (),
         forget: Sequence[str] = (),
+        *,
+        writer: str | None = None,
     ) -> None:
         """See `HistoryStore`."""
+        if writer is not None:
+            check_writer(conversation, self._claims.get(conversation), writer)
+            self._claims[conversation] = Claim(writer=writer, told_at=self._clock())
+        if not (records or audio or forget):
+            return
         now = datetime.now(UTC)
         kept = self._kept.setdefault(conversation, _Kept(now, now))
         kept.changed = now
@@ -135,6 +179,22 @@ class MemoryHistoryStore:
         for key in forget:
             kept.audio.pop(key, None)
 
+    async def claim(self, conversation: str, writer: str) -> None:
+        """See `HistoryStore`."""
+        now = self._clock()
+        check_claim(conversation, self._claims.get(conversation), writer, now)
+        self._claims[conversation] = Claim(writer=writer, told_at=now)
+
+    async def release(self, conversation: str, writer: str) -> None:
+        """See `HistoryStore`."""
+        claim = self._claims.get(conversation)
+        if claim is None or claim.writer != writer:
+            return
+        if conversation in self._kept:
+            self._claims[conversation] = replace(claim, ended=True)
+        else:
+            del self._claims[conversation]
+
     async def audio(self, conversation: str, key: str) -> tuple[bytes, AudioFormat]:
         """See `HistoryStore`."""
         kept = self._kept.get(conversation)
@@ -149,6 +209,7 @@ class MemoryHistoryStore:
     async def delete(self, conversation: str) -> None:
         """See `HistoryStore`."""
         self._kept.pop(conversation, None)
+        self._claims.pop(conversation, None)
 
     async def aclose(self) -> None:
         """See `HistoryStore`. What it has, it keeps."""
@@ -188,15 +249,22 @@ def open_store(url: str) -> HistoryStore:
     path = unquote(address.removeprefix("sqlite:///"))
     if address.startswith("sqlite:///") and path.strip("/") and not path.startswith(":"):
         return SqliteHistoryStore(Path(path), keeps_audio=keeps_audio)
-    raise ConfigError(f"No history can be kept in {url!r}. Write one of {_FORMS}.", code="bad_history_url")
+    raise ConfigError(f"No history can be kept in {_shown(url)!r}. Write one of {_FORMS}.", code="bad_history_url")
 
 
 def _keeps_audio(url: str, query: str) -> bool:
     options = dict(parse_qsl(query, keep_blank_values=True))
     kept = options.pop("audio", "false")
     if options or kept not in ("true", "false"):
+        named = ", ".join(options) or "audio"
         raise ConfigError(
-            f"The history {url!r} has an option that does not exist: the only one is `audio=true` or `audio=false`.",
+            f"The history {_shown(url)!r} has an option that does not exist ({named}): the only one is `audio=true` or "
+            "`audio=false`.",
             code="bad_history_url",
         )
     return kept == "true"
+
+
+def _shown(url: str) -> str:
+    """The URL without what may be secret in it: who logs in, by which password."""
+    return re.sub(r"^(\w+:/*)?.*@", r"\1...@", url.partition("?")[0])

@@ -9,6 +9,7 @@
 | resource | acquired | released |
 |---|---|---|
 | the writing task | `start` | `aclose` |
+| the conversation in the store | `resume` | `aclose` |
 | the store | whoever made it | whoever made it |
 
 what happens                     effect
@@ -17,12 +18,16 @@ the store is slow                one batch waits for it; text collects in the hi
 more audio waits                 it is dropped, and counted in `dropped_ms`; text is never dropped
 the store fails                  told once; the batch is tried again with what is new, ever more rarely (every 5 s)
 recording is not allowed         nothing is written, neither text nor audio; when it is, all text and audio from then on
+nothing is written for 10 s      the store is told that the call is still there
+another call took the            told once; nothing more is written
+conversation
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -34,8 +39,9 @@ from voicebridge.contract.events import Event, OutputAudio
 from voicebridge.contract.fault import Category, Fault
 from voicebridge.contract.items import Item, ToolResultItem
 from voicebridge.core.history import History
-from voicebridge.core.history_record import Record
+from voicebridge.core.history_record import AudioChunk, DamagedRecord, Record
 from voicebridge.core.voice_clips import VoiceClips
+from voicebridge.core.writer_claim import TAKEN
 
 from .history_store import HistoryStore
 
@@ -43,7 +49,13 @@ __all__ = ["Scribe"]
 
 _EVERY_S = 0.1
 _LONGEST_WAIT_S = 5.0
-_CLOSE_S = 5.0
+_ALIVE_S = 10.0
+_SILENT_S = 9.0
+"""Less than that, as timers go off a little early."""
+_CLOSE_S = 4.0
+_RELEASE_S = 0.5
+"""Of these, for letting go of the conversation."""
+_SEE_WHY = "The call goes on; see why its store is slow or fails."
 _UNANSWERED = "The program was restarted before this tool gave its result."
 _log = logging.getLogger("voicebridge")
 
@@ -73,6 +85,13 @@ class Scribe:
         self._store, self._faulted = store, faulted
         self._clips = VoiceClips(input_format, output_format) if store.keeps_audio else None
         self._may_record = True
+        self._writer = uuid.uuid4().hex
+        self._claimed = False
+        self._taken = False
+        """Another call has the conversation now."""
+        self._damaged: list[DamagedRecord] = []
+        self._told_at = 0.0
+        """When the store last heard of this call, by the loop's clock."""
         self._suffix = ""
         """Tells keys of this process from those of earlier ones, whose ids may have been the same."""
         self._changed: Callable[[], list[Record]] | None = None
@@ -108,11 +127,17 @@ class Scribe:
         """How the conversation began, for `Chronicle`: nothing, if it is new.
 
         A tool that an earlier process did not finish gets a result that says so: else the model would wait for it.
+        Entries that can't be read are left out, which `start` tells.
 
         Raises:
+            ConfigError: another call has the conversation (`conversation_in_use`).
             VoiceBridgeError: the store can't be read.
         """
+        self._claimed = True  # even if this is cancelled before the store answers
+        await self._store.claim(self.conversation, self._writer)
+        self._told_at = asyncio.get_running_loop().time()
         records = await self._store.load(self.conversation)
+        self._damaged = [record for record in records if isinstance(record, DamagedRecord)]
         if not records:
             return ()
         self._suffix = f"@{records[-1].place + 1}"
@@ -122,8 +147,16 @@ class Scribe:
     def start(self, changed: Callable[[], list[Record]]) -> None:
         """Begin to write what `changed` gives: `Chronicle.changed`."""
         self._changed = changed
+        if self._damaged:
+            self._fail("protocol", "history_damaged", "what can't be read is left out", self._damage())
         self._task = asyncio.create_task(self._run(), name=f"scribe of {self.conversation}")
         self._mark()
+
+    def _damage(self) -> str:
+        first, *others = self._damaged
+        more = f" (and {len(others)} more)" if others else ""
+        hint = "The store keeps it as it is: put back an earlier copy of the store, or delete the conversation."
+        return f"{first.why.rstrip('.')}{more}. {hint}"
 
     # What goes on
 
@@ -166,35 +199,46 @@ class Scribe:
         return self._written.is_set()
 
     async def aclose(self) -> None:
-        """Write the rest, within five seconds, and stop. Safe to call again."""
+        """Write the rest, let go of the conversation, all within four seconds, and stop. Safe to call again."""
         task, self._task = self._task, None
-        if task is None:
-            return
         try:
-            if not await self._flushed(task, _CLOSE_S):
+            if task is not None:
+                await self._finished(task)
+        finally:
+            if self._claimed:
+                self._claimed = False
+                await self._let_go()
+
+    async def _finished(self, task: asyncio.Task[None]) -> None:
+        try:
+            if not await self._flushed(task, _CLOSE_S - _RELEASE_S) and not self._taken:
                 self._fail("busy", "history_incomplete", "its end was not written")
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    async def _let_go(self) -> None:
+        """If this fails, others have to wait until this call is taken for gone."""
+        try:
+            async with asyncio.timeout(_RELEASE_S):
+                await self._store.release(self.conversation, self._writer)
+        except Exception as error:  # a store may be anyone's
+            _log.info("The conversation %r was not let go of: %s", self.conversation, error)
 
     # The task
 
     async def _run(self) -> None:
         wait_s = _EVERY_S
         while True:
-            await self._dirty.wait()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._hurry.wait()
+            await self._due(wait_s)
             self._dirty.clear()
             try:
                 await self._write()
             except Exception as error:  # a store may be anyone's
+                if self._failed(error):
+                    return
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
                 self._dirty.set()
-                fault = error.fault if isinstance(error, VoiceBridgeError) else None
-                why = fault.message.rstrip(".") if fault else f"{type(error).__name__}: {error}"
-                self._fail(fault.category if fault else "busy", "history_failed", why)
                 if self._hurry.is_set():
                     await asyncio.sleep(_EVERY_S)
                 continue
@@ -202,35 +246,61 @@ class Scribe:
             if not self._dirty.is_set():
                 self._written.set()
 
+    async def _due(self, wait_s: float) -> None:
+        """There was something to write for a while, or the store has heard nothing of this call for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._told_at + _ALIVE_S):
+                await self._dirty.wait()
+        if self._dirty.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._hurry.wait()
+
+    def _failed(self, error: Exception) -> bool:
+        """The store did not take a batch. Whether it never will."""
+        fault = error.fault if isinstance(error, VoiceBridgeError) else None
+        why = fault.message.rstrip(".") if fault else f"{type(error).__name__}: {error}"
+        if fault is not None and fault.code == TAKEN:
+            self._taken = True
+            self.may_record = False
+            self._fail(fault.category, TAKEN, why, "Give each call a `conversation` of its own.")
+            return True
+        self._fail(fault.category if fault else "busy", "history_failed", why)
+        return False
+
     async def _write(self) -> None:
         """Give the store all there is. What it does not take stays."""
-        if not self._may_record or self._changed is None:
+        records, chunks, forgotten, count = self._batch()
+        now = asyncio.get_running_loop().time()
+        if not (records or chunks or forgotten) and now - self._told_at < _SILENT_S:
             return
+        audio = [replace(chunk, key=chunk.key + self._suffix) for chunk in chunks] if self._suffix else chunks
+        forget = [key + self._suffix for key in forgotten]
+        await self._store.write(self.conversation, records, audio, forget, writer=self._writer)
+        self._told_at = now
+        # Only this task adds to `_unwritten` or takes what waits: both still begin with what was written.
+        if records:
+            self._unwritten.clear()
+        if self._clips is not None:
+            self._clips.written(count, len(forgotten))
+
+    def _batch(self) -> tuple[tuple[Record, ...], list[AudioChunk], list[str], int]:
+        if not self._may_record or self._changed is None:
+            return (), [], [], 0
         if self._clips is not None and self._clips.overflowed:
             self._fail("busy", "history_audio_dropped", "its store is too slow, and audio was left out")
         for record in self._changed():
             self._unwritten[record.place] = self._renamed(record)
-        records = tuple(self._unwritten.values())
         chunks, forgotten, count = self._clips.waiting() if self._clips is not None else ([], [], 0)
-        if not (records or chunks or forgotten):
-            return
-        audio = [replace(chunk, key=chunk.key + self._suffix) for chunk in chunks] if self._suffix else chunks
-        await self._store.write(self.conversation, records, audio, [key + self._suffix for key in forgotten])
-        # Only this task adds to `_unwritten` or takes what waits: both still begin with what was written.
-        self._unwritten.clear()
-        if self._clips is not None:
-            self._clips.written(count, len(forgotten))
+        return tuple(self._unwritten.values()), chunks, forgotten, count
 
     def _renamed(self, record: Record) -> Record:
         return replace(record, key=record.key + self._suffix) if self._suffix and record.key else record
 
-    def _fail(self, category: Category, code: str, why: str) -> None:
+    def _fail(self, category: Category, code: str, why: str, hint: str = _SEE_WHY) -> None:
         if code in self._told:
             return
         self._told.add(code)
-        message = (
-            f"The history of the conversation {self.conversation!r} is not complete: {why}. The call goes on; see why "
-            "its store is slow or fails."
-        )
+        message = f"The history of the conversation {self.conversation!r} is not complete: {why}. {hint}"
         _log.warning("%s", message)
         self._faulted(Fault(category=category, code=code, message=message))

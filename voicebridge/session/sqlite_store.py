@@ -6,20 +6,20 @@
 | the file's connection | the thread, at the first use | the thread, at `aclose` |
 
 One thread has the connection, and takes one job after the other: the event loop never waits for the disk. A batch is a
-transaction, so that a program that is killed leaves whole batches. The file is made for its owner alone.
+transaction, so that a program that is killed leaves whole batches. The file is made for its owner alone. While another
+process holds the file, a job is tried again for five seconds, but no longer once the store is being closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,45 +27,20 @@ from typing import Any, TypeVar
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.lines import dump
-from voicebridge.core.history_record import AudioChunk, Record, load_record
+from voicebridge.core.history_record import AudioChunk, Record
 
-from .history_store import Conversation, assembled
+from . import sqlite_file
+from .history_store import Conversation
 
 __all__ = ["SqliteHistoryStore"]
 
 T = TypeVar("T")
 
-_VERSION = 1
-_APPLICATION = 0x76627268
-"""By what the file is known as ours: `vbrh`."""
 _BUSY_S = 5.0
 """How long another process may hold the file."""
-_CLOSE_S = 5.0
-_SCHEMA = """
-CREATE TABLE conversations (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, began REAL NOT NULL, changed REAL NOT NULL
-);
-CREATE TABLE records (
-    conversation INTEGER NOT NULL, place INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (conversation, place)
-) WITHOUT ROWID;
-CREATE TABLE audio (
-    id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, key TEXT NOT NULL, byte_offset INTEGER NOT NULL,
-    encoding TEXT NOT NULL, rate INTEGER NOT NULL, channels INTEGER NOT NULL, pcm BLOB NOT NULL,
-    UNIQUE (conversation, key, byte_offset)
-);
-"""
-_WRITE_RECORD = """
-INSERT INTO records VALUES (?, ?, ?) ON CONFLICT (conversation, place) DO UPDATE SET record = excluded.record
-"""
-_WRITE_AUDIO = """
-INSERT INTO audio (conversation, key, byte_offset, encoding, rate, channels, pcm) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (conversation, key, byte_offset) DO UPDATE SET pcm = excluded.pcm
-"""
-_TOUCH = """
-INSERT INTO conversations (name, began, changed) VALUES (?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET changed = excluded.changed RETURNING id
-"""
+_CLOSE_S = 0.9
+"""With the four seconds that a call gives its last batch, a call ends within five."""
+_log = logging.getLogger("voicebridge")
 
 
 class SqliteHistoryStore:
@@ -75,11 +50,20 @@ class SqliteHistoryStore:
         path: of the file. It is made at the first use, if its folder is there.
         keeps_audio: whether sessions are to give it their audio, too.
         in_thread: False works in the caller's thread: for virtual time, where threads come at no particular time.
+        clock: seconds, the same in all processes that use the file, by which calls are taken for gone.
     """
 
-    def __init__(self, path: Path | str, *, keeps_audio: bool = False, in_thread: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        keeps_audio: bool = False,
+        in_thread: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.path = Path(path)
         self.keeps_audio = keeps_audio
+        self._clock = clock
         self._in_thread = in_thread
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -88,7 +72,12 @@ class SqliteHistoryStore:
 
     async def load(self, conversation: str) -> list[Record]:
         """See `HistoryStore`."""
-        return await self._do(lambda file: _load(file, conversation))
+        return await self._do(lambda file: sqlite_file.load(file, conversation, self.path))
+
+    async def claim(self, conversation: str, writer: str) -> None:
+        """See `HistoryStore`. A call whose program is known to be gone loses the conversation at once."""
+        by = sqlite_file.Writer(writer, self._clock())
+        await self._do(lambda file: sqlite_file.claim(file, conversation, by))
 
     async def write(
         self,
@@ -96,24 +85,31 @@ class SqliteHistoryStore:
         records: Sequence[Record] = (),
         audio: Sequence[AudioChunk] = (),
         forget: Sequence[str] = (),
+        *,
+        writer: str | None = None,
     ) -> None:
         """See `HistoryStore`."""
-        await self._do(lambda file: _write(file, conversation, records, audio, forget))
+        by = None if writer is None else sqlite_file.Writer(writer, self._clock())
+        await self._do(lambda file: sqlite_file.write(file, conversation, records, audio, forget, by))
+
+    async def release(self, conversation: str, writer: str) -> None:
+        """See `HistoryStore`."""
+        await self._do(lambda file: sqlite_file.release(file, conversation, writer))
 
     async def audio(self, conversation: str, key: str) -> tuple[bytes, AudioFormat]:
         """See `HistoryStore`."""
-        return await self._do(lambda file: _audio(file, conversation, key))
+        return await self._do(lambda file: sqlite_file.audio(file, conversation, key))
 
     async def conversations(self) -> list[Conversation]:
         """See `HistoryStore`."""
-        return await self._do(_conversations)
+        return await self._do(sqlite_file.conversations)
 
     async def delete(self, conversation: str) -> None:
         """See `HistoryStore`."""
-        await self._do(lambda file: _delete(file, conversation))
+        await self._do(lambda file: sqlite_file.delete(file, conversation))
 
     async def aclose(self) -> None:
-        """See `HistoryStore`. Takes at most five seconds."""
+        """See `HistoryStore`. Takes a second at the most."""
         if self._closed:
             return
         self._closed = True
@@ -121,9 +117,14 @@ class SqliteHistoryStore:
             self._let_go()
             return
         try:
-            with suppress(TimeoutError):  # the thread ends when the disk lets it, or with the program
-                async with asyncio.timeout(_CLOSE_S):
-                    await self._in_turn(self._let_go)
+            async with asyncio.timeout(_CLOSE_S):
+                await self._in_turn(self._let_go)
+        except TimeoutError:
+            _log.warning(
+                "The disk does not answer, so the history in %s is still open: its thread ends when the disk answers, "
+                "or with the program.",
+                self.path,
+            )
         finally:
             self._jobs.put(None)
 
@@ -170,10 +171,17 @@ class SqliteHistoryStore:
             self._file = None
 
     def _try(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        until = time.monotonic() + _BUSY_S
         try:
-            if self._file is None:
-                self._file = _opened(self.path)
-            return job(self._file)
+            while True:
+                try:
+                    if self._file is None:
+                        self._file = sqlite_file.opened(self.path)
+                    return job(self._file)
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or self._closed or time.monotonic() > until:
+                        raise
+                    time.sleep(0.01)  # not every lock is waited for
         except sqlite3.Error as error:
             raise _failure(self.path, error) from error
         except (UnicodeError, OverflowError) as error:  # half a character in a name, a number beyond 64 bits
@@ -181,7 +189,7 @@ class SqliteHistoryStore:
 
 
 def _failure(path: Path, error: sqlite3.Error) -> VoiceBridgeError:
-    if isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error)):
+    if _is_busy(error):
         why = f"another program has held it for {_BUSY_S:g} s"
         return _unwritten(path, f"{why}. See which one writes to it", "busy")
     if isinstance(error, sqlite3.OperationalError):
@@ -189,151 +197,10 @@ def _failure(path: Path, error: sqlite3.Error) -> VoiceBridgeError:
     return ConfigError(f"{path} is damaged, or no SQLite database ({error}): name another file.", code="bad_history")
 
 
+def _is_busy(error: sqlite3.Error) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+
+
 def _unwritten(path: Path, why: str, category: Any) -> VoiceBridgeError:
     message = f"The history in {path} can't be used: {why}."
     return VoiceBridgeError(Fault(category=category, code="history_failed", message=message, retryable=True))
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    try:
-        # SQLite gives the files that it makes beside this one the same rights.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"{path} can't hold a history ({why}): name a file that this user may write, in a folder that is there.",
-            code="bad_history",
-        ) from error
-    file = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(file, path)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _prepare(file: sqlite3.Connection, path: Path) -> None:
-    with _Transaction(file):
-        application = file.execute("PRAGMA application_id").fetchone()[0]
-        version = file.execute("PRAGMA user_version").fetchone()[0]
-        tables = file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != _APPLICATION and (application or version or tables):
-            raise ConfigError(f"{path} is another program's database: name another file.", code="bad_history")
-        if version > _VERSION:
-            raise ConfigError(
-                f"{path} was written by a newer voicebridge (format {version}; this one knows {_VERSION}): "
-                "update voicebridge, or name another file.",
-                code="newer_history",
-            )
-        if not tables:
-            for statement in _SCHEMA.split(";"):
-                file.execute(statement)
-            file.execute(f"PRAGMA application_id = {_APPLICATION}")
-            file.execute(f"PRAGMA user_version = {_VERSION}")
-    _write_ahead(file)
-    file.execute("PRAGMA synchronous = NORMAL")  # a lost program loses nothing, lost power the last batches
-    file.execute("PRAGMA secure_delete = FAST")  # what was withdrawn is overwritten
-
-
-def _write_ahead(file: sqlite3.Connection) -> None:
-    """Let others read while one writes. The switch itself does not wait for others: it is tried again."""
-    deadline = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            file.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-class _Transaction:
-    """All of it or nothing. The file is taken at once: two that read first and write then would block each other."""
-
-    def __init__(self, file: sqlite3.Connection) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        self._file.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._file.execute("COMMIT")
-                return
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-        self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._file.in_transaction:  # a full disk has ended it already
-            self._file.execute("ROLLBACK")
-
-
-def _write(
-    file: sqlite3.Connection,
-    conversation: str,
-    records: Sequence[Record],
-    audio: Sequence[AudioChunk],
-    forget: Sequence[str],
-) -> None:
-    kept = [(record.place, dump(record)) for record in records if record.item is not None]
-    gone = [record for record in records if record.item is None]
-    silent = [*forget, *(record.key for record in gone if record.key is not None)]
-    with _Transaction(file):
-        now = time.time()
-        (id,) = file.execute(_TOUCH, (conversation, now, now)).fetchone()
-        file.executemany(_WRITE_RECORD, [(id, place, text) for place, text in kept])
-        file.executemany(
-            "DELETE FROM records WHERE conversation = ? AND place = ?", [(id, record.place) for record in gone]
-        )
-        file.executemany(
-            _WRITE_AUDIO,
-            [(id, c.key, c.offset, c.format.encoding, c.format.rate, c.format.channels, c.pcm) for c in audio],
-        )
-        file.executemany("DELETE FROM audio WHERE conversation = ? AND key = ?", [(id, key) for key in silent])
-
-
-def _load(file: sqlite3.Connection, conversation: str) -> list[Record]:
-    rows = file.execute(
-        "SELECT record FROM records JOIN conversations ON id = conversation WHERE name = ? ORDER BY place",
-        (conversation,),
-    )
-    return [load_record(text) for (text,) in rows]
-
-
-def _audio(file: sqlite3.Connection, conversation: str, key: str) -> tuple[bytes, AudioFormat]:
-    rows = file.execute(
-        "SELECT byte_offset, pcm, encoding, rate, channels FROM audio JOIN conversations c ON c.id = conversation "
-        "WHERE name = ? AND key = ? ORDER BY byte_offset",
-        (conversation, key),
-    )
-    return assembled(
-        AudioChunk(key=key, offset=at, pcm=pcm, format=AudioFormat(encoding=encoding, rate=rate, channels=channels))
-        for at, pcm, encoding, rate, channels in rows
-    )
-
-
-def _conversations(file: sqlite3.Connection) -> list[Conversation]:
-    rows = file.execute("SELECT name, began, changed FROM conversations ORDER BY changed DESC, id DESC")
-    return [
-        Conversation(name=name, began=datetime.fromtimestamp(began, UTC), changed=datetime.fromtimestamp(changed, UTC))
-        for name, began, changed in rows
-    ]
-
-
-def _delete(file: sqlite3.Connection, conversation: str) -> None:
-    file.execute("PRAGMA secure_delete = ON")
-    try:
-        with _Transaction(file):
-            if row := file.execute("SELECT id FROM conversations WHERE name = ?", (conversation,)).fetchone():
-                file.execute("DELETE FROM records WHERE conversation = ?", row)
-                file.execute("DELETE FROM audio WHERE conversation = ?", row)
-                file.execute("DELETE FROM conversations WHERE id = ?", row)
-    finally:
-        file.execute("PRAGMA secure_delete = FAST")
-    # The log of what was written still holds it, until it is emptied; while another process reads, that is later.
-    file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
