@@ -318,7 +318,7 @@ class Call:
 
     def story(self) -> list[str]:
         """For people."""
-        told = []
+        told: list[str] = []
         for event in self.events:
             if isinstance(event, OutputAudio):
                 if not told or told[-1] != f"audio {event.response_id}":

@@ -161,7 +161,7 @@ async def test_without_credit_the_call_goes_to_another_backend() -> None:
 @pytest.mark.parametrize("way", ["both", "up", "down"])
 async def test_a_line_that_is_dead_without_a_word_is_noticed(way: str) -> None:
     server, well = WatchedServer(pace=40), WatchedServer(pace=40)
-    given = {"ping_interval_s": 0.5, "dead_after_s": 2.0, "speed": 1, "alone": False}
+    given: dict[str, Any] = {"ping_interval_s": 0.5, "dead_after_s": 2.0, "speed": 1, "alone": False}
     async with (
         nothing_left(),
         server.serve(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,7 @@ def cascade(model: ScriptedModel) -> CascadeBackend:
 @pytest.mark.parametrize("moment", [while_idle, while_the_user_speaks, while_the_agent_speaks])
 async def test_to_a_cascade_and_back(moment: object, door: AudioFormat | None) -> None:
     server = WatchedServer(pace=10, ms_per_char=10, replies=("Hello.", STORY))
-    formats = {} if door is None else {"input_format": door, "output_format": door}
+    formats: dict[str, Any] = {} if door is None else {"input_format": door, "output_format": door}
     async with call(server, exact=False, **formats) as talk:
         await talk.say()
         await talk.next(ResponseEnded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def a_command(chance: random.Random, talk: Call) -> Any:
     calls = [told.call_id for told in talk.all(ToolCall)]
     some = chance.choice([None, *known[-3:]])
     heard = {one: chance.choice([0.0, 10.0, 150.0, 99_999.0]) for one in known[-2:] if chance.random() < 0.5}
-    kinds = [
+    kinds: list[Callable[[], Any]] = [
         lambda: SendText(text="Well?", respond=chance.random() < 0.7),
         lambda: Respond(instructions=chance.choice([None, "Be brief."])),
         lambda: Respond(aside=True),
