@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .contract.account import Account, DiscardReason, DropReason, InputAccount, OutputAccount
+    from .contract.account import Account, DiscardReason, Disclosed, DropReason, InputAccount, OutputAccount
     from .contract.audio import DOOR_FORMAT, AudioFormat
     from .contract.call_policy import Budget, CallPolicy
     from .contract.capabilities import Capabilities
@@ -148,6 +148,7 @@ __all__ = [
     "DetectorTraits",
     "DiscardReason",
     "DiscardTurn",
+    "Disclosed",
     "DropReason",
     "EndTurn",
     "Endpoint",
@@ -244,7 +245,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "contract.account": "Account DiscardReason DropReason InputAccount OutputAccount",
+    "contract.account": "Account DiscardReason Disclosed DropReason InputAccount OutputAccount",
     "contract.audio": "AudioFormat DOOR_FORMAT",
     "contract.call_policy": "Budget CallPolicy",
     "contract.capabilities": "Capabilities",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.call_policy import Budget, CallPolicy
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, Respond
+from voicebridge.contract.commands import Command, Interrupt, Respond
 from voicebridge.contract.events import (
+    BackendError,
     CommandSettled,
     Event,
     ResponseEnded,
@@ -49,7 +50,7 @@ def ended(response_id: str) -> ResponseEnded:
     return ResponseEnded(response_id=response_id, status="completed")
 
 
-def codes(effects: list[Command | Fault]) -> list[str]:
+def codes(effects: list[Command | Event | Fault]) -> list[str]:
     return [effect.code if isinstance(effect, Fault) else type(effect).__name__ for effect in effects]
 
 
@@ -104,6 +105,52 @@ def test_the_agent_may_finish() -> None:
     assert call.due_at() == 190.0, "the grace"
     assert call.happened(ended("r1"), 170.0, audible=("r1",)) == []
     assert codes(call.due(175.0)) == ["limit_reached"]
+
+
+def stopped(effects: list[Command | Event | Fault]) -> list[str | None]:
+    return [effect.response_id for effect in effects if isinstance(effect, Interrupt)]
+
+
+def test_what_waits_behind_the_answer_that_is_heard_is_not_said() -> None:
+    call = limits(max_duration_s=60)
+    for name in ("r1", "r2", "r3", "r4"):
+        call.happened(started(name), 159.0)
+    call.happened(ended("r1"), 159.0, ("r1", "r2"))
+    assert stopped(call.due(160.0, ("r1", "r2"))) == ["r2", "r3", "r4"]
+    assert call.due(165.0, ("r1",)) == []
+    assert codes(call.due(166.0)) == ["limit_reached"], "those that were stopped are not waited for"
+
+
+def test_what_begins_after_the_limit_is_stopped_but_the_last_words() -> None:
+    call = limits(max_duration_s=60, say_at_limit="Goodbye!")
+    call.happened(started("r1"), 159.0)
+    [request] = call.due(160.0)
+    assert isinstance(request, Respond)
+    assert stopped(call.happened(started("r2", "c1"), 161.0)) == ["r2"]
+    assert call.happened(ended("r1"), 162.0) == []
+    assert call.happened(started("r3", request.id), 162.0) == []
+    assert stopped(call.happened(started("r4"), 163.0, ("r3",))) == ["r4"]
+    assert call.happened(ended("r3"), 163.0, ("r3",)) == []
+    assert codes(call.due(165.0)) == ["limit_reached"], "long before the grace is over"
+
+
+def test_a_unit_that_nobody_counts_is_told_once() -> None:
+    call = limits(max_usage={"audio_s": 10.0, "tokens": 100})
+    call.happened(started("r1"), 101.0)
+    assert call.happened(used(words=3), 101.0) == [], "another stage may still count"
+    assert call.happened(used(tokens=3), 101.0) == []
+    [error] = call.happened(ended("r1"), 102.0)
+    assert isinstance(error, BackendError)
+    assert (error.fault.code, error.fatal) == ("unit_not_counted", False)
+    assert "audio_s" in error.fault.message
+    assert "tokens, words" in error.fault.message
+    assert [call.happened(used(tokens=3), 103.0), call.happened(ended("r2"), 104.0)] == [[], []]
+
+
+def test_units_that_are_counted_are_no_news() -> None:
+    call = limits(max_usage={"tokens": 100})
+    call.happened(used(tokens=3), 101.0)
+    assert call.happened(ended("r1"), 102.0) == []
 
 
 def test_but_not_for_ever() -> None:
@@ -175,7 +222,7 @@ def test_in_any_order_it_ends_once_and_in_time(
     steps: list[tuple[Event, float, tuple[str, ...]]], words: str | None
 ) -> None:
     call = CallLimits(CallPolicy(max_duration_s=30, max_usage={"audio_s": 20}, say_at_limit=words, grace_s=10))
-    now, ready_at, effects = 0.0, None, list[Command | Fault]()
+    now, ready_at, effects = 0.0, None, list[Command | Event | Fault]()
     for event, after, audible in steps:
         now += after
         while (due_at := call.due_at()) is not None and due_at <= now:
@@ -184,7 +231,7 @@ def test_in_any_order_it_ends_once_and_in_time(
             assert (call.state, call.due_at()) != (before, due_at), "it would be asked for ever"
         ready_at = now if ready_at is None and event is READY else ready_at
         effects += call.happened(event, now, audible)
-        ends = codes(effects)
+        ends = [one for one in codes(effects) if one != "Interrupt"]
         assert ends in ([], ["Respond"], ["limit_reached"], ["Respond", "limit_reached"])
         over = ready_at is not None and now >= ready_at + 40
         assert not over or ends[-1:] == ["limit_reached"]

@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from voicebridge.contract.account import Disclosed
 from voicebridge.contract.audio import DOOR_FORMAT
-from voicebridge.contract.call_policy import CallPolicy
+from voicebridge.contract.call_policy import Budget, CallPolicy
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Respond
 from voicebridge.contract.errors import ConfigError
@@ -31,7 +32,8 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.core.disclosure import DisclosureGate, Effect, Withheld, check_disclosure
+from voicebridge.core.disclosure import DisclosureGate, Effect, Withheld
+from voicebridge.core.policy_check import check_disclosure, check_usage
 
 TEXT = "You are talking to an AI assistant."
 SECOND = b"\x01\x02" * 24_000
@@ -48,6 +50,10 @@ def ready(capabilities: Capabilities = SAYS) -> SessionReady:
         input_format=DOOR_FORMAT,
         output_format=DOOR_FORMAT,
     )
+
+
+def restarted(capabilities: Capabilities) -> SessionRestarted:
+    return SessionRestarted(ready=ready(capabilities), reason="failover", carried="text", gap_ms=0.0, lost_audio_ms=0.0)
 
 
 def started(response_id: str, *answers: str) -> ResponseStarted:
@@ -75,11 +81,21 @@ class Call:
         self.asked: list[Respond] = []
         self.withheld: list[Withheld] = []
         self.faults: list[Fault] = []
+        self.now = 7.0
         self.happens(ready(capabilities))
 
     def happens(self, *events: Event) -> None:
         for event in events:
-            self.take(self.gate.happened(event, 7.0))
+            self.take(self.gate.happened(event, self.now))
+
+    def rests(self) -> float:
+        """Time passes until it asks again. The seconds."""
+        due_at = self.gate.due_at()
+        assert due_at is not None
+        assert self.gate.due(due_at - 0.01) == []
+        before, self.now = self.now, due_at
+        self.take(self.gate.due(due_at))
+        return due_at - before
 
     def take(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -119,7 +135,7 @@ def test_others_are_held_until_it_was_heard_and_then_come_in_order() -> None:
     call.happens(heard("d1", 1000.0))
     assert call.heard_of("r1") == greeting
     assert call.gate.open
-    assert (call.gate.disclosed_at, call.gate.basis) == (7.0, "measured")
+    assert call.gate.disclosed == Disclosed(at=7.0, basis="measured")
     call.happens(audio("r2"))
     assert call.passed[-1] == audio("r2")
 
@@ -142,15 +158,88 @@ def test_a_tool_call_and_its_withdrawal_keep_their_order() -> None:
     assert call.passed[-3:] == [started("r1"), tool, ToolCallCancelled(call_id="k")]
 
 
-@pytest.mark.parametrize("status", ["interrupted", "lost"])
-def test_one_that_was_cut_off_is_said_again_as_often_as_it_takes(status: str) -> None:
+def cut_off(call: Call, name: str, status: str) -> None:
+    call.happens(started(name, call.asked[-1].id), audio(name), ended(name, status), heard(name, 500.0))
+
+
+def test_one_that_was_lost_is_said_again_as_often_as_it_takes() -> None:
     call = Call()
     for number in range(10):
-        call.happens(started(f"d{number}", call.asked[-1].id), audio(f"d{number}"), ended(f"d{number}", status))
-        call.happens(heard(f"d{number}", 500.0))
+        cut_off(call, f"d{number}", "lost")
+        assert len(call.asked) == number + 1
+        call.happens(restarted(SAYS))
     assert len(call.asked) == 11
     assert not call.faults
     assert not call.gate.open
+
+
+def test_one_that_was_interrupted_is_said_again_after_a_while_and_not_for_ever() -> None:
+    call = Call()
+    rests = []
+    for number in range(5):
+        cut_off(call, f"d{number}", "interrupted")
+        rests.append(call.rests())
+    assert rests == pytest.approx([0.5, 1, 2, 4, 8])
+    cut_off(call, "d5", "interrupted")
+    assert [fault.code for fault in call.faults] == ["disclosure_failed"]
+    assert call.gate.due_at() is None
+    call.happens(ended("d5", "interrupted"), CommandSettled(command_id=call.asked[-1].id, fault=BAD), restarted(SAYS))
+    assert (len(call.asked), len(call.faults)) == (6, 1), "it failed, and nothing is asked any more"
+
+
+def test_it_is_not_said_again_while_the_user_speaks() -> None:
+    call = Call()
+    call.happens(UserTurn(turn_id="t1", phase="speech", audio_ms=0.0))
+    cut_off(call, "d1", "interrupted")
+    call.now += 10
+    assert call.gate.due(call.now) == []
+    call.happens(UserTurn(turn_id="t1", phase="pause", audio_ms=10_000.0))
+    assert call.rests() == pytest.approx(0.5)
+    assert len(call.asked) == 2
+
+
+def test_a_user_who_never_falls_silent_hears_it_all_the_same() -> None:
+    call = Call()
+    call.happens(UserTurn(turn_id="t1", phase="speech", audio_ms=0.0))
+    cut_off(call, "d1", "interrupted")
+    assert call.rests() == pytest.approx(30.0)
+    assert len(call.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "heard_ms", "enough"), [(1, 760, True), (1, 740, False), (10, 9600, True), (10, 9400, False)]
+)
+def test_a_player_that_stops_reporting_a_little_before_the_end_is_believed(
+    seconds: int, heard_ms: float, enough: bool
+) -> None:
+    call = Call()
+    pieces = [audio("d1", second) for second in range(seconds)]
+    call.happens(started("d1", call.asked[-1].id), *pieces, ended("d1"), heard("d1", heard_ms))
+    assert call.gate.open is enough
+    missing_ms = call.gate.disclosed.missing_ms if call.gate.disclosed else None
+    assert missing_ms == (seconds * 1000 - heard_ms if enough else None)
+
+
+def test_what_the_application_cut_a_little_before_the_end_is_said_again() -> None:
+    call = Call()
+    call.speaks()
+    call.take(list(call.gate.interrupted(None)))
+    call.happens(heard("d1", 960.0))
+    assert not call.gate.open
+    call.rests()
+    assert len(call.asked) == 2
+
+
+def test_a_player_that_never_comes_near_the_end_ends_the_call() -> None:
+    call = Call()
+    for number in range(3):
+        call.speaks(f"d{number}")
+        call.happens(heard(f"d{number}", 400.0))
+        assert (not call.faults) is (number < 2)
+        if not call.faults:
+            call.rests()
+    assert len(call.asked) == 3
+    assert "player" in call.faults[0].message
 
 
 def test_one_that_was_only_heard_in_part_is_said_again() -> None:
@@ -158,6 +247,7 @@ def test_one_that_was_only_heard_in_part_is_said_again() -> None:
     call.speaks()
     call.happens(heard("d1", 400.0))
     assert not call.gate.open
+    call.rests()
     call.speaks("d2")
     call.happens(heard("d2", 1000.0))
     assert call.gate.open
@@ -177,6 +267,7 @@ def test_what_was_heard_before_the_end_is_known_does_not_count_as_all() -> None:
     assert not call.gate.open
     call.happens(audio("d1", 1), ended("d1"))
     assert not call.gate.open
+    call.rests()
     assert len(call.asked) == 2, "a second of two was heard"
 
 
@@ -190,6 +281,8 @@ def test_the_third_failure_ends_the_call(way: str) -> None:
         else:
             status = "failed" if way == "failed" else "completed"
             call.happens(started(name, request), ended(name, status))
+        if not call.faults:
+            call.rests()
     assert len(call.asked) == 3
     assert [fault.code for fault in call.faults] == ["disclosure_failed"]
     assert not call.gate.open
@@ -209,6 +302,7 @@ def test_a_request_that_went_down_with_its_connection_or_was_interrupted_is_made
     for count in range(1, 6):
         gone = Fault(category="closed", code=code, message="Gone.")
         call.happens(CommandSettled(command_id=call.asked[-1].id, fault=gone))
+        call.rests()
         assert len(call.asked) == count + 1, "that is no failure"
 
 
@@ -224,6 +318,7 @@ def test_a_lost_connection_is_no_failure() -> None:
     for _ in range(5):
         lost = Fault(category="network", message="Gone.")
         call.happens(CommandSettled(command_id=call.asked[-1].id, fault=lost))
+        call.rests()
     assert len(call.asked) == 6
     assert not call.faults
 
@@ -235,9 +330,11 @@ def test_a_model_that_is_only_told_what_to_say_is_listened_to() -> None:
     call.speaks("d1", "Hello, how can I help you?")
     call.happens(heard("d1", 1000.0))
     assert not call.gate.open
+    call.rests()
     call.speaks("d2", "you're talking to an A.I. assistant")
     call.happens(heard("d2", 1000.0))
     assert not call.gate.open, "half of the words are others"
+    call.rests()
     call.speaks("d3", "Sure! You are talking to an AI assistant")
     call.happens(heard("d3", 1000.0))
     assert call.gate.open
@@ -292,21 +389,18 @@ def test_in_writing_it_is_a_response_of_its_own() -> None:
     assert not call.asked
     assert [type(event) for event in call.passed] == [SessionReady, ResponseStarted, OutputText, ResponseEnded]
     assert call.gate.open
-    assert call.gate.basis == "text"
+    assert call.gate.disclosed == Disclosed(at=7.0, basis="text")
     call.happens(audio("r1"))
     assert call.passed[-1] == audio("r1")
 
 
 def test_a_backend_that_takes_over_must_be_able_to_say_it() -> None:
     call = Call()
-    restarted = SessionRestarted(
-        ready=ready(Capabilities()), reason="failover", carried="text", gap_ms=0.0, lost_audio_ms=0.0
-    )
-    call.happens(replace(restarted, ready=ready(OBEYS)))
+    call.happens(restarted(OBEYS))
     assert not call.faults
-    call.happens(restarted)
+    call.happens(restarted(Capabilities()))
     assert [fault.code for fault in call.faults] == ["disclosure_failed"]
-    assert call.passed[-1] == restarted
+    assert call.passed[-1] == restarted(Capabilities())
 
 
 @pytest.mark.parametrize(
@@ -325,10 +419,18 @@ def test_what_can_not_be_said_is_refused_before_the_call(
     policy: CallPolicy, capabilities: Capabilities, outputs: list[str], problem: str | None
 ) -> None:
     if problem is None:
-        check_disclosure(policy, capabilities, outputs)
+        check_disclosure(policy, capabilities, outputs, "a/b")
         return
     with pytest.raises(ConfigError, match=problem):
-        check_disclosure(policy, capabilities, outputs)
+        check_disclosure(policy, capabilities, outputs, "a/b")
+
+
+@pytest.mark.parametrize("limit", [{"max_usage": {"tokens": 1}}, {"budgets": (Budget(lambda usage: 0.0, 1.0),)}])
+def test_limits_on_what_nobody_counts_are_refused_before_the_call(limit: Any) -> None:
+    with pytest.raises(ConfigError, match="a/b reports no usage"):
+        check_usage(CallPolicy(**limit), SAYS, "a/b")
+    check_usage(CallPolicy(**limit), replace(SAYS, usage="estimated"), "a/b")
+    check_usage(CallPolicy(max_duration_s=1), SAYS, "a/b")
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -358,7 +460,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.call.happens(piece)
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), status=st.sampled_from(["completed", "interrupted", "lost", "failed"]))
+    @rule(data=st.data(), status=st.sampled_from(["completed", "interrupted", "failed"]))
     def end(self, data: st.DataObject, status: str) -> None:
         name = data.draw(st.sampled_from(sorted(self.running)))
         del self.running[name]
@@ -376,6 +478,25 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def refuse(self) -> None:
         self.call.happens(CommandSettled(command_id=self.call.asked[-1].id, fault=BAD))
+
+    @rule(phase=st.sampled_from(["speech", "pause", "committed"]))
+    def user(self, phase: Any) -> None:
+        self.call.happens(UserTurn(turn_id="t", phase=phase, audio_ms=0.0))
+
+    @rule(seconds=st.floats(0.0, 10.0))
+    def wait(self, seconds: float) -> None:
+        until = self.call.now + seconds
+        while (due_at := self.call.gate.due_at()) is not None and due_at <= until:
+            asked = len(self.call.asked)
+            self.call.now = max(self.call.now, due_at)
+            self.call.take(self.call.gate.due(self.call.now))
+            assert len(self.call.asked) == asked + 1, "it would be woken for nothing, for ever"
+        self.call.now = until
+
+    @invariant()
+    def it_costs_little(self) -> None:
+        assert len(self.call.asked) <= 9, "six interruptions or three failures end the call"
+        assert len(self.call.faults) <= 1
 
     @invariant()
     def no_voice_comes_before_it(self) -> None:

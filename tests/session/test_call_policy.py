@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -97,6 +98,39 @@ def test_an_answer_after_the_end_counts_for_nothing() -> None:
         assert not consent.given
 
     run_in_virtual_time(run())
+
+
+def test_a_plain_function_that_waits_holds_nothing_up() -> None:
+    answered = threading.Event()
+
+    def wait() -> bool:
+        return answered.wait(20)
+
+    async def run() -> None:
+        consent = Consent(CallPolicy(consent=wait).combined(CallPolicy(consent=lambda: later(True))))
+        asked = asyncio.create_task(consent.ask())
+        await asyncio.sleep(0)
+        assert not consent.given
+        answered.set()  # the loop goes on, or this would never come
+        assert await asked
+
+    run_in_virtual_time(run())
+
+
+@pytest.mark.parametrize(("one", "other", "given"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_both_of_two_must_agree(one: bool, other: bool, given: bool) -> None:
+    asked: list[str] = []
+
+    def first() -> bool:
+        asked.append("first")
+        return one
+
+    async def run() -> None:
+        consent = Consent(CallPolicy(consent=first).combined(CallPolicy(consent=lambda: later(other))))
+        assert await consent.ask() is given
+
+    run_in_virtual_time(run())
+    assert asked == ["first"]
 
 
 def guard(hook: Callable[[OutputAudio], Any], format: AudioFormat = DOOR_FORMAT) -> tuple[OutputGuard, list[Any]]:

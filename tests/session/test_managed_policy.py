@@ -12,7 +12,7 @@ import pytest
 
 import voicebridge
 from voicebridge.contract.audio import DOOR_FORMAT
-from voicebridge.contract.call_policy import Budget, CallPolicy
+from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.commands import Interrupt, SendAudio, SendText
 from voicebridge.contract.errors import ConfigError, SessionFailed
 from voicebridge.contract.events import (
@@ -23,7 +23,7 @@ from voicebridge.contract.events import (
     ResponseEnded,
     SessionReady,
 )
-from voicebridge.core.disclosure import check_disclosure
+from voicebridge.core.policy_check import check_disclosure
 from voicebridge.registry.hookspecs import hookimpl
 from voicebridge.registry.registry import Registry, use_registry
 from voicebridge.session.managed import ManagedSession
@@ -136,7 +136,7 @@ def test_a_backend_that_can_not_say_it_is_refused() -> None:
         can = replace(SCRIPTED_CAPABILITIES, respond=frozenset({"verb"}))
         backend, policy = ScriptedBackend(ANSWER, capabilities=can), CallPolicy(disclosure=DISCLOSURE)
         with pytest.raises(ConfigError, match="can't be asked"):
-            check_disclosure(policy, can, {"audio"})
+            check_disclosure(policy, can, {"audio"}, "a/b")
         with pytest.raises(ConfigError, match="can't be asked"):
             async with voicebridge.connect(backend, policy=policy):
                 pass
@@ -203,7 +203,7 @@ class Plugin:
 
     @hookimpl
     def session_opening(self) -> CallPolicy:
-        return CallPolicy(max_duration_s=5, budgets=(Budget(lambda usage: 0.0, 1.0),))
+        return CallPolicy(max_duration_s=5, redact=lambda text: text)
 
     @hookimpl
     def command_sent(self, command: object) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from .audio import AudioFormat
 from .message import Message
 
-__all__ = ["Account", "DiscardReason", "DropReason", "InputAccount", "OutputAccount"]
+__all__ = ["Account", "DiscardReason", "Disclosed", "DropReason", "InputAccount", "OutputAccount"]
 
 DropReason = Literal["too_old", "discarded", "unconfirmed", "closed"]
 """Why the user's voice reached nobody. `too_old`: no connection took it before it had to be forgotten. `discarded`: the
@@ -18,6 +18,19 @@ before it was sent."""
 DiscardReason = Literal["interrupted", "undelivered", "closed"]
 """Why the agent's voice was not played. `interrupted`: the player dropped it. `undelivered`: it was dropped before the
 application had it. `closed`: the session ended first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosed(Message):
+    """That the disclosure of a call's policy was made."""
+
+    at: float
+    """Seconds on the session's clock, as `Event.at`."""
+    basis: Literal["measured", "provider", "estimated", "text"]
+    """How it is known, as in `OutputHeard`: by the player's reports (`measured`), by the vendor, or by the time that
+    it takes to play (`estimated`). `text`: it was given to the application in writing."""
+    missing_ms: float = 0.0
+    """Milliseconds at its end that the player did not say it played: at most a 20th, or 300 ms of a longer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

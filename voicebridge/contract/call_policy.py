@@ -46,27 +46,31 @@ class CallPolicy:
     """
 
     disclosure: str | None = None
-    """Said first: nothing else that the agent says is heard before this was played to its end. If it is interrupted, it
-    is said again. None: nothing is said."""
+    """Said first: nothing else that the agent says is heard before this was played to its end. The user's voice does
+    not interrupt it. If something else does, it is said again once the user is silent, and after some attempts the call
+    ends (`disclosure_failed`). `session.disclosure` tells when it was made. None: nothing is said."""
     disclosure_as: Literal["speech", "text"] = "speech"
     """`text`: it is given to the application as the text of a response of its own, and counts as read."""
     consent: Callable[[], bool | Awaitable[bool]] | None = None
-    """Asked once. No audio is kept before it has returned True, and none at all without it."""
+    """Asked once; a plain function runs in a thread. Nothing is written to the store of the conversation before it has
+    returned True, and nothing of what was said or heard until then afterwards. Without it no audio is kept."""
     redact: Callable[[str], str] | None = None
-    """Applied to every text before it goes into logs and traces. None: `voicebridge.core.redaction.redact`, which takes
-    out e-mail addresses and the numbers of phones and cards."""
+    """Applied to all that voicebridge logs during the call. None: `voicebridge.core.redaction.redact`, which takes
+    out e-mail addresses and the numbers of phones, cards and accounts."""
     output_audio: Callable[[OutputAudio], OutputAudio | None] | None = None
     """The last one to have each piece of the agent's voice, to mark it as synthetic. It gives back a piece of the same
     length. Where it gives None or anything else, or raises, silence is heard instead: nothing passes unmarked."""
     max_duration_s: float | None = None
     """Seconds from `SessionReady` on."""
     max_usage: Mapping[str, float] = field(default_factory=dict)
-    """Amounts by unit, as `UsageReported` counts them."""
+    """Amounts by unit, as `UsageReported` counts them: `output_audio_tokens`, say. Which units there are depends on the
+    backend: one that reports no usage is refused, and a unit that is never counted is told (`unit_not_counted`)."""
     budgets: tuple[Budget, ...] = ()
     say_at_limit: str | None = None
     """Said when a limit is reached, where the backend can. Then the session ends."""
     grace_s: float = _GRACE_S
-    """Seconds that the agent may go on to finish what it says when a limit is reached."""
+    """Seconds that the agent may go on to finish what it says when a limit is reached, and to say `say_at_limit`. What
+    else it would say then is stopped."""
 
     def __post_init__(self) -> None:
         for name in ("disclosure", "say_at_limit"):
@@ -81,7 +85,7 @@ class CallPolicy:
         if self.max_duration_s is not None:
             _check_amount("max_duration_s", self.max_duration_s)
         if not isinstance(self.max_usage, Mapping):
-            raise _misfit("max_usage", "holds amounts by unit, as in {'audio_s': 600}", self.max_usage)
+            raise _misfit("max_usage", "holds amounts by unit, as in {'output_audio_tokens': 20_000}", self.max_usage)
         for unit, amount in self.max_usage.items():
             _check_amount(f"max_usage[{unit!r}]", amount)
         if not isinstance(self.budgets, tuple) or not all(isinstance(one, Budget) for one in self.budgets):
@@ -106,7 +110,7 @@ class CallPolicy:
         return CallPolicy(
             disclosure=" ".join(said) or None,
             disclosure_as="speech" if spoken or not said else "text",
-            consent=_either(self.consent, other.consent, _both_agree),
+            consent=_either(self.consent, other.consent, BothAgree),
             redact=_either(self.redact, other.redact, _one_after_the_other),
             output_audio=_either(self.output_audio, other.output_audio, _one_after_the_other),
             max_duration_s=_either(self.max_duration_s, other.max_duration_s, min),
@@ -123,15 +127,21 @@ def _either(one: _T | None, other: _T | None, both: Callable[[_T, _T], _T]) -> _
     return both(one, other)
 
 
-def _both_agree(one: Callable[[], Any], other: Callable[[], Any]) -> Callable[[], Awaitable[bool]]:
-    async def agreed() -> bool:
-        for consent in (one, other):
-            answer = consent()
+class BothAgree:
+    """The consent of two policies. `parts`: the functions, to be asked one after the other."""
+
+    def __init__(self, one: Callable[[], Any], other: Callable[[], Any]) -> None:
+        self.parts: tuple[Callable[[], Any], ...] = tuple(
+            part for each in (one, other) for part in (each.parts if isinstance(each, BothAgree) else (each,))
+        )
+
+    async def __call__(self) -> bool:
+        """Whether all return True."""
+        for part in self.parts:
+            answer = part()
             if (await answer if isinstance(answer, Awaitable) else answer) is not True:
                 return False
         return True
-
-    return agreed
 
 
 def _one_after_the_other(one: Callable[[Any], Any], other: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -3,19 +3,28 @@
 state     input                                        becomes   effect
 waiting   SessionReady, disclosure as text             open      pass it; a response of its own holds the text
 waiting   SessionReady                                 asked     pass it; ask for the disclosure
-asked     the request settles with a fault             asked     ask again; the third time: end the call
-asked     its connection was lost                      asked     ask again
-asked     ResponseStarted that answers it              speaking  pass it
+asked     its connection was lost                      resting   (that is no failure)
+asked     it was interrupted before it began           resting   the sixth time: end the call
+asked     the request settles with another fault       resting   the third time: end the call
+asked,    ResponseStarted that answers it              speaking  pass it
+ resting
 speaking  it was completed and heard to its end        open      pass the event; release what is held, in order
-speaking  it ended otherwise, or is heard in part      asked     ask again (an interruption is no failure)
-speaking  it was completed without audio, or did
-          not say the words                            asked     as a request that failed
+speaking  it was lost                                  resting
+speaking  it was interrupted                           resting   the sixth time: end the call
+speaking  it ended otherwise, without audio, with      resting   the third time: end the call
+          other words, or the player did not play all
+resting   the user is silent, and so long after the    asked     ask again
+          last time: half a second, then one, two, ...
+resting   30 s later, whatever the user does           asked     ask again
+resting   SessionRestarted, after a loss               asked     ask again
 any but   an event of another response                 same      hold it; audio beyond the bound is withheld
   open    SessionRestarted                             same      a backend that can't be asked: end the call
 open      anything                                     open      pass it
+failed    anything                                     failed    as in `waiting`, and nothing is asked
 
 The microphone is not concerned. "Heard to its end" is what the playback clock says, so it is as good as the player's
-reports; the basis is kept with the time.
+reports; the basis is kept with the time. Players that report late stop a little before the end: a 20th of it, or
+300 ms of at least four times as much, may be missing where nobody cut it.
 """
 
 from __future__ import annotations
@@ -23,15 +32,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from voicebridge.contract.account import Disclosed
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Command
-from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.events import (
     CommandSettled,
     Event,
@@ -44,19 +52,28 @@ from voicebridge.contract.events import (
     SessionRestarted,
     ToolCallCancelled,
     UsageReported,
+    UserTurn,
 )
 from voicebridge.contract.fault import Fault
 
 from .playback import TOLERANCE_MS
 from .verbatim import verbatim
 
-__all__ = ["DisclosureGate", "Effect", "Withheld", "check_disclosure"]
+__all__ = ["DisclosureGate", "Effect", "Withheld"]
 
 _RESPONSE_ID = "disclosure"
 """Of a disclosure as text."""
 _HELD_MS = 60_000
 _ATTEMPTS = 3
-"""Failures, interruptions and lost connections not counted."""
+"""Failures; interruptions and lost connections not counted."""
+_CUTS = 6
+"""Interruptions: who does not let the agent say it can't be told it."""
+_REST_S = 0.5
+_LONGEST_REST_S = 8.0
+_LONGEST_WAIT_S = 30.0
+"""For the user's silence: not every backend tells of it."""
+_MAY_MISS = 0.05
+_MAY_MISS_MS = 300.0
 _LIKENESS = 0.8
 """Of the words, how many must be in what the model says it said. Transcripts differ in how they write things."""
 
@@ -79,35 +96,22 @@ class _Attempt:
     received_ms: float = 0.0
     said: str = ""
     completed: bool = False
+    cut: bool = False
+    """The application stopped it."""
     heard: OutputHeard | None = None
+
+    @property
+    def to_its_end(self) -> bool:
+        """Whether it was heard, as far as players can tell."""
+        heard_ms = 0.0 if self.heard is None else self.heard.heard_ms
+        missing_ms = self.received_ms - heard_ms
+        if heard_ms <= 0 or missing_ms <= TOLERANCE_MS or self.cut:
+            return heard_ms > 0 and missing_ms <= TOLERANCE_MS
+        return missing_ms <= max(_MAY_MISS * self.received_ms, min(_MAY_MISS_MS, self.received_ms / 4))
 
 
 Effect = Event | Command | Fault | Withheld
 """Pass an event on, give a command to the backend, end the call with a fault, count audio as undelivered."""
-
-
-def check_disclosure(policy: CallPolicy, capabilities: Capabilities, outputs: Iterable[str]) -> None:
-    """Look before a call whether its backend can make the disclosure.
-
-    Args:
-        outputs: of the session's config.
-
-    Raises:
-        ConfigError: it can't.
-    """
-    if policy.disclosure is None or policy.disclosure_as == "text":
-        return
-    if "audio" not in outputs or "audio" not in capabilities.outputs:
-        raise ConfigError(
-            "This session does not speak, so it can't speak its disclosure. Set disclosure_as='text'.",
-            code="bad_policy",
-        )
-    if verbatim(policy.disclosure, capabilities) is None:
-        raise ConfigError(
-            "This backend can't be asked to say the disclosure. Set disclosure_as='text' and show it before the call, "
-            "or choose a backend whose capabilities have 'say' or 'instructions' in `respond`.",
-            code="bad_policy",
-        )
 
 
 class DisclosureGate:
@@ -125,18 +129,21 @@ class DisclosureGate:
         self._limit = format.size(_HELD_MS)
         self._format = format
         self._capabilities = Capabilities()
-        self.state: Literal["waiting", "asked", "speaking", "open"] = "waiting"
-        self.disclosed_at: float | None = None
-        """Seconds on the session's clock."""
-        self.basis: Literal["measured", "provider", "estimated", "text"] | None = None
-        """How it is known; `text`: it was given in writing."""
+        self.state: Literal["waiting", "asked", "speaking", "resting", "open", "failed"] = "waiting"
+        self.disclosed: Disclosed | None = None
+        """When, and how that is known."""
         self.response_id: str | None = None
-        """The response that is the disclosure, while it speaks. No noise should interrupt it."""
+        """The response that is the disclosure, while it speaks. The user's voice must not interrupt it."""
         self._requests: dict[str, bool] = {}
         """The commands that asked for it; whether the words have to be compared."""
         self._attempts: dict[str, _Attempt] = {}
         """The responses that were to be it."""
-        self._failures = 0
+        self._failures = self._cuts = self._repeats = 0
+        self._user_speaks = False
+        self._again_at = self._latest_at = 0.0
+        """Resting: when to ask again, if the user is silent; and when in any case."""
+        self._lost = False
+        """Resting: the connection was lost."""
         self._held: deque[Event] = deque()
         self._held_bytes = 0
         self._stopped: set[str] = set()
@@ -159,15 +166,17 @@ class DisclosureGate:
     def happened(self, event: Event, now: float) -> list[Effect]:
         """An event on its way to the player. What becomes of it, and what follows."""
         if isinstance(event, CommandSettled) and self.owns(event.command_id):
-            return self._settled(event)
+            return self._settled(event, now)
         if self.state == "open":
             return [event]
         if isinstance(event, SessionReady):
             return [event, *self._ready(event, now)]
         if isinstance(event, SessionRestarted):
-            self._capabilities = event.ready.capabilities
-            can = self._as == "text" or verbatim(self._text, self._capabilities)
-            return [event] if can else [event, _failed("The backend that took over can't be asked to say it.")]
+            return [event, *self._restarted(event)]
+        if isinstance(event, UserTurn):
+            self._user_speaks = event.phase == "speech"
+            self._again_at = max(self._again_at, now + _REST_S)
+            return [event]
         if isinstance(event, ResponseStarted) and not self._requests.keys().isdisjoint(event.answers):
             return [event, *self._started(event)]
         response_id = getattr(event, "response_id", None)
@@ -177,8 +186,22 @@ class DisclosureGate:
             return [event, *self._own(attempt, event, now)]
         return [event] if isinstance(event, UsageReported) else self._hold(event)
 
+    def due_at(self) -> float | None:
+        """When `due` has to be called; None: not by the clock."""
+        if self.state != "resting":
+            return None
+        return self._latest_at if self._user_speaks else min(self._again_at, self._latest_at)
+
+    def due(self, now: float) -> list[Effect]:
+        """Time has passed."""
+        at = self.due_at()
+        return [] if at is None or at > now else self._ask()
+
     def interrupted(self, response_id: str | None) -> list[Withheld]:
-        """What is held of that response is not to be heard any more; None: of any. Its end is told as interrupted."""
+        """The application stops a response; None: any. What is held of it is not to be heard any more, and its end is
+        told as interrupted."""
+        for name, attempt in self._attempts.items():
+            attempt.cut = attempt.cut or response_id in (None, name)
         lost: list[Withheld] = []
         kept: deque[Event] = deque()
         for event in self._held:
@@ -212,36 +235,62 @@ class DisclosureGate:
             ResponseStarted(at=now, response_id=_RESPONSE_ID, cause="spontaneous"),
             said,
             ResponseEnded(at=now, response_id=_RESPONSE_ID, status="completed"),
-            *self._open(now, "text"),
+            *self._open(Disclosed(at=now, basis="text")),
         ]
 
+    def _restarted(self, restarted: SessionRestarted) -> list[Effect]:
+        self._capabilities = restarted.ready.capabilities
+        self._user_speaks = False  # whatever was under way is heard again
+        if self._as == "speech" and verbatim(self._text, self._capabilities) is None:
+            return self._fail("The backend that took over can't be asked to say it.")
+        return self._ask() if self.state == "resting" and self._lost else []
+
     def _ask(self) -> list[Effect]:
-        self.state, self.response_id = "asked", None
+        self.state, self.response_id, self._lost = "asked", None, False
         request = verbatim(self._text, self._capabilities)
         if request is None:
-            return [_failed("This backend can't be asked to say it.")]
+            return self._fail("This backend can't be asked to say it.")
         self._requests[request.id] = request.say is None
         return [request]
 
-    def _ask_after_failure(self, why: str) -> list[Effect]:
-        self._failures += 1
-        return self._ask() if self._failures < _ATTEMPTS else [_failed(why)]
+    def _ask_later(self, now: float, *, lost: bool = False) -> list[Effect]:
+        """A request costs money, and who speaks would stop it again."""
+        self.state, self.response_id, self._lost = "resting", None, lost
+        rest_s = min(_LONGEST_REST_S, _REST_S * 2**self._repeats)
+        self._repeats += 1
+        self._again_at, self._latest_at = now + rest_s, now + _LONGEST_WAIT_S
+        return []
 
-    def _settled(self, settled: CommandSettled) -> list[Effect]:
+    def _ask_after_cut(self, now: float) -> list[Effect]:
+        self._cuts += 1
+        return self._ask_later(now) if self._cuts < _CUTS else self._fail("It was interrupted again and again.")
+
+    def _ask_after_failure(self, why: str, now: float) -> list[Effect]:
+        self._failures += 1
+        return self._ask_later(now) if self._failures < _ATTEMPTS else self._fail(why)
+
+    def _fail(self, why: str) -> list[Effect]:
+        self.state, self.response_id = "failed", None
+        message = f"The call was ended, because its disclosure could not be made: {why}"
+        return [Fault(category="protocol", code="disclosure_failed", message=message)]
+
+    def _settled(self, settled: CommandSettled, now: float) -> list[Effect]:
         fault = settled.fault
         latest = next(reversed(self._requests))
         if fault is None or self.state != "asked" or settled.command_id != latest:
             return []
-        if fault.category in ("network", "planned_end") or fault.code in ("moved", "withdrawn"):
-            return self._ask()  # its connection was lost or left, or it was interrupted before it began
+        if fault.code == "withdrawn":  # it was interrupted before it began
+            return self._ask_after_cut(now)
+        if fault.category in ("network", "planned_end") or fault.code == "moved":
+            return self._ask_later(now, lost=True)
         if fault.category == "closed":
             return []
-        return self._ask_after_failure(fault.message)
+        return self._ask_after_failure(fault.message, now)
 
     def _started(self, started: ResponseStarted) -> list[Effect]:
         compared = any(self._requests.get(one, False) for one in started.answers)
         self._attempts[started.response_id] = _Attempt(compared)
-        if self.state == "asked":
+        if self.state in ("asked", "resting"):
             self.state, self.response_id = "speaking", started.response_id
         return []
 
@@ -260,8 +309,10 @@ class DisclosureGate:
     def _ended(self, attempt: _Attempt, ended: ResponseEnded, now: float) -> list[Effect]:
         latest = ended.response_id == self.response_id
         why = ""
-        if ended.status in ("interrupted", "lost"):
-            return self._ask() if latest else []
+        if ended.status == "lost":
+            return self._ask_later(now, lost=True) if latest else []
+        if ended.status == "interrupted":
+            return self._ask_after_cut(now) if latest else []
         if ended.status != "completed":
             why = ended.fault.message if ended.fault else f"It ended as {ended.status}."
         elif not attempt.received_ms:
@@ -269,7 +320,7 @@ class DisclosureGate:
         elif attempt.compared and not _alike(attempt.said, self._text):
             why = "The model said something else."
         if why:
-            return self._ask_after_failure(why) if latest else []
+            return self._ask_after_failure(why, now) if latest else []
         attempt.completed = True
         return self._judge(attempt, ended, now)
 
@@ -277,13 +328,18 @@ class DisclosureGate:
         """Whether it was heard, once it is known how long it is and how much of it was."""
         if not attempt.completed or attempt.heard is None:
             return []
-        if attempt.heard.heard_ms > 0 and attempt.heard.heard_ms >= attempt.received_ms - TOLERANCE_MS:
-            return self._open(now, attempt.heard.basis)
-        return self._ask() if event.response_id == self.response_id else []
+        if attempt.to_its_end:
+            missing_ms = max(0.0, attempt.received_ms - attempt.heard.heard_ms)
+            return self._open(Disclosed(at=now, basis=attempt.heard.basis, missing_ms=missing_ms))
+        if event.response_id != self.response_id:
+            return []
+        if attempt.cut:
+            return self._ask_after_cut(now)
+        return self._ask_after_failure("The player did not play it to its end.", now)
 
-    def _open(self, now: float, basis: Literal["measured", "provider", "estimated", "text"]) -> list[Effect]:
+    def _open(self, disclosed: Disclosed) -> list[Effect]:
         self.state, self.response_id = "open", None
-        self.disclosed_at, self.basis = now, basis
+        self.disclosed = disclosed
         self._attempts.clear()
         held, self._held = self._held, deque()
         self._held_bytes = 0
@@ -308,11 +364,6 @@ class DisclosureGate:
 def _stopped(ended: ResponseEnded) -> ResponseEnded:
     """It may have been complete, but nobody heard that."""
     return replace(ended, status="interrupted") if ended.status == "completed" else ended
-
-
-def _failed(why: str) -> Fault:
-    message = f"The call was ended, because its disclosure could not be made: {why}"
-    return Fault(category="protocol", code="disclosure_failed", message=message)
 
 
 def _alike(said: str, wanted: str) -> bool:

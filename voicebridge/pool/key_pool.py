@@ -149,6 +149,10 @@ class KeyPool:
         """The fingerprints of the keys, in their order."""
         return tuple(self._secrets)
 
+    def in_clear(self) -> tuple[str, ...]:
+        """The keys themselves, for who takes them out of logs."""
+        return tuple(key.get_secret_value() for key in self._secrets.values())
+
     async def acquire(self, *, deadline_s: float | None, tenant: str = "") -> KeyLease:
         """A lease of a key. Release it after the session's socket is closed.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from voicebridge.contract.audio import AudioFormat
-from voicebridge.contract.call_policy import CallPolicy
+from voicebridge.contract.call_policy import BothAgree, CallPolicy
 from voicebridge.contract.events import BackendError, OutputAudio
 from voicebridge.contract.fault import Fault
 from voicebridge.core.redaction import named, redact
+from voicebridge.transport.thread import in_thread
 
 __all__ = ["Consent", "OutputGuard", "combined_policy", "redactor"]
 
@@ -50,13 +52,13 @@ class Consent:
         if self._hook is None:
             return
         try:
-            answer = self._hook()
-            if isinstance(answer, Awaitable):
-                answer = await answer
+            for hook in self._hook.parts if isinstance(self._hook, BothAgree) else (self._hook,):
+                if await _answer_of(hook) is not True:
+                    return
         except Exception as error:
-            _log.warning("CallPolicy.consent failed (%s): no audio is kept", named(error))
+            _log.warning("CallPolicy.consent failed (%s): nothing is kept", named(error))
         else:
-            self.given = answer is True and not self._closed
+            self.given = not self._closed
 
     async def aclose(self) -> None:
         """The session is over: nobody waits for an answer any more, and nothing more is kept."""
@@ -64,6 +66,12 @@ class Consent:
         if self._answer is not None and not self._answer.done():
             self._answer.cancel()
             await asyncio.wait({self._answer}, timeout=_CLOSE_S)
+
+
+async def _answer_of(hook: Callable[[], object]) -> object:
+    """What a function of the application's gives; a plain one may wait for somebody, and must not hold up the call."""
+    answer = hook() if inspect.iscoroutinefunction(hook) else await in_thread(hook, "voicebridge consent")
+    return await answer if isinstance(answer, Awaitable) else answer
 
 
 class OutputGuard:
@@ -113,7 +121,7 @@ class OutputGuard:
 
 
 def redactor(policy: CallPolicy) -> Callable[[str], str]:
-    """What each text goes through before it is logged or traced. Where the policy's hook fails, no text is left."""
+    """What each text goes through before it is logged. Where the policy's hook fails, no text is left."""
     hook = policy.redact
     if hook is None:
         return redact

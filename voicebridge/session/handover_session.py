@@ -173,8 +173,7 @@ class HandoverSession:
         """What the leg that has the call is set to: fields of `SessionConfig`, and `backend`, as it was named."""
         candidate = self._settings.candidates[0] if self._leg is None else self._leg.candidate
         config = self._settings.config(candidate)
-        settings = {name: getattr(config, name) for name in type(config).model_fields}
-        return settings | {"backend": candidate.spec, "api_key": candidate.keys or config.api_key}
+        return {name: getattr(config, name) for name in type(config).model_fields} | {"backend": candidate.spec}
 
     def can_truncate(self, response_id: str) -> bool:
         """Whether the backend that has the call can be made to forget what was not heard of a response."""
@@ -480,14 +479,18 @@ class HandoverSession:
         self._closed = self._courier.closed = True
         self._set_timer()
         self._keys.end()
+        told = False
         try:
             self._let_go(fault)
             self._courier.give_up()
             for command_id in self._settings.end_move(done=False):
                 self._told(CommandSettled(command_id=command_id, fault=CLOSED))
+            if fault is not None:
+                self._told(BackendError(fault=fault, fatal=True))
+                told = True
         except Exception:  # whatever it was, the end must be told
             _log.exception("A session did not end in order")
-        self.delivery.end(fault)
+        self.delivery.end(fault, told=told)
 
     def _let_go(self, fault: Fault | None) -> None:
         """Of all legs: what they were given and what runs on them has its end before the session has."""

@@ -24,7 +24,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from voicebridge.contract.account import Account
+from voicebridge.contract.account import Account, Disclosed
 from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import (
@@ -50,17 +50,19 @@ from voicebridge.contract.fault import Fault
 from voicebridge.contract.session import Backend
 from voicebridge.core.call_limits import CallLimits
 from voicebridge.core.chronicle import Chronicle
-from voicebridge.core.disclosure import DisclosureGate, Withheld, check_disclosure
+from voicebridge.core.disclosure import DisclosureGate, Withheld
+from voicebridge.core.interruption_policy import Signals, Verdict
+from voicebridge.core.policy_check import check_disclosure, check_usage
 from voicebridge.core.silence_watch import SilenceWatch
 from voicebridge.registry.observers import imposed_policies, observers
 
 from .agent_voice import AgentVoice
 from .call_policy import Consent, OutputGuard, combined_policy, redactor
 from .call_setup import CallSetup
-from .candidate import config_fields
+from .candidate import Candidate
 from .command_check import check
 from .handover_session import HandoverSession
-from .log_redaction import redacted_logs
+from .log_redaction import KnownSecrets, redacted_logs
 from .scribe import Scribe
 from .settings import Settings
 from .tool_desk import ToolDesk
@@ -82,9 +84,11 @@ async def managed(setup: CallSetup) -> AsyncIterator[ManagedSession]:
         ConfigError: a setting does not fit, or no backend takes the config.
     """
     policy = combined_policy(setup.policy, imposed_policies(setup.config))
-    check_disclosure(policy, setup.candidates[0].backend.capabilities, setup.config.outputs)
+    for candidate in setup.candidates:
+        check_disclosure(policy, candidate.backend.capabilities, setup.config.outputs, candidate.name)
+        check_usage(policy, candidate.backend.capabilities, candidate.name)
     session = ManagedSession(setup, policy)
-    with redacted_logs(redactor(policy)):
+    with redacted_logs(session.secrets, redactor(policy)):
         try:
             await session.start()
             yield session
@@ -100,7 +104,10 @@ class ManagedSession:
         config = setup.config
         self._clock = asyncio.get_running_loop().time
         self._observers = observers()
-        self._voice = AgentVoice(config.output_format, setup.judge, self._purge)
+        self.secrets = KnownSecrets()
+        """Out of the logs."""
+        self._judge = setup.judge
+        self._voice = AgentVoice(config.output_format, self._verdict, self._purge)
         self._gate = DisclosureGate(policy, config.output_format) if policy.disclosure else None
         self._limits = CallLimits(policy) if policy.limited else None
         self._silence = SilenceWatch(config.output_format)
@@ -157,6 +164,16 @@ class ManagedSession:
         """Where every sample is, both ways."""
         return self.carrier.account()
 
+    @property
+    def disclosure(self) -> Disclosed | None:
+        """When the disclosure of the policy was made, and how that is known. None: not yet, or there is none."""
+        return None if self._gate is None else self._gate.disclosed
+
+    @property
+    def withheld_ms(self) -> float:
+        """Milliseconds of the agent's voice that `CallPolicy.output_audio` did not give back: silence was delivered."""
+        return 0.0 if self._guard is None else self._setup.config.output_format.ms(self._guard.withheld_bytes)
+
     def settings(self) -> dict[str, Any]:
         """What the call is set to now: fields of `SessionConfig`, and `backend`."""
         return self.carrier.settings()
@@ -176,16 +193,20 @@ class ManagedSession:
             self._scribe = self._new_scribe(setup)
             said = (*await self._scribe.resume(), *setup.said)
         chronicle = Chronicle(said)
-        settings = Settings(config, setup.candidates, decides_interruptions=setup.interruption is not None)
+        for candidate in setup.candidates:
+            self._learn(candidate)
+        # A backend that stops at the user's first sound would never get through its disclosure.
+        decides = setup.interruption is not None or (self._gate is not None and self._policy.disclosure_as == "speech")
+        settings = Settings(config, setup.candidates, decides_interruptions=decides)
         self._carrier = carrier = HandoverSession(
             settings, chronicle, setup.retry, told=self._told, playing=self._is_playing
         )
         carrier.delivery.on_dropped = self._dropped
         if self._policy.output_audio is not None:
-            self._guard = OutputGuard(self._policy.output_audio, config.output_format, carrier.delivery.put)
+            self._guard = OutputGuard(self._policy.output_audio, config.output_format, lambda error: self._put([error]))
         tools = setup.team or setup.toolbox
         if tools is not None:
-            self._desk = ToolDesk(self, tools, setup.called, setup.spec, keys=setup.keys, **setup.tools.options)
+            self._desk = ToolDesk(self, tools, setup.called, setup.spec, **setup.tools.options)
         if self._scribe is not None:
             self._scribe.start(chronicle.changed)
         if self._policy.consent is not None:
@@ -205,7 +226,7 @@ class ManagedSession:
             setup.conversation,
             input_format=setup.config.input_format,
             output_format=setup.config.output_format,
-            faulted=lambda fault: self.carrier.delivery.put(BackendError(fault=fault)),
+            faulted=lambda fault: self._put([BackendError(fault=fault)]),
             may_record=self._policy.consent is None,
         )
 
@@ -248,6 +269,13 @@ class ManagedSession:
 
     async def send(self, command: Command) -> None:
         """Give a command. See `VoiceSession.send`. `Configure` also takes `backend`: see `switch`."""
+        inside = self._desk is not None and self._desk.owns(command.id)  # before it is settled, and so forgotten
+        await self._taken(command)
+        if not inside:
+            for seen in self._observers.command_sent:
+                seen(self, command)
+
+    async def _taken(self, command: Command) -> None:
         carrier = self.carrier
         if type(command) is not SendAudio or type(command.pcm) is not bytes:
             check(command)
@@ -267,8 +295,6 @@ class ManagedSession:
             await carrier.send(self._resolved(command) if isinstance(command, Configure) else command)
             if self._scribe is not None:
                 self._scribe.sent(command)
-        for seen in self._observers.command_sent:
-            seen(self, command)
 
     async def switch(self, backend: str | Backend, **settings: Any) -> None:
         """Move the call to another backend. Returns when it has moved, which it does when the moment is right:
@@ -276,15 +302,14 @@ class ManagedSession:
 
         Args:
             backend: a spec or a `Backend`.
-            settings: what changes with it, such as `voice`: fields of `SessionConfig`, and the backend's own options.
-                The `voice`, `options`, `api_key` (a key or a `KeyPool`), `base_url` and `model` of the old backend
-                don't go along.
+            settings: fields of `SessionConfig` that change with it, such as `voice`. The `voice`, `options`, `api_key`,
+                `base_url` and `model` of the old backend don't go along.
 
         Raises:
             ConfigError: there is no such backend, or a setting does not fit.
             VoiceBridgeError: it could not be opened; the call goes on as it was.
         """
-        command = Configure(patch={"backend": backend, **config_fields(settings)})
+        command = Configure(patch={"backend": backend, **settings})
         fate = self._fates[command.id] = asyncio.get_running_loop().create_future()
         self._own.add(command.id)
         try:
@@ -305,7 +330,24 @@ class ManagedSession:
         if backend is None:
             return command
         candidate = self._setup.candidate_of(backend, command.patch)
+        self._learn(candidate)
+        capabilities = candidate.backend.capabilities
+        if self._gate is not None and not self._gate.open:
+            check_disclosure(self._policy, capabilities, self._setup.config.outputs, candidate.name)
+        check_usage(self._policy, capabilities, candidate.name)
         return replace(command, patch={**command.patch, "backend": candidate})
+
+    def _learn(self, candidate: Candidate) -> None:
+        """Its keys are to be in no log."""
+        self.secrets.add_those_in(candidate.own)
+        if candidate.keys is not None:
+            self.secrets.add(*candidate.keys.in_clear())
+
+    def _verdict(self, signals: Signals) -> Verdict:
+        """What the user's voice does to the agent's: nothing to the disclosure; what was said is answered after it."""
+        if self._gate is not None and self._gate.response_id in signals.response_ids:
+            return Verdict("ignore", "disclosure", answer=True)
+        return self._judge(signals)
 
     def _interrupted(self, command: Interrupt) -> Interrupt:
         if self._gate is not None and not self._gate.open:
@@ -332,6 +374,7 @@ class ManagedSession:
             return
         except VoiceBridgeError as error:
             self._own_settled(CommandSettled(command_id=command.id, fault=error.fault))
+            self._schedule()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=f"session: {name}")
@@ -362,6 +405,8 @@ class ManagedSession:
                 self._sound(effect)
             elif isinstance(effect, Event):
                 self._pass(effect)
+            elif isinstance(effect, Interrupt):
+                self._ask(self._interrupted(effect))
             elif isinstance(effect, Command):
                 self.carrier.briefing.answer_due.beside(effect.id)
                 self._ask(effect)
@@ -375,14 +420,16 @@ class ManagedSession:
         if not self._voice.audio(event, self._clock()):
             self.carrier.ledger.undelivered(event.response_id, len(event.pcm))
             return
-        if self._scribe is not None:
-            self._scribe.happened(event)
         silent = self._silence.heard(event.response_id, event.pcm)
         if self._guard is not None:
             event = self._guard(event)
-        for seen in self._observers.output_audio:
-            seen(self, event)
-        self.carrier.delivery.put(event)
+        delivery = self.carrier.delivery
+        if not delivery.ended:
+            if self._scribe is not None:
+                self._scribe.happened(event)
+            for seen in self._observers.output_audio:
+                seen(self, event)
+        delivery.put(event)
         if silent is not None:
             self._unheard(event.response_id, silent)
 
@@ -409,6 +456,7 @@ class ManagedSession:
 
     def _put(self, effects: Iterable[Event | Command]) -> None:
         """Tell the application, and whoever has to know; give the backend what follows."""
+        delivery = self.carrier.delivery
         for effect in effects:
             if isinstance(effect, Command):
                 self._ask(effect)
@@ -417,14 +465,17 @@ class ManagedSession:
                 self._heard(effect)
             if isinstance(effect, Interruption):
                 self._decided(effect)
-            self.carrier.delivery.put(effect)
+            over = delivery.ended  # nobody gets it any more
+            delivery.put(effect)
             if self._scribe is not None:
                 self._scribe.happened(effect)
-            for seen in self._observers.event_received:
+            for seen in () if over else self._observers.event_received:
                 seen(self, effect)
             if self._limits is not None:
                 self._do(self._limits.happened(effect, self._clock(), self._audible()))
             if isinstance(effect, OutputHeard):
+                if self._gate is not None and not self._gate.open:  # what it held back follows
+                    self._do(one for one in self._gate.happened(effect, self._clock()) if one is not effect)
                 self.carrier.moved()  # a move may have waited for it
 
     def _heard(self, heard: OutputHeard) -> None:
@@ -433,9 +484,6 @@ class ManagedSession:
         believed = chronicle.heard(heard.response_id)
         chronicle.happened(heard)
         carrier.ledger.heard(heard.response_id, heard.heard_ms)
-        if self._gate is not None and not self._gate.open:
-            # Its own event goes on by itself; what was held back follows it.
-            self._do(effect for effect in self._gate.happened(heard, self._clock()) if effect is not heard)
         if not carrier.can_truncate(heard.response_id) and chronicle.heard(heard.response_id) != believed:
             self._note(heard, believed)
 
@@ -485,7 +533,7 @@ class ManagedSession:
                 self._do(machine.happened(settled, self._clock()))
                 return
         if settled.fault is not None and settled.fault.category not in ("closed", "unsupported"):
-            self.carrier.delivery.put(BackendError(fault=settled.fault))
+            self._put([BackendError(fault=settled.fault)])
 
     # Time
 
@@ -496,7 +544,8 @@ class ManagedSession:
         return bool(self._audible())
 
     def _schedule(self) -> None:
-        times = [self._voice.due_at(), self._limits.due_at() if self._limits is not None else None]
+        machines = (self._voice, self._gate, self._limits)
+        times = [machine.due_at() for machine in machines if machine is not None]
         at = min((one for one in times if one is not None), default=None)
         if at != self._timer_at:
             self._set_timer(at)
@@ -512,6 +561,8 @@ class ManagedSession:
         self._timer = self._timer_at = None
         now = self._clock()
         self._put(self._voice.due(now))
+        if self._gate is not None:
+            self._do(self._gate.due(now))
         if self._limits is not None:
             self._do(self._limits.due(now, self._audible()))
         self.carrier.moved()

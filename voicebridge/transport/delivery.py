@@ -83,6 +83,11 @@ class Delivery:
         self._wake()
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing is added any more."""
+        return self._ended
+
+    @property
     def has_room(self) -> bool:
         """Whether less than two minutes of audio are undelivered."""
         return self._room.is_set() if self._downstream is None else self._downstream.has_room
@@ -118,12 +123,17 @@ class Delivery:
         if self.on_dropped is not None:
             self.on_dropped(response_id, size)
 
-    def end(self, failure: Fault | None = None) -> None:
-        """No more events. With a failure, a fatal `BackendError` is the last one and the iterator then raises."""
+    def end(self, failure: Fault | None = None, *, told: bool = False) -> None:
+        """No more events. With a failure, a fatal `BackendError` is the last one and the iterator then raises.
+
+        Args:
+            told: that one has been put already.
+        """
         if self._ended:
             return
         if failure is not None:
-            self.put(BackendError(fault=failure, fatal=True))
+            if not told:
+                self.put(BackendError(fault=failure, fatal=True))
         else:
             self.purge()
         self._ended, self._failure = True, failure

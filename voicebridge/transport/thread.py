@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-__all__ = ["in_thread"]
+__all__ = ["began_in_thread", "in_thread"]
 
 T = TypeVar("T")
+_running: dict[object, tuple[asyncio.AbstractEventLoop, float]] = {}
+
+
+def began_in_thread(loop: asyncio.AbstractEventLoop) -> float | None:
+    """When the youngest function began that runs for this loop, by `time.monotonic`. None: none runs."""
+    return max((began for of, began in list(_running.values()) if of is loop), default=None)
 
 
 async def in_thread(call: Callable[[], T], name: str) -> T:
@@ -48,6 +55,12 @@ async def in_thread(call: Callable[[], T], name: str) -> T:
             )
         with suppress(RuntimeError):  # the loop is gone
             loop.call_soon_threadsafe(settle, settler)
+        _running.pop(done, None)
 
-    threading.Thread(target=work, name=name, daemon=True).start()
+    _running[done] = loop, time.monotonic()
+    try:
+        threading.Thread(target=work, name=name, daemon=True).start()
+    except RuntimeError:  # no thread could be had
+        del _running[done]
+        raise
     return await done
