@@ -173,7 +173,8 @@ class HandoverSession:
         """What the leg that has the call is set to: fields of `SessionConfig`, and `backend`, as it was named."""
         candidate = self._settings.candidates[0] if self._leg is None else self._leg.candidate
         config = self._settings.config(candidate)
-        return {name: getattr(config, name) for name in type(config).model_fields} | {"backend": candidate.spec}
+        settings = {name: getattr(config, name) for name in type(config).model_fields}
+        return settings | {"backend": candidate.spec, "api_key": candidate.keys or config.api_key}
 
     def can_truncate(self, response_id: str) -> bool:
         """Whether the backend that has the call can be made to forget what was not heard of a response."""

@@ -59,7 +59,7 @@ from voicebridge.registry.observers import imposed_policies, observers
 from .agent_voice import AgentVoice
 from .call_policy import Consent, OutputGuard, combined_policy, redactor
 from .call_setup import CallSetup
-from .candidate import Candidate
+from .candidate import Candidate, config_fields
 from .command_check import check
 from .handover_session import HandoverSession
 from .log_redaction import KnownSecrets, redacted_logs
@@ -206,7 +206,7 @@ class ManagedSession:
             self._guard = OutputGuard(self._policy.output_audio, config.output_format, lambda error: self._put([error]))
         tools = setup.team or setup.toolbox
         if tools is not None:
-            self._desk = ToolDesk(self, tools, setup.called, setup.spec, **setup.tools.options)
+            self._desk = ToolDesk(self, tools, setup.called, setup.spec, keys=setup.keys, **setup.tools.options)
         if self._scribe is not None:
             self._scribe.start(chronicle.changed)
         if self._policy.consent is not None:
@@ -302,14 +302,15 @@ class ManagedSession:
 
         Args:
             backend: a spec or a `Backend`.
-            settings: fields of `SessionConfig` that change with it, such as `voice`. The `voice`, `options`, `api_key`,
-                `base_url` and `model` of the old backend don't go along.
+            settings: what changes with it, such as `voice`: fields of `SessionConfig`, and the backend's own options.
+                The `voice`, `options`, `api_key` (a key or a `KeyPool`), `base_url` and `model` of the old backend
+                don't go along.
 
         Raises:
             ConfigError: there is no such backend, or a setting does not fit.
             VoiceBridgeError: it could not be opened; the call goes on as it was.
         """
-        command = Configure(patch={"backend": backend, **settings})
+        command = Configure(patch={"backend": backend, **config_fields(settings)})
         fate = self._fates[command.id] = asyncio.get_running_loop().create_future()
         self._own.add(command.id)
         try:
