@@ -36,7 +36,7 @@ LOST = Fault(category="network", message="The server went away.", retryable=True
 def test_replies_follow_each_other_and_the_last_one_repeats() -> None:
     async def main() -> list[str]:
         backend = ScriptedBackend("One.", Reply("Two, two.", wait_s=0.5, word_s=0.25))
-        async with voicebridge.connect(backend) as session:
+        async with voicebridge.connect_raw(backend) as session:
             user = User(session)
             said = []
             for count in range(1, 4):
@@ -58,7 +58,7 @@ def test_a_function_answers_from_the_conversation() -> None:
         return f"{last.text} again"
 
     async def main() -> None:
-        async with voicebridge.connect(ScriptedBackend(answer, user=["my words"])) as session:
+        async with voicebridge.connect_raw(ScriptedBackend(answer, user=["my words"])) as session:
             user = User(session)
             await user.session.send(SendAudio(pcm=bytes(DOOR_FORMAT.size(200))))
             await user.session.send(EndTurn())
@@ -70,7 +70,7 @@ def test_a_function_answers_from_the_conversation() -> None:
         run_in_virtual_time(main())
 
     async def spoken() -> str:
-        async with voicebridge.connect(ScriptedBackend(answer, user=["my words"])) as session:
+        async with voicebridge.connect_raw(ScriptedBackend(answer, user=["my words"])) as session:
             user = User(session)
             await user.speak(300)
             await user.until(ResponseEnded)
@@ -89,7 +89,7 @@ def test_calls_faults_and_moments() -> None:
             faults={Configure: BUSY},
             moments=[(5, SessionNotice(expires_in_s=60)), (6, Reply("Are you there?")), (9, LOST)],
         )
-        async with voicebridge.connect(backend) as session:
+        async with voicebridge.connect_raw(backend) as session:
             user = User(session)
             await session.send(SendText(text="weather?"))
             call = await user.until(ToolCall)
@@ -113,16 +113,16 @@ def test_capabilities_can_be_taken_away() -> None:
     async def main() -> None:
         poor = replace(SCRIPTED_CAPABILITIES, respond=frozenset(), turns=frozenset({"manual"}), context="none")
         backend = ScriptedBackend(capabilities=poor)
-        async with voicebridge.connect(backend) as session:
+        async with voicebridge.connect_raw(backend) as session:
             with pytest.raises(Unsupported, match="can't be asked"):
                 await session.send(Respond())
             with pytest.raises(Unsupported, match="no notes"):
                 await session.send(SendText(text="x", respond=False))
         with pytest.raises(Unsupported, match="server_vad"):
-            async with voicebridge.connect(backend, turns={"mode": "server_vad"}):
+            async with voicebridge.connect_raw(backend, turns={"mode": "server_vad"}):
                 pass
         with pytest.raises(BadOption, match="no option 'speed_of_light'"):
-            async with voicebridge.connect(backend, speed_of_light=1):
+            async with voicebridge.connect_raw(backend, speed_of_light=1):
                 pass
 
     run_in_virtual_time(main())
@@ -139,7 +139,7 @@ def test_capabilities_can_be_taken_away() -> None:
 )
 def test_a_script_may_lack_a_voice_ears_or_a_way_to_find_turns(less: dict[str, Any]) -> None:
     async def main() -> None:
-        async with voicebridge.connect(
+        async with voicebridge.connect_raw(
             ScriptedBackend("Hello.", capabilities=replace(SCRIPTED_CAPABILITIES, **less))
         ) as session:
             await session.send(SendText(text="Good morning."))
@@ -155,7 +155,7 @@ def test_sessions_begin_at_the_beginning_of_the_script() -> None:
     async def main() -> list[str]:
         backend, said = ScriptedBackend("One.", "Two."), []
         for _ in range(2):
-            async with voicebridge.connect(backend) as session:
+            async with voicebridge.connect_raw(backend) as session:
                 user = User(session)
                 await session.send(Respond())
                 await user.until(ResponseEnded)
@@ -170,7 +170,7 @@ def test_sessions_begin_at_the_beginning_of_the_script() -> None:
 def test_a_call_of_the_history_may_still_be_answered() -> None:
     async def main() -> None:
         said = (MessageItem(role="user", text="weather?"), ToolCallItem(call_id="k", name="look_up", arguments="{}"))
-        async with voicebridge.connect(ScriptedBackend("Sunny."), history=said) as session:
+        async with voicebridge.connect_raw(ScriptedBackend("Sunny."), history=said) as session:
             user = User(session)
             await session.send(result := SendToolResult(call_id="k", output="sunny"))
             assert (await user.until(ResponseStarted)).answers == (result.id,)
