@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from voicebridge.contract.commands import SendToolResult
 from voicebridge.contract.events import (
     Event,
     InputTranscript,
@@ -17,12 +18,13 @@ from voicebridge.contract.events import (
     OutputText,
     ResponseEnded,
     ResponseStarted,
+    ToolCall,
     UserTurn,
 )
 from voicebridge.session.sqlite_store import SqliteHistoryStore
 from voicebridge.testing.clock import run_in_virtual_time
 
-from .scribed_call import FRAME, Call, TroubledStore, agent, said, write
+from .scribed_call import FRAME, Call, TroubledStore, agent, said, user, write
 
 
 def spoken_turn(number: int, start_ms: float, end_ms: float) -> tuple[Event, ...]:
@@ -95,15 +97,46 @@ def test_nothing_is_written_before_it_is_allowed() -> None:
             assert await store.conversations() == []
             call.scribe.may_record = True
             call.scribe.heard_audio(FRAME)
-            call.tell(*spoken_turn(2, 20, 40))
+            call.tell(*spoken_turn(2, 20, 40), InputTranscript(turn_id="t2", text="Hello.", final=True))
             await asyncio.sleep(0.2)
-            assert await call.stored() == (agent("May I record this?"),)
+            assert await call.stored() == (user("Hello."),), "what was said before is never written"
             assert (await store.audio("call", "t1"))[0] == b""
             assert (await store.audio("call", "t2"))[0] == FRAME
             call.scribe.may_record = False
             call.tell(write(1))
-        assert await call.stored() == (agent("May I record this?"),)
+        assert await call.stored() == (user("Hello."),)
         assert call.faults == []
+
+    run_in_virtual_time(main())
+
+
+def test_what_had_begun_before_it_was_allowed_is_never_written() -> None:
+    async def main() -> None:
+        store = TroubledStore(keeps_audio=True)
+        async with Call(store, may_record=False) as call:
+            call.scribe.heard_audio(FRAME)
+            call.tell(
+                UserTurn(turn_id="t1", phase="speech", audio_ms=0),
+                ResponseStarted(response_id="r1", cause="user"),
+                OutputText(response_id="r1", delta="A secret"),
+                ToolCall(response_id="r1", call_id="k", name="look_up", arguments="{}"),
+                write(1),
+            )
+            call.scribe.may_record = True
+            call.scribe.heard_audio(FRAME)
+            call.tell(
+                OutputText(response_id="r1", delta=" and more"),
+                OutputAudio(response_id="r1", pcm=FRAME, offset_ms=20),
+                ResponseEnded(response_id="r1", status="completed"),
+                OutputHeard(response_id="r1", heard_ms=40, text="A secret and", basis="measured"),
+                UserTurn(turn_id="t1", phase="committed", audio_ms=40),
+                InputTranscript(turn_id="t1", text="My number is 5550199.", final=True),
+                SendToolResult(call_id="k", output="a secret"),
+                *said("From now on.", "r2"),
+            )
+            await asyncio.sleep(1)
+        assert await call.stored() == (agent("From now on."),)
+        assert [(await store.audio("call", key))[0] for key in ("t1", "r1")] == [b"", b""]
 
     run_in_virtual_time(main())
 

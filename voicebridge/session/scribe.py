@@ -17,7 +17,7 @@ the conversation goes on         100 ms later what changed is written, in one ba
 the store is slow                one batch waits for it; text collects in the history, audio up to 4 MB
 more audio waits                 it is dropped, and counted in `dropped_ms`; text is never dropped
 the store fails                  told once; the batch is tried again with what is new, ever more rarely (every 5 s)
-recording is not allowed         nothing is written, neither text nor audio; when it is, all text and audio from then on
+recording is not allowed         nothing is written, neither text nor audio; when it is, what begins from then on
 nothing is written for 10 s      the store is told that the call is still there
 another call took the            told once; nothing more is written
 conversation
@@ -40,6 +40,7 @@ from voicebridge.contract.fault import Category, Fault
 from voicebridge.contract.items import Item, ToolResultItem
 from voicebridge.core.history import History
 from voicebridge.core.history_record import AudioChunk, DamagedRecord, Record
+from voicebridge.core.left_out import LeftOut
 from voicebridge.core.voice_clips import VoiceClips
 from voicebridge.core.writer_claim import TAKEN
 
@@ -85,6 +86,7 @@ class Scribe:
         self._store, self._faulted = store, faulted
         self._clips = VoiceClips(input_format, output_format) if store.keeps_audio else None
         self._may_record = True
+        self._left_out = LeftOut()
         self._writer = uuid.uuid4().hex
         self._claimed = False
         self._taken = False
@@ -113,6 +115,8 @@ class Scribe:
 
     @may_record.setter
     def may_record(self, may_record: bool) -> None:
+        if may_record and not self._may_record and self._changed is not None:
+            self._left_out.add(self._changed())
         self._may_record = may_record
         if self._clips is not None:
             self._clips.allowed = may_record
@@ -167,10 +171,14 @@ class Scribe:
 
     def sent(self, command: Command) -> None:
         """A command was given, and the chronicle was told."""
+        if not self._may_record:
+            self._left_out.sent(command.id)
         self._mark()
 
     def happened(self, event: Event) -> None:
         """Something was told, to the chronicle as well."""
+        if not self._may_record:
+            self._left_out.happened(event)
         if self._clips is not None:
             self._clips.happened(event)
         elif isinstance(event, OutputAudio):
@@ -289,9 +297,10 @@ class Scribe:
             return (), [], [], 0
         if self._clips is not None and self._clips.overflowed:
             self._fail("busy", "history_audio_dropped", "its store is too slow, and audio was left out")
-        for record in self._changed():
+        for record in self._left_out.without(self._changed()):
             self._unwritten[record.place] = self._renamed(record)
         chunks, forgotten, count = self._clips.waiting() if self._clips is not None else ([], [], 0)
+        chunks = [chunk for chunk in chunks if not self._left_out.has(chunk.key)]
         return tuple(self._unwritten.values()), chunks, forgotten, count
 
     def _renamed(self, record: Record) -> Record:
