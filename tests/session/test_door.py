@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ from voicebridge import (
     Unsupported,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge.session.history_store import open_store
+from voicebridge.session.sqlite_store import SqliteHistoryStore
 from voicebridge.transport.delivery import Delivery
 
 IN, OUT = AudioFormat(rate=16_000), AudioFormat(rate=22_050)
@@ -396,4 +400,33 @@ async def test_a_session_that_dies_raises_after_its_last_event() -> None:
 async def test_what_does_not_fit_is_refused_in_words(spec: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         async with voicebridge.connect_raw(spec, **options):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        (Path("calls.db"), "sqlite:///calls.db"),
+        (Path("/var/my calls?.db"), "sqlite:////var/my%20calls%3F.db"),
+    ],
+)
+async def test_a_path_is_answered_with_its_url(path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f'history="{url}"')):
+        async with voicebridge.connect(Probe(), history=path):  # type: ignore[arg-type]  # what is tested
+            pass
+    store = open_store(url)
+    assert isinstance(store, SqliteHistoryStore)
+    assert store.path == path
+
+
+@pytest.mark.parametrize("name", [7, b"x", "", " "])
+async def test_a_conversation_is_named_by_a_text(name: Any) -> None:
+    with pytest.raises(ConfigError, match="conversation is a"):
+        async with voicebridge.connect(Probe(), history="memory:", conversation=name):
+            pass
+
+
+async def test_a_conversation_is_of_a_store() -> None:
+    with pytest.raises(ConfigError, match=r'add history="sqlite:///calls\.db"'):
+        async with voicebridge.connect(Probe(), conversation="monday"):
             pass

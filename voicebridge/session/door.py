@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any
+from urllib.parse import quote
 
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
@@ -77,7 +79,8 @@ async def connect(
             They hold for the whole call, whatever backend serves it.
         history: what was said before: `MessageItem`, `ToolCallItem`, `ToolResultItem`. Or where the conversation is
             kept: a URL such as `sqlite:///calls.db`, or a `HistoryStore`.
-        conversation: its name there. One that is there already goes on. None: a new one, `session.conversation`.
+        conversation: its name there. One that is there already goes on; only one call at a time may have it. None: a
+            new one, `session.conversation`.
         fallback: backends that take over, in this order, when the first one can't be reached, is lost, is over its
             limit, falls silent or fails to answer; later it is returned to. Specs, or specs with settings of their own,
             `{"backend": "xai/grok-voice-latest", "voice": "eve"}`. Settings that belong to one backend (`voice`,
@@ -102,7 +105,8 @@ async def connect(
     _check_kind("retry", retry, RetryPolicy)
     _check_kind("policy", policy, CallPolicy)
     _check_kind("tool_policy", tool_policy, ToolPolicy)
-    _check_kind("conversation", conversation, str)
+    kept = isinstance(history, str) or hasattr(history, "keeps_audio")
+    _check_conversation(conversation, kept=kept)
     _check_function("interruption", interruption, "an InterruptionPolicy(), or a function from Signals to a Verdict")
     _check_function("on_interrupt", on_interrupt, "a function of one Interruption")
     functions, others = _parted(tools)
@@ -123,7 +127,6 @@ async def connect(
     called, home = config, candidate
     if team is not None:
         config, candidate = _beginning(team, config, home)
-    kept = isinstance(history, str) or hasattr(history, "keeps_audio")
     setup = CallSetup(
         config=config,
         candidates=(candidate, *(_fallback(one) for one in _listed("fallback", fallback))),
@@ -245,6 +248,17 @@ def _check_function(name: str, given: object, wanted: str) -> None:
         raise ConfigError(f"{name} is {wanted}, not {what}.", code=f"bad_{name}")
 
 
+def _check_conversation(name: object, *, kept: bool) -> None:
+    _check_kind("conversation", name, str)
+    if isinstance(name, str) and not name.strip():
+        raise ConfigError("conversation is a name, not an empty text. None: a new one.", code="bad_conversation")
+    if name is not None and not kept:
+        raise ConfigError(
+            'conversation names one in a store, and none is given: add history="sqlite:///calls.db".',
+            code="bad_conversation",
+        )
+
+
 def _check_kind(name: str, given: object, kind: type) -> None:
     if given is not None and not isinstance(given, kind):
         raise ConfigError(f"{name} is a {kind.__name__}, not {type(given).__name__}.", code=f"bad_{name}")
@@ -273,6 +287,9 @@ def _listed(name: str, given: Any) -> tuple[Any, ...]:
 
 
 def _said(history: Any) -> tuple[Item, ...]:
+    if isinstance(history, PurePath):
+        url = "sqlite:///" + quote(history.as_posix())
+        raise ConfigError(f'A file that keeps the history is named by a URL: history="{url}".', code="bad_history")
     items = _listed("history", history)
     for item in items:
         if not isinstance(item, Item):

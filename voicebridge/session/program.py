@@ -27,6 +27,11 @@ class Program:
         return cls(platform.node(), os.getpid(), _RUN)
 
     @property
+    def is_this(self) -> bool:
+        """Whether it is the one that asks."""
+        return self == Program.this()
+
+    @property
     def gone(self) -> bool:
         """Whether it has certainly ended. Of other machines nobody knows."""
         this = Program.this()

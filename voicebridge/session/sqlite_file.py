@@ -19,7 +19,7 @@ from voicebridge.core.writer_claim import Claim, check_claim, check_writer
 from .history_store import Conversation, assembled
 from .program import Program
 
-__all__ = ["Writer", "audio", "claim", "conversations", "delete", "load", "opened", "release", "write"]
+__all__ = ["HERE", "Writer", "audio", "claim", "conversations", "delete", "load", "opened", "release", "write"]
 
 _VERSION = 1
 _APPLICATION = 0x76627268
@@ -58,6 +58,10 @@ _TOUCH = """
 INSERT INTO conversations (name, began, changed) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET changed = excluded.changed RETURNING id
 """
+
+
+HERE: set[str] = set()
+"""The writers of this program that have not ended: of one that has, the file may not know."""
 
 
 class Writer(NamedTuple):
@@ -225,7 +229,9 @@ def claim(file: sqlite3.Connection, conversation: str, writer: Writer) -> None:
     """See `HistoryStore.claim`."""
     with _Transaction(file):
         known, program = _claimed(file, conversation)
-        gone = program is not None and program.gone
+        gone = False
+        if known is not None and program is not None:
+            gone = known.writer not in HERE if program.is_this else program.gone
         check_claim(conversation, known, writer.name, writer.now, who=f" ({program})", gone=gone)
         _have(file, conversation, writer)
 

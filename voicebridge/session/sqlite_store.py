@@ -77,6 +77,7 @@ class SqliteHistoryStore:
     async def claim(self, conversation: str, writer: str) -> None:
         """See `HistoryStore`. A call whose program is known to be gone loses the conversation at once."""
         by = sqlite_file.Writer(writer, self._clock())
+        sqlite_file.HERE.add(writer)
         await self._do(lambda file: sqlite_file.claim(file, conversation, by))
 
     async def write(
@@ -94,6 +95,7 @@ class SqliteHistoryStore:
 
     async def release(self, conversation: str, writer: str) -> None:
         """See `HistoryStore`."""
+        sqlite_file.HERE.discard(writer)
         await self._do(lambda file: sqlite_file.release(file, conversation, writer))
 
     async def audio(self, conversation: str, key: str) -> tuple[bytes, AudioFormat]:
@@ -125,8 +127,10 @@ class SqliteHistoryStore:
                 "or with the program.",
                 self.path,
             )
+            return
         finally:
             self._jobs.put(None)
+        self._thread.join(0.1)  # it has nothing left to do
 
     async def _do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
