@@ -264,6 +264,33 @@ def test_in_a_pause_it_has_not_stopped() -> None:
     assert stage.wait(0.2) == [("r1", 450, "One two", "measured", "proportion")]
 
 
+def test_a_player_that_gets_on_in_a_pause_plays_on() -> None:
+    stage = Stage("r1", "r2")
+    stage.end("r1")
+    stage.end("r2")
+    stage.report("r1", 100)
+    stage.clock.pause(stage.now)
+    stage.wait(0.4)
+    assert stage.report("r1", 500) == [], "this may have been on its way"
+    assert stage.clock.due_at() is None
+    stage.wait(0.3)
+    assert stage.report("r1", 800) == []
+    assert stage.clock.audible(stage.now) == ("r1", "r2")
+    assert stage.clock.left_ms(stage.now) == pytest.approx(200 + 1000)
+    stage.clock.resume(stage.now)
+    assert stage.report("r1", 1000) == [("r1", 1000, TEXT, "measured", "whole")]
+    assert stage.cut_all(r2=50) == [("r2", 50, "", "measured", "proportion")]
+
+
+@pytest.mark.parametrize("ms", [float("inf"), float("nan"), -1.0])
+def test_what_is_no_time_ends_no_pause(ms: float) -> None:
+    stage = Stage("r1")
+    stage.clock.pause(stage.now)
+    stage.report("r1", ms)
+    stage.wait(60)
+    assert stage.clock.audible(stage.now) == ("r1",)
+
+
 def test_a_player_that_is_slower_than_was_assumed() -> None:
     stage = Stage("r1")
     stage.end("r1")

@@ -9,13 +9,14 @@ import pickle
 import random
 import traceback
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from voicebridge import ConfigError, Fault, Limit, NoFreeKey, VoiceBridgeError
 from voicebridge.contract.fault import Category
-from voicebridge.pool import Ask, Key, KeyLease, KeyPool, Lease, MemoryLeaseStore, Refusal, fingerprint
+from voicebridge.pool import Ask, CoolingPolicy, Key, KeyLease, KeyPool, Lease, MemoryLeaseStore, Refusal, fingerprint
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.guards import no_leaked_tasks
 
@@ -530,25 +531,52 @@ def test_keys_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["good", "sk-CANARY and more"], {}, "Key 2 .* white space"),
         (["good", "sk-CANARY\n"], {}, "Key 2 .* white space"),
         ("sk-CANARY", {}, "a list of keys"),
-        (["good"], {"sessions_per_key": 0}, "sessions_per_key .* must be 1 or more, not 0"),
+        (["good"], {"sessions_per_key": 0}, "sessions_per_key .* must be a whole number, 1 or more, not 0"),
         (["good"], {"connects_per_minute": -1}, "connects_per_minute"),
         (["good"], {"connects_per_minute": 0}, "connects_per_minute"),
         (["good"], {"linger_s": float("nan")}, "linger_s"),
         (["good"], {"ttl_s": 0}, "ttl_s"),
+        (None, {}, "a list of keys, not NoneType"),
+        ({"good": "sk-CANARY"}, {}, "a list of keys, not dict"),
+        (["good", None], {}, "Key 2 .* no text, but NoneType"),
+        ([7], {}, "Key 1 .* no text, but int"),
+        (["good"], {"sessions_per_key": 2.5}, "sessions_per_key .* a whole number, 1 or more, not 2.5"),
+        (["good"], {"sessions_per_key": "3"}, "sessions_per_key .* not '3'"),
+        (["good"], {"sessions_per_key": True}, "sessions_per_key .* not True"),
+        (["good"], {"linger_s": "2"}, "linger_s .* a number, 0 or more, not '2'"),
+        (["good"], {"store": object()}, "a LeaseStore, such as MemoryLeaseStore.*: object has no acquire"),
+        (["good"], {"cooling": 5}, "cooling of a key pool is a CoolingPolicy"),
+        (["good"], {"chance": 0.5}, "chance of a key pool is a function"),
+        (["good"], {"name": 7}, "name of a key pool is a text"),
     ],
 )
-def test_settings_that_do_not_fit(keys: Sequence[str], settings: Mapping[str, float], told: str) -> None:
+def test_settings_that_do_not_fit(keys: Any, settings: Mapping[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told) as raised:
-        KeyPool(keys, **settings)  # type: ignore[arg-type]  # they do not fit, and that is the point
+        KeyPool(keys, **settings)
     assert "CANARY" not in str(raised.value)
 
 
-def test_a_deadline_that_is_no_number_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"deadline_s": float("nan")}, "deadline_s must be a number of seconds, or None, not nan"),
+        ({"deadline_s": "5"}, "deadline_s .* not '5'"),
+        ({"deadline_s": True}, "deadline_s .* not True"),
+        ({"deadline_s": 1, "tenant": 7}, "tenant must be a text"),
+    ],
+)
+def test_what_can_not_be_asked_for_is_refused(asked: Any, told: str) -> None:
     async def main() -> None:
-        with pytest.raises(ConfigError, match="deadline_s"):
-            await KeyPool(["one"]).acquire(deadline_s=float("nan"))
+        with pytest.raises(ConfigError, match=told):
+            await KeyPool(["one"]).acquire(**asked)
 
     run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize("value", ["1", -1, float("inf"), None, True])
+def test_a_cooling_policy_that_does_not_fit(value: Any) -> None:
+    with pytest.raises(ConfigError, match="longest_s of a cooling policy is a number of seconds"):
+        CoolingPolicy(longest_s=value)
 
 
 def test_no_key_is_shown_anywhere(caplog: pytest.LogCaptureFixture) -> None:

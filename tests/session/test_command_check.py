@@ -25,6 +25,7 @@ from voicebridge import (
     SendToolResult,
 )
 from voicebridge.contract import commands
+from voicebridge.contract.stages import PCM_16K
 from voicebridge.session.command_check import check
 
 FITTING = [
@@ -68,6 +69,15 @@ MISFITS: list[tuple[Any, str]] = [
     (lambda _: Respond(say=_(3)), r"Respond\.say does not fit"),
     (lambda _: Configure(patch=_(None)), r"Configure\.patch does not fit"),
     (lambda _: Configure(patch=_({1: 2})), r"Configure\.patch\[1.*does not fit"),
+    (lambda _: Configure(patch={"input_format": PCM_16K}), "input_format is the whole session's and never changes"),
+    (
+        lambda _: Configure(patch={"voice": "x", "output_format": _(None)}),
+        "output_format .* give it to voicebridge.con",
+    ),
+    (
+        lambda _: Configure(patch={"tools": [len]}),
+        r"takes tools as Tool\(.*'len': give functions to voicebridge.connect",
+    ),
     (lambda _: ProviderCommand(payload=_("x")), r"ProviderCommand\.payload does not fit"),
     (lambda _: ReportPlayed(response_id=_(None), ms=1), r"ReportPlayed\.response_id does not fit"),
     (lambda _: ReportPlayed(response_id="r", ms=_("5")), r"ReportPlayed\.ms does not fit: milliseconds.*got str"),

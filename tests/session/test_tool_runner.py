@@ -661,6 +661,14 @@ def test_settings_that_do_not_fit_are_refused_in_words() -> None:
     async def script() -> None:
         for options, told in (
             ({"deadline_s": 0}, "deadline_s"),
+            ({"deadline_s": "5"}, "deadline_s"),
+            ({"deadline_s": True}, "deadline_s"),
+            ({"deadline_s": float("nan")}, "deadline_s"),
+            ({"confirm": "yes"}, "confirm is a function"),
+            ({"orphaned": "yes"}, "orphaned is a function"),
+            ({"max_output_bytes": None}, "max_output_bytes"),
+            ({"max_running": 0}, "max_running is a whole number from 1 on, not 0"),
+            ({"max_running": 2.5}, "max_running"),
             ({"max_output_bytes": 10}, "max_output_bytes"),
             ({"orphaned": hook}, "plain function"),
         ):
@@ -768,3 +776,84 @@ def test_parallel_calls_of_a_session_are_answered_by_one_response() -> None:
         assert desk.ran == ["Ann", "Bo"]
 
     in_virtual_time(script)
+
+
+# How many run at once
+
+_RUN_ALREADY = "2 calls run already, and this one was not begun."
+
+
+def test_no_more_calls_run_than_may() -> None:
+    async def script() -> None:
+        desk = Desk(max_running=2)
+        for number in range(4):
+            desk.call(f"k{number}", wait_s=5)
+        await asyncio.sleep(1)
+        assert len(desk.ran) == 2
+        assert [output.startswith(_RUN_ALREADY) for output in desk.outputs] == [True, True]
+        await asyncio.sleep(5)
+        desk.call("k4")
+        await asyncio.sleep(1)
+        assert len(desk.ran) == 3
+        assert desk.outputs[2:] == ["booked for Ann"] * 3
+
+    in_virtual_time(script)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_thread_that_hangs_counts_until_it_ends(cancelled: bool) -> None:
+    async def main() -> None:
+        ends = threading.Event()
+
+        def hang(number: int) -> str:
+            """Hang."""
+            ends.wait(20)
+            return str(number)
+
+        desk = Desk(hang, max_running=2, deadline_s=0.05)
+        for number in range(4):
+            desk.call(f"k{number}", "hang", number=number)
+            await asyncio.sleep(0.02)
+            if cancelled:
+                desk.runner.cancelled(f"k{number}")
+        await asyncio.sleep(0.2)
+        assert sum(thread.name == "voicebridge tool" for thread in threading.enumerate()) == 2
+        assert sum(output.startswith(_RUN_ALREADY) for output in desk.outputs) == 2
+        ends.set()
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if len(desk.orphans) == 2:
+                break
+        desk.call("k5", "hang", number=5)
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if "5" in desk.outputs:
+                break
+        assert desk.outputs[-1] == "5"
+        await desk.runner.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_confirm_that_hangs_in_its_thread_counts_until_it_ends() -> None:
+    async def main() -> None:
+        ends = threading.Event()
+
+        def confirm(call: ToolCall) -> bool:
+            return ends.wait(20)
+
+        desk = Desk(max_running=2, deadline_s=0.05, confirm=confirm)
+        for number in range(4):
+            desk.call(f"k{number}")
+            await asyncio.sleep(0.1)
+        assert [output.startswith(_RUN_ALREADY) for output in desk.outputs] == [False, False, True, True]
+        ends.set()
+        for number in range(500):
+            desk.call(f"again {number}")
+            await asyncio.sleep(0.02)
+            if desk.ran:
+                break
+        assert desk.ran
+        await desk.runner.aclose()
+
+    asyncio.run(main())

@@ -48,6 +48,8 @@ _STALLED_S = 2.0
 """A player that reports, but no progress for this long after it should have come to the end, has stopped."""
 _NEWS_MS = 1.0
 """A correction by less is none."""
+_PLAYS_ON_MS = 500.0
+"""Once it is so far beyond where it was to stand, a player in a pause has not obeyed."""
 _EARLY_S = 0.001
 """A timer may fire by this much too early."""
 
@@ -156,8 +158,14 @@ class PlaybackClock:
     # What comes from the player and the application
 
     def report(self, response_id: str, ms: float, now: float) -> list[OutputHeard]:
-        """The player says how far it is. Of unknown responses nothing follows."""
+        """The player says how far it is. Of unknown responses nothing follows.
+
+        One that gets on in a pause plays on, whatever was asked of it: then there is no pause.
+        """
         playback, time = self._player.response(response_id), self._time(now)
+        if self._paused_at is not None and playback is not None and self._plays_on(playback, ms, time):
+            self._paused_at = None
+            time = self._time(now)
         if playback is None or not self._player.report(response_id, ms, time):
             return []
         self._reports = True
@@ -284,6 +292,10 @@ class PlaybackClock:
         """The time of the player, which stands still in a pause."""
         self._now = now
         return (now if self._paused_at is None else self._paused_at) - self._behind
+
+    def _plays_on(self, playback: ResponsePlayback, ms: float, time: float) -> bool:
+        stands_ms = playback.received_ms - max(0.0, playback.ends_at - time) * 1000
+        return not playback.settled and stands_ms + _PLAYS_ON_MS < ms < math.inf
 
     def _through(self, playback: ResponsePlayback, time: float) -> bool:
         return playback.at_end or (playback.played_ms is None and playback.ends_at <= time)

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.events import Limit
 from voicebridge.contract.fault import Fault
 
@@ -35,7 +36,11 @@ _UNKNOWN_RESET_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingPolicy:
-    """For how long a key is spared. All in seconds."""
+    """For how long a key is spared. All in seconds.
+
+    Raises:
+        ConfigError: a field does not fit.
+    """
 
     first_s: float = 1.0
     """After a rate fault that names no time. Doubled with each further one."""
@@ -44,6 +49,15 @@ class CoolingPolicy:
     shrink_s: float = 60.0
     """How long to believe that a key has fewer slots than was thought."""
     quota_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ConfigError(
+                    f"{one.name} of a cooling policy is a number of seconds from 0 on, not {value!r:.80}.",
+                    code="bad_setting",
+                )
 
 
 class Strikes:

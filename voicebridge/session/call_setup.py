@@ -18,7 +18,7 @@ from voicebridge.pool.key_pool import KeyPool
 from .candidate import Candidate
 from .history_store import HistoryStore
 from .team import Team
-from .tool_runner import Confirm, Orphaned
+from .tool_runner import Confirm, Orphaned, check_tool_settings
 from .toolbox import Toolbox
 
 __all__ = ["CallSetup", "ToolPolicy"]
@@ -26,7 +26,11 @@ __all__ = ["CallSetup", "ToolPolicy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolPolicy:
-    """How the functions that the model calls are run. See `ToolRunner`."""
+    """How the functions that the model calls are run. See `ToolRunner`.
+
+    Raises:
+        ConfigError: a field does not fit.
+    """
 
     deadline_s: float | None = 30.0
     """Seconds that the model waits for a result."""
@@ -36,6 +40,12 @@ class ToolPolicy:
     """Gets the results that nobody reads any more."""
     max_output_bytes: int = 65_536
     """Of a result; the rest is cut off, and the model is told."""
+    max_running: int = 16
+    """Calls of a session that run at once, those that take longer than the deadline included. Of a further one the
+    model is told that it was not begun."""
+
+    def __post_init__(self) -> None:
+        check_tool_settings(**self.options)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -6,6 +6,8 @@ call is       input                    becomes     effect
 any           told again               same        nothing; another connection gets the result that is there
 running       another connection tells
               the like under a new id  running     nothing begins: the one result answers both
+-             told, and as many run
+              as may                   answered    the model reads that; nothing has run
 asked         confirmed                running     the function begins
 asked         refused, or no verdict
               within the deadline      answered    the model reads why; nothing has run
@@ -23,7 +25,8 @@ a task for each call     `call`              its result is sent, the call is can
 a task for each overdue
 or repeated answer       it is due           it is sent, or `aclose`
 a thread for each plain
-function                 it begins           it returns: nothing can end a thread from outside
+function                 it begins           it returns: nothing can end a thread from outside, so it counts among
+                                             those that run until then
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ from voicebridge.transport.thread import in_thread
 
 from .toolbox import Toolbox
 
-__all__ = ["Confirm", "Orphaned", "ToolRunner"]
+__all__ = ["Confirm", "Orphaned", "ToolRunner", "check_tool_settings"]
 
 Confirm = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
 """Whether a call may run: True; False or the words of a refusal, which the model reads. A plain function runs in a
@@ -60,7 +63,30 @@ _RESULTS_KEPT = 32
 _CLOSE_S = 5.0
 """Seconds that cancelled functions may take to end."""
 _NOT_ALLOWED = "This call was not allowed, and nothing was done."
+_TOO_MANY = "{running} calls run already, and this one was not begun. Call it again once there are results of those."
 _log = logging.getLogger("voicebridge")
+
+
+def check_tool_settings(
+    deadline_s: object, confirm: object, orphaned: object, max_output_bytes: object, max_running: object
+) -> None:
+    """Whether they fit.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    if deadline_s is not None:
+        number = isinstance(deadline_s, int | float) and not isinstance(deadline_s, bool)
+        if not number or not 0 < deadline_s < float("inf"):  # type: ignore[operator]  # it is a number
+            raise ConfigError(f"deadline_s is more than 0 seconds, or None, not {deadline_s!r}.", code="bad_deadline")
+    for name, hook in (("confirm", confirm), ("orphaned", orphaned)):
+        if hook is not None and not callable(hook):
+            raise ConfigError(f"{name} is a function, not {hook!r:.80}.", code="bad_hook")
+    if inspect.iscoroutinefunction(orphaned):
+        raise ConfigError("orphaned is a plain function: nobody would await it.", code="bad_hook")
+    for name, value, least in (("max_output_bytes", max_output_bytes, 1000), ("max_running", max_running, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} is a whole number from {least} on, not {value!r}.", code=f"bad_{name}")
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +126,8 @@ class ToolRunner:
         orphaned: called in the event loop; once that has ended, in the thread of the function that was late. It must
             not block. Without it, a warning is logged.
         max_output_bytes: of a result as UTF-8; the rest is cut off, and the model is told.
+        max_running: how many calls may run at once, those that nobody waits for any more included. Of a further one
+            the model is told that it was not begun.
 
     Raises:
         ConfigError: a setting does not fit.
@@ -114,16 +142,16 @@ class ToolRunner:
         confirm: Confirm | None = None,
         orphaned: Orphaned | None = None,
         max_output_bytes: int = 65_536,
+        max_running: int = 16,
     ) -> None:
-        if deadline_s is not None and not deadline_s > 0:
-            raise ConfigError(f"deadline_s is more than 0 seconds or None, not {deadline_s!r}.", code="bad_deadline")
-        if max_output_bytes < 1000:
-            raise ConfigError(f"max_output_bytes is 1000 or more, not {max_output_bytes!r}.", code="bad_output_size")
-        if inspect.iscoroutinefunction(orphaned):
-            raise ConfigError("orphaned is a plain function: nobody would await it.", code="bad_hook")
+        check_tool_settings(deadline_s, confirm, orphaned, max_output_bytes, max_running)
         self._toolbox, self._send = toolbox, send
         self._deadline_s, self._max_output_bytes = deadline_s, max_output_bytes
-        self._confirm, self._orphaned = confirm, orphaned
+        self._confirm, self._orphaned, self._max_running = confirm, orphaned, max_running
+        self._running: set[_Call] = set()
+        """Those whose function runs, or that are to be confirmed."""
+        self._confirming: set[_Call] = set()
+        """Those whose `confirm` runs in a thread, waited for or not."""
         self._loop = asyncio.get_running_loop()
         self._calls: OrderedDict[str, _Call] = OrderedDict()
         self._with_results: deque[_Call] = deque()
@@ -198,14 +226,31 @@ class ToolRunner:
             self._spawn(self._tell([call], running.result))
 
     async def _run(self, call: _Call, toolbox: Toolbox) -> None:
-        refusal = await self._refusal(call.told)
+        if len(self._running | self._confirming) >= self._max_running:
+            refusal: str | None = _TOO_MANY.format(running=self._max_running)
+        else:
+            self._running.add(call)
+            refusal = await self._refusal_of(call)
         if refusal is not None:
             call.given = True
             await self._tell(call.unanswered(), self._problem(call, refusal))
             return
+        await self._answer(call, toolbox)
+
+    async def _refusal_of(self, call: _Call) -> str | None:
+        refusal: str | None = _NOT_ALLOWED
+        try:
+            refusal = await self._refusal(call)
+        finally:
+            if refusal is not None:  # or it was cancelled
+                self._running.discard(call)
+        return refusal
+
+    async def _answer(self, call: _Call, toolbox: Toolbox) -> None:
         timer = self._loop.call_later(self._deadline_s, self._overdue, call) if self._deadline_s is not None else None
         try:
-            result = self._cut(await toolbox.answer(call.told, partial(self._late, call.told)))
+            result = self._cut(await toolbox.answer(call.told, partial(self._late, call)))
+            self._running.discard(call)  # where it was cancelled, once it has ended
         finally:
             call.given = True
             if timer:
@@ -215,13 +260,14 @@ class ToolRunner:
         else:
             self._orphan(call.told, result)
 
-    async def _refusal(self, told: ToolCall) -> str | None:
+    async def _refusal(self, call: _Call) -> str | None:
         """Why a call may not run, or None."""
         if self._confirm is None:
             return None
+        told = call.told
         try:
             async with asyncio.timeout(self._deadline_s) as limit:
-                verdict = await self._verdict(self._confirm, told)
+                verdict = await self._verdict(self._confirm, call)
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
@@ -236,10 +282,18 @@ class ToolRunner:
             _log.warning("confirm gave %r for a call of %s, which is refused", type(verdict).__name__, told.name)
         return verdict if isinstance(verdict, str) and verdict else _NOT_ALLOWED
 
-    async def _verdict(self, confirm: Confirm, told: ToolCall) -> object:
+    async def _verdict(self, confirm: Confirm, call: _Call) -> object:
         if inspect.iscoroutinefunction(confirm):
-            return await confirm(told)
-        verdict = await in_thread(partial(confirm, told), "voicebridge confirm")
+            return await confirm(call.told)
+
+        def ask() -> object:
+            try:
+                return confirm(call.told)
+            finally:
+                self._confirming.discard(call)
+
+        self._confirming.add(call)
+        verdict = await in_thread(ask, "voicebridge confirm")
         return await verdict if inspect.isawaitable(verdict) else verdict
 
     def _overdue(self, call: _Call) -> None:
@@ -301,9 +355,10 @@ class ToolRunner:
         note = f"\n[Cut off: this was {len(result.output)} characters long, and {most} bytes are passed on.]"
         return replace(result, output=data[: most - len(note)].decode(errors="ignore") + note)
 
-    def _late(self, told: ToolCall, result: SendToolResult) -> None:
+    def _late(self, call: _Call, result: SendToolResult) -> None:
         """The result of a function that was cancelled. Called in the loop, or in the function's thread."""
-        result = self._cut(result)
+        self._running.discard(call)
+        told, result = call.told, self._cut(result)
         try:
             self._loop.call_soon_threadsafe(self._orphan, told, result)
         except RuntimeError:  # the loop has ended
