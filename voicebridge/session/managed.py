@@ -35,7 +35,7 @@ from voicebridge.contract.commands import (
     SendAudio,
     SendText,
 )
-from voicebridge.contract.errors import ConfigError, SessionClosed, VoiceBridgeError
+from voicebridge.contract.errors import ConfigError, SessionClosed, Unsupported, VoiceBridgeError
 from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
@@ -61,6 +61,7 @@ from .call_policy import Consent, OutputGuard, combined_policy, redactor
 from .call_setup import CallSetup
 from .candidate import Candidate, config_fields
 from .command_check import check
+from .courier import CLOSED
 from .handover_session import HandoverSession
 from .log_redaction import KnownSecrets, redacted_logs
 from .scribe import Scribe
@@ -71,6 +72,7 @@ __all__ = ["ManagedSession", "managed"]
 
 _HEARD_LESS = "The user did not hear all of your answer {said!r}. Of it they heard only: {text!r}."
 _HEARD_NOTHING = "The user heard nothing of your answer {said!r}."
+_CONSENT_S = 0.05
 _QUOTED = 80
 """Characters of an answer that say which one it is."""
 _log = logging.getLogger("voicebridge")
@@ -119,7 +121,10 @@ class ManagedSession:
         """Commands of this session's making: nobody is told of them."""
         self._fates: dict[str, asyncio.Future[Fault | None]] = {}
         """Of commands that somebody waits for."""
+        self._interrupts: set[str] = set()
+        """Those of the application that are not settled."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._guard: OutputGuard | None = None
@@ -202,6 +207,7 @@ class ManagedSession:
             settings, chronicle, setup.retry, told=self._told, playing=self._is_playing
         )
         carrier.delivery.on_dropped = self._dropped
+        carrier.delivery.on_taken = self._audio_taken
         if self._policy.output_audio is not None:
             self._guard = OutputGuard(self._policy.output_audio, config.output_format, lambda error: self._put([error]))
         tools = setup.team or setup.toolbox
@@ -209,9 +215,11 @@ class ManagedSession:
             self._desk = ToolDesk(self, tools, setup.called, setup.spec, keys=setup.keys, **setup.tools.options)
         if self._scribe is not None:
             self._scribe.start(chronicle.changed)
-        if self._policy.consent is not None:
-            self._spawn(self._ask_consent(), "consent")
+        asked = None if self._policy.consent is None else self._spawn(self._ask_consent(), "consent")
         await carrier.start()
+        if asked is not None and self._scribe is not None:
+            # Who has consented before the call says so at once, and nothing of the call is to be missing.
+            await asyncio.wait({asked}, timeout=_CONSENT_S)
 
     def _new_scribe(self, setup: CallSetup) -> Scribe:
         assert setup.store is not None
@@ -236,19 +244,27 @@ class ManagedSession:
             self._scribe.may_record = given
 
     async def aclose(self) -> None:
-        """End the session. Takes some seconds at the most."""
+        """End the session. Takes some seconds at the most; cancelled, it goes on all the same."""
         self._closed = True
         self._set_timer(None)
+        if self._carrier is not None:
+            self._put(self._voice.end(self._clock()))
         try:
-            if self._desk is not None:
-                await self._desk.aclose()
-            await self._consent.aclose()
-            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stop()
         finally:
-            await self._let_go()
+            if self._closing is None:
+                self._closing = asyncio.create_task(self._let_go(), name="session: close")
+            await asyncio.shield(self._closing)
+
+    async def _stop(self) -> None:
+        """End what runs here, but for whoever called."""
+        if self._desk is not None:
+            await self._desk.aclose()
+        await self._consent.aclose()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _let_go(self) -> None:
         try:
@@ -286,7 +302,7 @@ class ManagedSession:
             if self._scribe is not None:
                 self._scribe.heard_audio(command.pcm)
         elif isinstance(command, Interrupt):
-            await carrier.send(self._interrupted(command))
+            await self._interrupt(command)
         elif isinstance(command, ReportPlayed):
             self._put(self._voice.report(command, self._clock()))
             self._schedule()
@@ -316,8 +332,14 @@ class ManagedSession:
         try:
             await self.send(command)
             fault = await fate
+        except BaseException:
+            if not fate.done():
+                self._own.discard(command.id)
+            raise
         finally:
             del self._fates[command.id]
+        if fault is not None and fault.code == CLOSED.code and fault.category == "closed":
+            raise SessionClosed(fault.message, command_id=command.id)
         if fault is not None:
             raise VoiceBridgeError(fault, command_id=command.id)
 
@@ -361,6 +383,17 @@ class ManagedSession:
         self._schedule()
         return completed
 
+    async def _interrupt(self, command: Interrupt) -> None:
+        """Silenced here, an answer is silent, whether or not the backend can be told to stop."""
+        self._interrupts.add(command.id)
+        try:
+            await self.carrier.send(self._interrupted(command))
+        except Unsupported:
+            self._told(CommandSettled(command_id=command.id))
+        except BaseException:
+            self._interrupts.discard(command.id)
+            raise
+
     def _ask(self, command: Command) -> None:
         """Send what a machine asks for. Who sends has not to wait for room: commands that are no audio need none."""
         if self._closed:
@@ -377,10 +410,11 @@ class ManagedSession:
             self._own_settled(CommandSettled(command_id=command.id, fault=error.fault))
             self._schedule()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"session: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # Events
 
@@ -446,6 +480,12 @@ class ManagedSession:
         if isinstance(event, CommandSettled) and event.command_id in self._own:
             self._own_settled(event)
             return
+        if isinstance(event, CommandSettled) and event.command_id in self._interrupts:
+            self._interrupts.discard(event.command_id)
+            if event.fault is not None and event.fault.category == "unsupported":
+                event = CommandSettled(command_id=event.command_id)
+        elif isinstance(event, BackendError) and event.fatal:
+            self._put(self._voice.end(self._clock()))
         desk = self._desk
         if desk is not None and desk.told(event, self.carrier.generation) and not isinstance(event, ToolCall):
             return  # the fate of a command of the desk's
@@ -516,6 +556,11 @@ class ManagedSession:
         """Who spoke is lost, or failed: what the application has of the answer will be heard to its end."""
         if expected := self._voice.clock.expected(response_id):
             self.carrier.briefing.chronicle.happened(expected)
+
+    def _audio_taken(self, event: OutputAudio) -> None:
+        """The application has a piece of the agent's voice, and plays it: fifty times a second."""
+        if self._voice.clock.taken(event, self._clock()):
+            self._schedule()
 
     def _dropped(self, response_id: str, size: int) -> None:
         """Audio that came, and that the application will not get."""
