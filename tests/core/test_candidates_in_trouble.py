@@ -79,3 +79,33 @@ def test_the_spare_one_is_not_one_that_can_not_help() -> None:
     assert candidates.spare(("b",), 0.0) == "a"
     fails(candidates, "a", fault("quota"), 1.0)
     assert candidates.spare(("b",), 2.0) is None
+
+
+def test_one_that_loses_the_call_again_and_again_is_left_where_another_one_is_well() -> None:
+    candidates = two()
+    chosen = [candidates.after("a", fault(), lasted_s=6.0, now=at) for at in (6.0, 12.0, 18.0)]
+    assert chosen == [Choice("a", 0.05), Choice("a", 0.05), Choice("b")]
+    assert candidates.returns_at("b") == 28.0
+    assert candidates.after("a", fault(), lasted_s=6.0, now=34.0) == Choice("b")
+    assert candidates.returns_at("b") == 54.0, "longer each time"
+
+
+def test_drops_that_are_far_apart_are_none_too_many() -> None:
+    candidates = two()
+    assert {candidates.after("a", fault(), lasted_s=30.0, now=31.0 * n) for n in range(1, 50)} == {Choice("a", 0.05)}
+
+
+def test_planned_ends_are_no_drops() -> None:
+    candidates = two()
+    ends = [candidates.after("a", fault("planned_end"), lasted_s=6.0, now=6.0 * n) for n in range(1, 50)]
+    assert set(ends) == {Choice("a", 0.05)}
+
+
+def test_one_that_is_alone_and_loses_the_call_for_ever_is_given_up() -> None:
+    alone = Candidates(["a"], RetryPolicy(), lambda: 0.5)
+    chosen = [alone.after("a", fault(), lasted_s=6.0, now=6.0 * n) for n in range(1, 11)]
+    assert chosen == [Choice("a", 0.05)] * 9 + [None]
+    patient = Candidates(["a"], RetryPolicy(most_drops=100), lambda: 0.5)
+    assert [patient.after("a", fault(), lasted_s=6.0, now=6.0 * n) for n in range(1, 50)] == [Choice("a", 0.05)] * 49
+    rarely = Candidates(["a"], RetryPolicy(), lambda: 0.5)
+    assert [rarely.after("a", fault(), lasted_s=60.0, now=67.0 * n) for n in range(1, 50)] == [Choice("a", 0.05)] * 49

@@ -24,7 +24,7 @@ Plan = Literal["ready", "slow", "stuck", "refused"]
 Step = int | Literal["text", "end", "drop", "drop and wait", "wait", "ready", "commit", "final"]
 """A number is of samples that the user says."""
 CAPABILITIES = replace(LINE_CAPABILITIES, formats_in=(DOOR_FORMAT, ULAW))
-PATIENT = RetryPolicy(deadline_s=1e6, tries=10_000)
+PATIENT = RetryPolicy(deadline_s=1e6, tries=10_000, most_drops=10_000)
 STEPS = st.lists(
     st.integers(1, 20_000)
     | st.sampled_from(["text", "end", "drop", "drop and wait", "drop and wait", "wait", "ready", "commit", "final"]),

@@ -13,6 +13,7 @@ import voicebridge
 from voicebridge.contract.codec import Closed, Timeouts
 from voicebridge.contract.commands import (
     Command,
+    Configure,
     EndTurn,
     Interrupt,
     SendAudio,
@@ -24,12 +25,16 @@ from voicebridge.contract.events import (
     BackendError,
     Event,
     OutputAudio,
+    ResponseEnded,
     ResponseStarted,
+    SessionNotice,
     SessionReady,
     SessionRestarted,
 )
+from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import VoiceSession
+from voicebridge.core.handover_effects import Effect
 from voicebridge.core.retry import RetryPolicy
 from voicebridge.session.candidate import Candidate
 from voicebridge.session.door import connect_raw
@@ -47,6 +52,7 @@ from .lines import (
     fates,
     say,
     settle,
+    turn,
     virtually,
     voice,
 )
@@ -160,9 +166,9 @@ async def test_each_misfortune_has_patience_of_its_own() -> None:
     lines = [Line() for _ in range(12)]
     async with bench(*lines) as b:
         for line in lines[:-1]:
-            await settle(10)
+            await settle(70)
             line.end()
-        await settle(10)
+        await settle(70)
         assert len(b.of(SessionRestarted)) == 11
         assert not b.over
 
@@ -356,3 +362,74 @@ async def test_the_door_takes_a_policy() -> None:
         line.end()
         assert isinstance(await anext(aiter(session)), BackendError)
     assert len(backend.configs) == 1
+
+
+# When a rule ends it, or what is inside fails
+
+_LIMIT = Fault(category="closed", code="limit_reached", message="The call is over.")
+
+
+@pytest.mark.parametrize("phase", ["ready", "dialling", "redialling", "moving"])
+def test_before_a_rule_ends_it_all_that_was_asked_and_begun_has_its_end(phase: str) -> None:
+    @virtually
+    async def test() -> None:
+        first = Line(ready=phase != "dialling")
+        async with bench(first, Line(ready=False), settles=True) as b:
+            if phase == "redialling":
+                first.end()
+                await settle(0.5)
+            running = phase in ("ready", "moving")
+            if running:
+                first.tell(ResponseStarted(response_id="r1", cause="user"), turn("u1", "speech", 0))
+            await settle()
+            commands: list[Command] = [SendText(text="Hello"), EndTurn(), Interrupt()]
+            if phase == "moving":
+                commands.append(Configure(patch={"model": "another"}))
+            for command in commands:
+                await b.session.send(command)
+            await settle()
+            await b.session.end(_LIMIT)
+            await settle()
+            assert fates(b) == {command.id: "closed" for command in commands}
+            assert [one.status for one in b.of(ResponseEnded)] == (["lost"] if running else [])
+            assert isinstance(b.events[-1], BackendError)
+            assert b.failure is not None
+            assert b.failure.fault == _LIMIT
+
+    test()
+
+
+@pytest.mark.parametrize("where", ["failed", "due", "moved", "want"])
+def test_what_fails_inside_ends_it_and_is_told(where: str, caplog: pytest.LogCaptureFixture) -> None:
+    @virtually
+    async def test() -> None:
+        def broken(*args: object, **kwargs: object) -> Sequence[Effect[Candidate]]:
+            raise TypeError("a bug")
+
+        first = Line()
+        async with bench(first, Line(ready=False), settles=True) as b:
+            waits = SendText(text="Hello")
+            await b.session.send(waits)
+            if where == "moved":
+                await b.session.send(Configure(patch={"model": "another"}))
+            setattr(b.session._plan, where, broken)
+            if where == "failed":
+                first.end()
+            elif where == "due":
+                first.tell(SessionNotice(expires_in_s=30))
+                await settle(60)
+            elif where == "moved":
+                first.tell(turn("u1", "speech", 0))
+            else:
+                await b.session.send(Configure(patch={"model": "another"}))
+            await settle(1)
+            assert b.failure is not None
+            assert b.failure.fault.code == "session_failed"
+            assert "TypeError" in b.failure.fault.message
+            assert fates(b)[waits.id] == "closed"
+            assert isinstance(b.events[-1], BackendError)
+            with pytest.raises(SessionClosed):
+                await b.session.send(SendText(text="Are you there?"))
+        assert "A session failed" in caplog.text
+
+    test()

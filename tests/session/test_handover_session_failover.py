@@ -288,3 +288,31 @@ async def test_the_name_of_the_backend_that_has_the_call() -> None:
         assert b.of(SessionRestarted)[0].reason == "failover"
         assert not [one for one in b.of(SessionRestarted) if one.carried != "none"]
     await reader
+
+
+@virtually
+async def test_a_backend_that_is_lost_again_and_again_is_left_for_one_that_is_well() -> None:
+    first, second = Lines([Line() for _ in range(5)]), Lines([Line()])
+    async with bench(backend=first, fallbacks=[second]) as b:
+        for line in first.lines[:3]:
+            await settle(6)
+            assert isinstance(line, Line)
+            line.end()
+        await settle(1)
+        assert len(first.configs) == 3
+        assert b.session.backend == "Lines"
+        assert len(second.configs) == 1
+
+
+@virtually
+async def test_a_backend_that_is_alone_and_lost_for_ever_is_given_up() -> None:
+    lines = [Line() for _ in range(11)]
+    async with bench(*lines) as b:
+        for line in lines[:10]:
+            await settle(6)
+            assert not b.over
+            line.end()
+        await settle(6)
+        assert b.over
+        assert b.failure is not None
+        assert lines[10].dialled_at is None

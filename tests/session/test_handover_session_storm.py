@@ -41,7 +41,7 @@ from voicebridge.testing.line_codec import LINE_CAPABILITIES
 from .lines import NETWORK, STREAM, Bench, Line, Lines, Refusal, final, settle, turn, virtually
 
 PATIENT = Timeouts(connect_s=None, first_output_s=None, acknowledge_s=None, between_outputs_s=None, total_s=None)
-POLICY = RetryPolicy(deadline_s=1e6, tries=10_000)
+POLICY = RetryPolicy(deadline_s=1e6, tries=10_000, most_drops=10_000)
 SEEDS = 200
 MUTE = replace(LINE_CAPABILITIES, context="none")
 

@@ -4,6 +4,10 @@ of a candidate           input                               becomes
 well                     lost, after it had been well for
                          a while (`healthy_after_s`), and
                          another try may help                well: tried again, once or as patience has it
+well                     lost too often (`drops`), others
+                         are there                           cooling
+well                     lost far too often (`most_drops`),
+                         it is alone                         out: the call is given up
 well                     failed otherwise, others are there  cooling: for 10 s, longer each time, or as it said itself
 well                     failed otherwise, it is alone       well, as long as patience lasts
 cooling                  its time is over                    well
@@ -11,15 +15,16 @@ cooling                  no other is well, somebody waits,
                          and another try may help            tried again: what cools it is our caution alone
 any                      refused for good (auth, config,
                          unsupported), others are there      out
-any                      lost, after a while                 its next cool-down is short again
+any                      lost, after a while, not too often  its next cool-down is short again
 any                      it carries the call                 well
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from voicebridge.contract.fault import Category, Fault
@@ -53,6 +58,19 @@ class _State:
     useless_until: float = 0.0
     """Until then another try can't help: it said so itself, it has no money, or it was tried too often."""
     cool_downs: int = 0
+    drops: deque[float] = field(default_factory=deque)
+    """When it lost the call, as long as that counts."""
+
+    def dropped(self, policy: RetryPolicy, now: float) -> None:
+        """It lost the call."""
+        self.drops.append(now)
+        oldest = now - max(policy.drops_within_s, policy.most_drops_within_s)
+        while self.drops[0] <= oldest:
+            self.drops.popleft()
+
+    def drops_since(self, since: float) -> int:
+        """How often it lost the call after that."""
+        return sum(at > since for at in self.drops)
 
 
 class Candidates(Generic[_C]):
@@ -120,10 +138,15 @@ class Candidates(Generic[_C]):
             instead = self.other((), now)
             return self._soonest(0.0, now) if instead is None else Choice(instead)
         wait_s = state.patience.wait_after(fault, lasted_s=lasted_s, now=now)
+        policy = self._policy
+        if lasted_s is not None and fault.category != "planned_end":
+            state.dropped(policy, now)
         if len(self._states) == 1:
-            return None if wait_s is None else Choice(failed, wait_s)
-        was_well = lasted_s is not None and lasted_s >= self._policy.healthy_after_s
-        if was_well:
+            hopeless = state.drops_since(now - policy.most_drops_within_s) >= policy.most_drops
+            return None if wait_s is None or hopeless else Choice(failed, wait_s)
+        too_often = state.drops_since(now - policy.drops_within_s) >= policy.drops
+        was_well = lasted_s is not None and lasted_s >= policy.healthy_after_s
+        if was_well and not too_often:
             state.cool_downs = 0
             if wait_s is not None and fault.category in _AGAIN_AT_ONCE:
                 return Choice(failed, wait_s)

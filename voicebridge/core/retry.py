@@ -37,11 +37,28 @@ class RetryPolicy:
     healthy_after_s: float = 2.0
     """A connection that was ready for so many seconds was a good one: what comes next is a new failure, with patience
     of its own. One that dies earlier is one more try of the same."""
+    drops: int = 3
+    """A backend that lost the call so many times within `drops_within_s` is left alone for a while, where another one
+    is well."""
+    drops_within_s: float = 60.0
+    most_drops: int = 10
+    """One that is alone and lost the call so many times within `most_drops_within_s` is given up."""
+    most_drops_within_s: float = 600.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.tries, bool) or not isinstance(self.tries, int) or self.tries < 0:
-            raise _misfit("tries", "is a whole number from 0 on", self.tries)
-        for name in ("deadline_s", "first_s", "longest_s", "slow_after_s", "healthy_after_s"):
+        for name, least in (("tries", 0), ("drops", 1), ("most_drops", 1)):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise _misfit(name, f"is a whole number from {least} on", number)
+        for name in (
+            "deadline_s",
+            "first_s",
+            "longest_s",
+            "slow_after_s",
+            "healthy_after_s",
+            "drops_within_s",
+            "most_drops_within_s",
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise _misfit(name, "is a number of seconds from 0 on", value)
