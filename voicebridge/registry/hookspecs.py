@@ -3,6 +3,7 @@
 A plugin is a module named by an entry point of the group `voicebridge`. It implements any of these with `hookimpl`, and
 imports what is heavy inside its factories, so that installing it costs nothing until it is used. If one of its
 `register` hooks raises, nothing that it registered counts, and the error is told when one of its names is asked for.
+The last four concern the sessions of `connect`; a raw connection (`connect_raw`) has no rules, and nobody watches it.
 The last three watch: they run in the event loop and must not wait; one that raises is off for the rest of that session.
 """
 
@@ -55,12 +56,12 @@ def session_opening(config: SessionConfig) -> CallPolicy | None:
 
 @hookspec
 def command_sent(session: VoiceSession, command: Command) -> None:
-    """See each command of the application once the session has taken it, audio included."""
+    """See each command of the application once the session has taken it, audio included, and none of the session's."""
 
 
 @hookspec
 def event_received(session: VoiceSession, event: Event) -> None:
-    """See each event that the application gets, but `OutputAudio`."""
+    """See each event that the application gets, the fatal one at the end too, but `OutputAudio`."""
 
 
 @hookspec
