@@ -39,6 +39,7 @@ from voicebridge import (
 from voicebridge.contract.fault import Fault
 from voicebridge.session.history_store import open_store
 from voicebridge.session.sqlite_store import SqliteHistoryStore
+from voicebridge.testing.scripted_session import ScriptedBackend
 from voicebridge.transport.delivery import Delivery
 
 IN, OUT = AudioFormat(rate=16_000), AudioFormat(rate=22_050)
@@ -430,3 +431,52 @@ async def test_a_conversation_is_of_a_store() -> None:
     with pytest.raises(ConfigError, match=r'add history="sqlite:///calls\.db"'):
         async with voicebridge.connect(Probe(), conversation="monday"):
             pass
+
+
+# What is given to it
+
+
+async def later(decision: Any) -> None:
+    """What nobody would await."""
+
+
+class Later:
+    async def __call__(self, decision: Any) -> None:
+        """Likewise."""
+
+
+@pytest.mark.parametrize("given", ["never", True, later, Later(), voicebridge.InterruptionPolicy])
+@pytest.mark.parametrize("name", ["interruption", "on_interrupt"])
+async def test_what_is_called_when_it_matters_is_looked_at_before(name: str, given: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} is an? .*, not "):
+        async with voicebridge.connect(Probe(), **{name: given}):
+            pass
+
+
+async def test_a_function_of_any_kind_may_decide() -> None:
+    decided: list[Any] = []
+    async with voicebridge.connect(Probe(), interruption=voicebridge.InterruptionPolicy(), on_interrupt=decided.append):
+        pass
+    async with voicebridge.connect(Probe(), interruption=lambda signals: voicebridge.Verdict("ignore", "mine")):
+        pass
+
+
+async def test_what_a_call_is_switched_to_takes_options_by_their_own_names_as_at_the_door() -> None:
+    other = Probe()
+    async with voicebridge.connect(Probe()) as session:
+        switching = asyncio.create_task(session.switch(other, voice="sage", depth=3))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert other.config is not None
+        assert (other.config.voice, other.config.options) == ("sage", {"depth": 3})
+        switching.cancel()
+
+
+async def test_what_a_call_is_switched_to_may_refuse_its_options_at_once() -> None:
+    async with voicebridge.connect(Probe()) as session:
+        with pytest.raises(ConfigError, match="no option 'depth'"):
+            await session.switch(ScriptedBackend(), depth=3)
+        with pytest.raises(ConfigError, match="give functions to"):
+            await session.switch(Probe(), tools=[len])
+        with pytest.raises(ConfigError, match="never changes"):
+            await session.switch(Probe(), input_format=AudioFormat(rate=8_000))

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 import voicebridge
 from voicebridge import Event, Item, MessageItem, OutputText, SendText, SessionRestarted, ToolResultItem
 from voicebridge.session.team import Agent
@@ -123,3 +125,27 @@ def test_one_who_begins_on_a_backend_of_its_own_leaves_nothing_of_it_to_the_next
     first = Agent("desk", "You are the desk.", backend=far, options={"speed": 1.2})
     options = {"voice": "sage", "instructions": "Be kind.", "api_key": "sk-near"}
     in_call(script, [first, Agent("billing")], near, **options)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"backend": "no-such/thing"}, "no backend 'no-such/thing'"),
+        ({"options": {"nonsense": 1}}, "no option 'nonsense'"),
+        ({"backend": ScriptedBackend(), "options": {"nonsense": 1}}, "no option 'nonsense'"),
+        ({"backend": "local", "options": {"nonsense": 1}}, "no option 'nonsense'"),
+        ({"options": {"turns": {"mode": "semantic"}}}, "can't find turns by 'semantic'"),
+    ],
+)
+def test_what_is_wrong_with_a_later_agent_is_told_at_the_door(wrong: dict[str, Any], told: str) -> None:
+    async def main() -> None:
+        near = ScriptedBackend("Hello.")
+        with pytest.raises(
+            voicebridge.VoiceBridgeError, match=f"The agent 'billing' can't be used: .*{told}"
+        ) as raised:
+            async with voicebridge.connect(near, agents=[Agent("desk"), Agent("billing", **wrong)]):
+                pass
+        assert raised.value.category in ("config", "unsupported")
+        assert not near.sessions, "nothing was dialled"
+
+    run_in_virtual_time(main())

@@ -58,6 +58,8 @@ class Line:
         self.events: list[Event] = []
         self.sent: list[Command] = []
         self.refused = ""
+        self.faults: dict[type[Command], list[Exception]] = {}
+        """What the next ones of a kind raise."""
         self.name = next(iter(backends))
         self._stack = AsyncExitStack()
         self._readers: list[asyncio.Task[None]] = []
@@ -93,6 +95,8 @@ class Line:
 
     async def send(self, command: Command) -> None:
         self.sent.append(command)
+        if faults := self.faults.get(type(command)):
+            raise faults.pop(0)
         if isinstance(command, Configure) and self.refused:
             raise Unsupported(self.refused)
         if isinstance(command, Configure) and not set(command.patch) <= self.capabilities.live_update:
@@ -274,3 +278,20 @@ def test_the_end_of_the_session_in_the_middle_of_a_handoff_leaves_nothing() -> N
     far = ScriptedBackend("Billing here.", ready_s=60)
     team = Team([DESK, Agent("billing", backend="far")])
     on_line(script, team, near=ScriptedBackend(Reply("One moment.", calls=(TO_BILLING,))), far=far)
+
+
+@pytest.mark.parametrize("error", [Unsupported("No result is wanted now."), RuntimeError("a bug")], ids=["told", "bug"])
+@pytest.mark.parametrize("kind", [SendToolResult, Configure])
+def test_a_handoff_that_fails_stands_in_the_way_of_no_other(kind: type[Command], error: Exception) -> None:
+    async def script(line: Line) -> None:
+        line.faults[kind] = [error]
+        await asked(line, "My invoice is wrong.")
+        assert line.desk.agent is DESK
+        told = [one.text for one in line.sent if isinstance(one, SendText)]
+        assert [text.partition(":")[0] for text in told] == ["The conversation could not be handed over to billing"]
+        await asked(line, "Try again.")
+        assert line.desk.agent is BILLING
+
+    once_more = Reply("Once more.", calls=(TO_BILLING,))
+    backend = ScriptedBackend(Reply("One moment.", calls=(TO_BILLING,)), "I can't.", once_more, "Billing here.")
+    on_line(script, Team([DESK, BILLING]), near=backend)
