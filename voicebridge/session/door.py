@@ -163,8 +163,8 @@ async def connect_raw(
     """Open one connection to a backend, and nothing above it: it ends when the connection does.
 
     For measuring, and for those who keep their own history. A raw connection has no rules: no `CallPolicy` holds, not
-    even one that a plugin imposes, no hook of a plugin watches, and logs are not redacted. The arguments are those of `connect`, as far as they
-    concern a backend.
+    even one that a plugin imposes, no hook of a plugin watches, and logs are not redacted. The arguments are those of
+    `connect`, as far as they concern a backend.
     """
     given = {
         "tools": _listed("tools", tools),
