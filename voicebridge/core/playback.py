@@ -26,8 +26,15 @@ class ResponsePlayback:
     received_ms: float = 0.0
     undelivered_ms: float = 0.0
     """Of what was received: dropped before any player had it."""
+    waiting_ms: float = 0.0
+    """Of what was received: nobody has taken it yet."""
     played_ms: float | None = None
     """As reported by the player; None while it has not said anything."""
+    reported_at: float = 0.0
+    """Seconds: when it said so."""
+    step_ms: float = 0.0
+    """How far it came from its report before that one, and no more than the time between them: so far it may have come
+    since. 0 where that is not known, or it stands still."""
     ends_at: float = 0.0
     """Seconds: when a player that plays at once, in real time, would have played it all; or one that goes on in real
     time from where it last said that it is, if that is later."""
@@ -53,6 +60,11 @@ class ResponsePlayback:
         return max(0.0, self.received_ms - self.undelivered_ms)
 
     @property
+    def taken_ms(self) -> float:
+        """What a player has by now."""
+        return max(0.0, self.received_ms - self.undelivered_ms - self.waiting_ms)
+
+    @property
     def whole(self) -> bool:
         """Whether all of it was heard."""
         return self.complete and self.heard_ms >= self.received_ms
@@ -67,11 +79,19 @@ class ResponsePlayback:
     def played_by(self, now: float) -> float:
         """How many milliseconds left the speaker until `now`, never more than could."""
         if self.played_ms is not None:
-            played_ms = self.played_ms
+            played_ms = self._between_reports(self.played_ms, now)
         else:
-            played_ms = max(0.0, self.received_ms - max(0.0, (self.ends_at - now) * 1000))
-        to_the_end = self.complete and not self.undelivered_ms and played_ms >= self.received_ms - TOLERANCE_MS
+            played_ms = max(0.0, self.received_ms - self.waiting_ms - max(0.0, (self.ends_at - now) * 1000))
+        missing = self.undelivered_ms or self.waiting_ms
+        to_the_end = self.complete and not missing and played_ms >= self.received_ms - TOLERANCE_MS
         return self.received_ms if to_the_end else min(played_ms, self.playable_ms)
+
+    def _between_reports(self, played_ms: float, now: float) -> float:
+        """Where a player is by now that goes on as it did. One that misses a report has stopped."""
+        since_ms = max(0.0, (now - self.reported_at) * 1000)
+        if not self.step_ms or since_ms > 2 * self.step_ms:
+            return played_ms
+        return max(played_ms, min(played_ms + min(since_ms, self.step_ms), self.taken_ms))
 
     def hear(self, now: float) -> None:
         """Fix what left the speaker until `now`. Once settled, only a player's word changes it."""
@@ -126,6 +146,21 @@ class Player:
         response.received_ms += duration_ms
         self._queue(response, duration_ms, now)
 
+    def waits(self, response: ResponsePlayback, duration_ms: float) -> None:
+        """`plays` of what nobody has taken yet: `taken` says when somebody does."""
+        response.received_ms += duration_ms
+        if response.settled:
+            response.undelivered_ms += duration_ms
+        else:
+            response.waiting_ms += duration_ms
+
+    def taken(self, response: ResponsePlayback, duration_ms: float, now: float) -> None:
+        """Somebody has it, and plays it."""
+        duration_ms = min(duration_ms, response.waiting_ms)
+        response.waiting_ms -= duration_ms
+        if not response.settled and duration_ms:
+            self._queue(response, duration_ms, now)
+
     def _queue(self, response: ResponsePlayback, duration_ms: float, now: float) -> None:
         if response.settled:  # nobody plays it any more; it only tells how long the words took
             response.undelivered_ms += duration_ms
@@ -140,7 +175,10 @@ class Player:
             return
         ms = min(ms, response.playable_ms)
         response.undelivered_ms += ms
-        if not response.settled:
+        queued_ms = max(0.0, ms - response.waiting_ms)
+        response.waiting_ms = max(0.0, response.waiting_ms - ms)
+        if not response.settled and queued_ms:
+            ms = queued_ms
             self._skip(response, min(ms / 1000, max(0.0, response.ends_at - now)))
 
     def report(self, response_id: str, ms: float, now: float) -> bool:
@@ -148,11 +186,15 @@ class Player:
         response = self._responses.get(response_id)
         if response is None or not (ms >= 0 and math.isfinite(ms)):
             return False
-        if response.played_ms is not None and ms <= response.played_ms:
+        before_ms, before = response.played_ms, response.reported_at
+        if before_ms is not None and ms <= before_ms:
+            response.step_ms = 0.0
             return False
-        response.played_ms = ms
+        response.played_ms, response.reported_at = ms, now
         plays = not response.cut and not (response.settled and response.at_end)
-        if plays and (late := now + (response.received_ms - ms) / 1000 - response.ends_at) > 0:
+        response.step_ms = min(ms - before_ms, (now - before) * 1000) if before_ms is not None and plays else 0.0
+        ahead_ms = response.received_ms - response.waiting_ms - ms
+        if plays and (late := now + ahead_ms / 1000 - response.ends_at) > 0:
             self._skip(response, -late)
         return True
 
@@ -161,7 +203,7 @@ class Player:
         response = self._responses.get(response_id)
         if response is None or not math.isfinite(ms):
             return False
-        response.played_ms = max(0.0, ms)
+        response.played_ms, response.step_ms = max(0.0, ms), 0.0
         return True
 
     def response(self, response_id: str) -> ResponsePlayback | None:

@@ -26,8 +26,9 @@ Running: more audio may come. Playing: all is there, and the player is not throu
 but never more than was received and delivered. A response without audio is heard whole when it completes, and nothing
 is told. One that was lost or failed plays as far as it was delivered.
 
-While nobody reports, a player is assumed that plays at once, in real time, one response after another. Once one
-reports on a response, its word counts for that.
+While nobody reports, a player is assumed that plays at once, in real time, one response after another: from when audio
+comes, or, where it is known (`deferred`), from when it is taken. Once one reports on a response, its word counts for
+that; between two reports it is assumed to go on, for no longer than from one report to the next.
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ class PlaybackClock:
 
     Args:
         format: of `OutputAudio.pcm`. Of no account where only durations are given (`received`).
+        deferred: audio plays from when `taken` says that somebody has it.
     """
 
-    def __init__(self, format: AudioFormat = DOOR_FORMAT) -> None:
-        self._format = format
+    def __init__(self, format: AudioFormat = DOOR_FORMAT, *, deferred: bool = False) -> None:
+        self._format, self._deferred = format, deferred
         self._player = Player()
         self._playing: dict[str, ResponsePlayback] = {}
         """Responses that are over, and the player is not through."""
@@ -83,7 +85,10 @@ class PlaybackClock:
         """
         if isinstance(event, OutputAudio):
             if playback := self._player.response(event.response_id):
-                self._player.plays(playback, self._format.ms(len(event.pcm)), self._time(now))
+                if self._deferred:
+                    self._player.waits(playback, self._format.ms(len(event.pcm)))
+                else:
+                    self._player.plays(playback, self._format.ms(len(event.pcm)), self._time(now))
         elif isinstance(event, OutputText):
             self._said(event)
         elif isinstance(event, ResponseStarted):
@@ -93,6 +98,14 @@ class PlaybackClock:
         elif isinstance(event, OutputHeard):
             return self._correct(event, now) if event.basis == "provider" else self._words_known_below(event)
         return []
+
+    def taken(self, event: OutputAudio, now: float) -> bool:
+        """Somebody has a piece of audio that was waiting for that. True: no more will come, look at `due_at` again."""
+        playback = self._player.response(event.response_id)
+        if playback is None:
+            return False
+        self._player.taken(playback, self._format.ms(len(event.pcm)), self._time(now))
+        return playback.over
 
     def received(
         self, response_id: str, duration_ms: float, now: float, text: str = "", words: Sequence[Word] = ()
@@ -275,7 +288,8 @@ class PlaybackClock:
         """When to call `due` next; None: not before something else happens."""
         if not self._playing or self._paused_at is not None:
             return None
-        return min(map(self._due_at, self._playing.values())) + self._behind
+        due_at = min(map(self._due_at, self._playing.values())) + self._behind
+        return due_at if due_at < math.inf else None
 
     def due(self, now: float) -> list[OutputHeard]:
         """Time has passed: what should have been played by now is settled. One that gets on is waited for."""
@@ -298,7 +312,8 @@ class PlaybackClock:
         return not playback.settled and stands_ms + _PLAYS_ON_MS < ms < math.inf
 
     def _through(self, playback: ResponsePlayback, time: float) -> bool:
-        return playback.at_end or (playback.played_ms is None and playback.ends_at <= time)
+        waits = playback.waiting_ms > 0
+        return playback.at_end or (playback.played_ms is None and playback.ends_at <= time and not waits)
 
     def _play_out(self, response_id: str, playback: ResponsePlayback, time: float) -> list[OutputHeard]:
         if playback.at_end or not playback.playable_ms:
@@ -308,6 +323,8 @@ class PlaybackClock:
 
     def _due_at(self, playback: ResponsePlayback) -> float:
         """When a player should be through, in its own time. One that reports may be late, while it gets on."""
+        if playback.waiting_ms:
+            return math.inf
         reported = self._reports or playback.played_ms is not None
         return playback.ends_at + (_STALLED_S if reported else 0.0)
 

@@ -39,7 +39,7 @@ class AgentVoice:
     """
 
     def __init__(self, format: AudioFormat, policy: Callable[[Signals], Verdict], purge: Callable[[str], None]) -> None:
-        self.clock = PlaybackClock(format)
+        self.clock = PlaybackClock(format, deferred=True)
         self._machine = InterruptionMachine(policy)
         self._purge = purge
         self._running: dict[str, None] = {}
@@ -131,6 +131,10 @@ class AgentVoice:
     def unheard(self, response_id: str, now: float) -> list[OutputHeard]:
         """There was nothing to hear in a response, nor will there be."""
         return self._cut((response_id,), {response_id: 0.0}, now)
+
+    def end(self, now: float) -> list[OutputHeard]:
+        """The session is over: nothing is played any more."""
+        return self._cut(self.clock.unsettled(), {}, now)
 
     def due_at(self) -> float | None:
         """When `due` should be called next."""

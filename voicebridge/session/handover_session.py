@@ -27,7 +27,6 @@ from voicebridge.contract.commands import (
     Command,
     Configure,
     Interrupt,
-    ReportPlayed,
     SendAudio,
 )
 from voicebridge.contract.config import SessionConfig
@@ -139,6 +138,7 @@ class HandoverSession:
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """The backend took the config the first time, or raised what it has against it."""
         self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def _leg(self) -> Leg | None:
@@ -209,7 +209,7 @@ class HandoverSession:
         """Give a command. See `VoiceSession.send`. A `Configure` may also set `backend`, to a `Candidate`."""
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
-        if isinstance(command, ReportPlayed | Interrupt):
+        if isinstance(command, Interrupt):
             self.briefing.heeded(command)
         elif isinstance(command, Configure) and not self._settings.is_live(command.patch, self.capabilities):
             self.move(command)
@@ -409,7 +409,7 @@ class HandoverSession:
             self._ended(leg, fault, self._clock())
 
     def _ended(self, leg: Leg, fault: Fault | None, now: float) -> None:
-        if leg is self._leg and not self._closed:
+        if leg is self._leg:
             self._lost_at = now if self._lost_at is None else self._lost_at
             self._news.let_go(leg, fault=fault)
             self._courier.leg = None
@@ -504,10 +504,15 @@ class HandoverSession:
                 self._courier.let_go(leg)
 
     async def aclose(self) -> None:
-        """End the session. Takes some seconds at the most."""
-        self._closed = self._courier.closed = True
-        self._set_timer()
-        self.delivery.purge()  # nothing waits for room any more
+        """End the session. Takes some seconds at the most; cancelled, it goes on all the same."""
+        if self._closing is None:
+            self._closed = self._courier.closed = True
+            self._set_timer()
+            self.delivery.purge()  # nothing waits for room any more
+            self._closing = asyncio.create_task(self._close(), name="handover session: close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         await asyncio.gather(*(leg.closed() for leg in list(self._legs.values())))
         self._finish(None)
         self._courier.count_delivered()

@@ -96,8 +96,9 @@ class News:
         self._courier.count_delivered()
         for response_id in list(self.responses):
             self._pass(leg, ResponseEnded(response_id=response_id, status="lost", reason=reason, fault=fault))
-        for event in self._briefing.lost():
-            self._tell(event)
+        if fault is not None or not self._courier.closed:
+            for event in self._briefing.lost():
+                self._tell(event)
         self._courier.let_go(leg)
 
     def _happened(self, leg: Leg, event: Event) -> None:

@@ -54,6 +54,8 @@ class Delivery:
         self._downstream: Room | None = None
         self.on_dropped: Callable[[str, int], None] | None = None
         """Is told of audio that will not be delivered: its response, and how many bytes."""
+        self.on_taken: Callable[[OutputAudio], None] | None = None
+        """Is told of each piece of audio when somebody has it."""
 
     def measure_by(self, format: AudioFormat) -> None:
         """From here on audio is in that format."""
@@ -74,6 +76,8 @@ class Delivery:
         object.__setattr__(event, "at", self._clock())
         if self._take is not None:
             self._take(event)
+            if self.on_taken is not None and isinstance(event, OutputAudio):
+                self.on_taken(event)
             return
         self._events.append(event)
         if isinstance(event, OutputAudio):
@@ -110,7 +114,7 @@ class Delivery:
         dropped: dict[str, int] = {}
         for event in self._events:
             if isinstance(event, OutputAudio) and response_id in (None, event.response_id):
-                self._taken(event)
+                self._left(event)
                 dropped[event.response_id] = dropped.get(event.response_id, 0) + len(event.pcm)
             else:
                 kept.append(event)
@@ -158,7 +162,9 @@ class Delivery:
                 self._waiter = None
         event = self._events.popleft()
         if isinstance(event, OutputAudio):
-            self._taken(event)
+            self._left(event)
+            if self.on_taken is not None:
+                self.on_taken(event)
         return event
 
     async def hand_to(self, take: Callable[[Event], None], downstream: Room) -> None:
@@ -177,8 +183,10 @@ class Delivery:
             while self._events:
                 event = self._events.popleft()
                 if isinstance(event, OutputAudio):
-                    self._taken(event)
+                    self._left(event)
                 take(event)
+                if self.on_taken is not None and isinstance(event, OutputAudio):
+                    self.on_taken(event)
             if not self._ended:
                 self._take, self._downstream = take, downstream
                 await self._waiter
@@ -187,7 +195,8 @@ class Delivery:
         if self._failure is not None:
             raise SessionFailed(self._failure)
 
-    def _taken(self, event: OutputAudio) -> None:
+    def _left(self, event: OutputAudio) -> None:
+        """It waits no longer."""
         self._audio_bytes -= len(event.pcm)
         if self._audio_bytes < self._limit:
             self._room.set()
