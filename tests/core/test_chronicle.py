@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, EndTurn, Interrupt, ReportPlayed, SendAudio, SendText, SendToolResult
+from voicebridge.contract.commands import Command, EndTurn, SendAudio, SendText, SendToolResult
 from voicebridge.contract.events import (
     CommandSettled,
     Event,
     InputTranscript,
-    OutputAudio,
     OutputHeard,
     OutputText,
     ResponseEnded,
     ResponseStarted,
-    SessionReady,
     ToolCall,
     ToolCallCancelled,
     UserTurn,
@@ -136,69 +132,18 @@ def test_what_is_withdrawn_is_gone_for_good() -> None:
     assert chronicle.items() == ()
 
 
-AUDIO = OutputAudio(response_id="r1", pcm=bytes(DOOR_FORMAT.size(1000)), offset_ms=1000)
-LOST = ResponseEnded(response_id="r1", status="lost")
-
-
-def played(ms: float) -> ReportPlayed:
-    return ReportPlayed(response_id="r1", ms=ms)
-
-
-def test_of_a_lost_response_only_what_was_played_stays() -> None:
-    told = [STARTED, said("One two "), said("three four."), AUDIO]
-    assert after(*told, LOST) == (agent("One two three four."),), "nobody reports what is played"
-    assert after(*told, played(1000), LOST) == (agent("One two", interrupted=True),)
-    assert after(*told, played(1000), played(500), LOST) == (agent("One two", interrupted=True),)
-    assert after(*told, played(0), LOST) == ()
-    assert after(*told, played(2000), LOST) == (agent("One two three four."),)
-
-
-def test_a_lost_response_may_play_on() -> None:
-    told = [STARTED, said("One two three four."), AUDIO, played(500), LOST]
-    assert after(*told) == (agent("One", interrupted=True),)
-    assert after(*told, played(1000)) == (agent("One two", interrupted=True),)
-    assert after(*told, played(2000)) == (agent("One two three four."),)
-    stopped = Interrupt(response_id="r1", heard={"r1": 1000, "r0": 10})
-    assert after(*told, played(1900), stopped) == (agent("One two", interrupted=True),), "who stops it knows best"
-
-
-def test_a_response_that_was_not_lost_is_not_cut_by_reports() -> None:
-    ended = ResponseEnded(response_id="r1", status="completed")
-    assert after(STARTED, said("One two."), AUDIO, played(500), ended, played(600)) == (agent("One two."),)
-
-
-def test_who_knows_what_was_heard_is_believed() -> None:
-    cut = OutputHeard(response_id="r1", heard_ms=300, text="One.", basis="measured")
-    told = [STARTED, said("One. Two. Three."), AUDIO, played(1900), cut, LOST, played(2000)]
-    assert after(*told) == (agent("One.", interrupted=True),)
-
-
-def test_the_time_of_audio_is_counted_in_its_own_format() -> None:
-    ulaw = AudioFormat(encoding="ulaw", rate=8_000)
-    ready = SessionReady(session_id="s", model="m", capabilities=Capabilities(), input_format=ulaw, output_format=ulaw)
-    sound = OutputAudio(response_id="r1", pcm=bytes(ulaw.size(2000)), offset_ms=0)
-    assert after(ready, STARTED, said("One two three four."), sound, played(1000), LOST) == (
-        agent("One two", interrupted=True),
-    )
-
-
 # For a store
 
 
 def test_a_store_is_told_how_much_was_heard() -> None:
     chronicle = Chronicle([Record(place=5, item=user("Before"))])
-    for event in (STARTED, said("One two "), said("three four."), AUDIO):
+    for event in (STARTED, said("One two "), said("three four.")):
         chronicle.happened(event)
     (begun,) = chronicle.changed()
     assert (begun.place, begun.key, begun.heard_ms) == (6, "r1", None)
-    chronicle.sent(played(1000))
-    assert chronicle.changed() == []
-    chronicle.happened(LOST)
-    (lost,) = chronicle.changed()
-    assert (lost.item, lost.said, lost.heard_ms) == (agent("One two", True), "One two three four.", 1000)
-    chronicle.sent(played(9000))
-    (corrected,) = chronicle.changed()
-    assert (corrected.item, corrected.heard_ms) == (agent("One two three four."), 2000), "no more than there was"
-    chronicle.happened(OutputHeard(response_id="r1", heard_ms=300, text="One", basis="measured"))
-    (last,) = chronicle.changed()
-    assert (last.item, last.heard_ms) == (agent("One", True), 300)
+    chronicle.happened(ResponseEnded(response_id="r1", status="lost"))
+    assert chronicle.changed() == [], "what was heard of it, whoever has the clock will tell"
+    for ms, text, cut in ((1000.0, "One two", True), (2000.0, "One two three four.", False)):
+        chronicle.happened(OutputHeard(response_id="r1", heard_ms=ms, text=text, basis="measured"))
+        (told,) = chronicle.changed()
+        assert (told.item, told.said, told.heard_ms) == (agent(text, cut), "One two three four.", ms)

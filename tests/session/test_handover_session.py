@@ -291,27 +291,3 @@ async def test_an_interruption_reaches_audio_that_waited_for_room() -> None:
         await settle(1)
         assert b.of(OutputAudio) == []
     await reader
-
-
-@pytest.mark.parametrize("gap", [False, True])
-@pytest.mark.parametrize("ends", [False, True])
-def test_of_an_answer_that_was_lost_the_next_connection_knows_what_was_played(gap: bool, ends: bool) -> None:
-    @virtually
-    async def test() -> None:
-        first, second = Line(), Line()
-        async with bench(first, second) as b:
-            first.tell(ResponseStarted(response_id="r1", cause="request"))
-            first.tell(OutputText(response_id="r1", delta="One two three four."))
-            first.tell(OutputAudio(response_id="r1", pcm=bytes(DOOR_FORMAT.size(2000)), offset_ms=0))
-            await settle()
-            await b.session.send(ReportPlayed(response_id="r1", ms=500))
-            if gap:
-                first.end()
-                await settle()
-            stop = Interrupt(response_id="r1", heard={"r1": 1000})
-            await b.session.send(stop if ends else ReportPlayed(response_id="r1", ms=1000))
-            first.end()
-            await settle(1)
-            assert b.backend.histories[-1] == (MessageItem(role="assistant", text="One two", interrupted=True),)
-
-    test()

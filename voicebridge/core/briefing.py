@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, EndTurn, Interrupt, ReportPlayed
+from voicebridge.contract.commands import Command, EndTurn, Interrupt
 from voicebridge.contract.events import Event, UserTurn
 from voicebridge.contract.items import Item, MessageItem
 
@@ -58,12 +58,10 @@ class Briefing:
             self._unswept = 0
             self.backlog.let_go(self._safe())
 
-    def heeded(self, command: ReportPlayed | Interrupt) -> None:
-        """The application says what was heard, and what it does not want any more, whichever connection that is of."""
-        self.chronicle.sent(command)
-        if isinstance(command, Interrupt):
-            self.turn_ends.interrupted(command)
-            self.answer_due.given(command)
+    def heeded(self, command: Interrupt) -> None:
+        """The application says what it does not want any more, whichever connection that is of."""
+        self.turn_ends.interrupted(command)
+        self.answer_due.given(command)
 
     def given(self, due: Due) -> None:
         """A connection is given a command."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
-from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.contract.commands import Command, Interrupt, ReportPlayed, SendText, SendToolResult
+from voicebridge.contract.commands import Command, SendText, SendToolResult
 from voicebridge.contract.events import (
     CommandSettled,
     Event,
@@ -14,9 +12,7 @@ from voicebridge.contract.events import (
     OutputAudio,
     OutputHeard,
     OutputText,
-    ResponseEnded,
     ResponseStarted,
-    SessionReady,
     ToolCall,
     ToolCallCancelled,
     UserTurn,
@@ -25,19 +21,8 @@ from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResu
 
 from .history import History
 from .history_record import Record
-from .playback import ResponsePlayback
 
 __all__ = ["Chronicle"]
-
-
-@dataclass(slots=True)
-class _Sound:
-    """The audio of a response, in milliseconds."""
-
-    received_ms: float = 0.0
-    played_ms: float | None = None
-    """As the player reported; None: it did not."""
-    lost: bool = False
 
 
 class Chronicle:
@@ -48,8 +33,6 @@ class Chronicle:
     a response starts          its place; asides get none
     text is spoken or written  to it; thoughts are not
     it was heard so far        only that of it
-    it was lost with its       of what it said, the share that the player had reported
-    connection                 (nothing is cut where the player reports nothing)
     a text or tool result      when it is sent; taken back if the command fails
     a tool is called           at once, with or without a result; taken back if the call is
 
@@ -62,10 +45,6 @@ class Chronicle:
         self.earlier_calls = frozenset(i.call_id for i in self._history.items() if isinstance(i, ToolCallItem))
         """Ids of calls in how it began. Calls that follow need other ones."""
         self._turns: set[str] = set()
-        self._format: AudioFormat = DOOR_FORMAT
-        """Of the agent's voice."""
-        self._sounds: dict[str, _Sound] = {}
-        """Of responses that run, or were lost and nobody said what was heard of them."""
         self._left_out: set[str] = set()
         """Commands whose text is for one connection alone."""
 
@@ -99,14 +78,6 @@ class Chronicle:
             return
         if isinstance(command, SendText):
             self._history.place(command.id, MessageItem(role=command.role, text=command.text, images=command.images))
-        elif isinstance(command, ReportPlayed):
-            if sound := self._sounds.get(command.response_id):
-                sound.played_ms = max(sound.played_ms or 0.0, command.ms)
-                self._cut_lost(command.response_id)
-        elif isinstance(command, Interrupt):
-            for response_id in self._sounds.keys() & command.heard.keys():
-                self._sounds[response_id].played_ms = command.heard[response_id]
-                self._cut_lost(response_id)
         elif isinstance(command, SendToolResult):
             result = ToolResultItem(call_id=command.call_id, output=command.output, is_error=command.is_error)
             self._history.place(command.id, result)
@@ -114,9 +85,8 @@ class Chronicle:
     def happened(self, event: Event) -> None:
         """Something was told."""
         if type(event) is OutputAudio:  # fifty times a second: nothing below is about it
-            if sound := self._sounds.get(event.response_id):
-                sound.received_ms = event.offset_ms + self._format.ms(len(event.pcm))
-        elif isinstance(event, OutputText):
+            return
+        if isinstance(event, OutputText):
             if event.kind != "thought":
                 self._history.say(event.response_id, event.delta)
         elif isinstance(event, InputTranscript):
@@ -131,11 +101,7 @@ class Chronicle:
         elif isinstance(event, ResponseStarted):
             if not event.aside:
                 self._history.open_response(event.response_id)
-                self._sounds[event.response_id] = _Sound()
-        elif isinstance(event, ResponseEnded | SessionReady):
-            self._sounded(event)
         elif isinstance(event, OutputHeard):
-            self._sounds.pop(event.response_id, None)
             whole = event.text_basis == "whole" and event.heard_ms > 0
             text = self._history.said(event.response_id) if whole else event.text
             self._history.hear(event.response_id, text, event.heard_ms)
@@ -148,25 +114,6 @@ class Chronicle:
             self._left_out.discard(event.command_id)
             if event.fault is not None:
                 self._history.withdraw(event.command_id)
-
-    def _sounded(self, event: ResponseEnded | SessionReady) -> None:
-        if isinstance(event, SessionReady):
-            self._format = event.output_format
-        elif (sound := self._sounds.get(event.response_id)) is None:
-            return
-        elif event.status == "lost":
-            sound.lost = True
-            self._cut_lost(event.response_id)
-        else:
-            del self._sounds[event.response_id]
-
-    def _cut_lost(self, response_id: str) -> None:
-        sound = self._sounds[response_id]
-        if sound.lost and sound.played_ms is not None and sound.received_ms:
-            playback = ResponsePlayback()
-            playback.add(sound.received_ms, self._history.said(response_id), ())
-            played_ms = min(sound.played_ms, sound.received_ms)
-            self._history.hear(response_id, playback.text_until(played_ms), played_ms)
 
     def _open_turn(self, turn_id: str) -> None:
         if turn_id not in self._turns:
