@@ -2,9 +2,12 @@
 
     pool = KeyPool.from_env("OPENAI_API_KEYS", sessions_per_key=10)
 
-    async with pool.lease(deadline_s=5) as lease:
-        async with voicebridge.connect("openai/gpt-realtime-2", api_key=lease.key) as session:
-            ...
+    async with voicebridge.connect("openai/gpt-realtime-2", api_key=pool) as session:
+        ...
+
+A call has a key, and a slot of it, from its first dial to its end, over all its connections. Where one takes over from
+another, the vendor may count two sessions for a moment, and here it is one: with a vendor that counts strictly, set
+`sessions_per_key` one lower than what is allowed.
 
 what a pool owns    from                                 until
 its keeper, a task  the first lease or the first waiter  nothing is leased, waited for or untold, or `aclose`
@@ -74,7 +77,8 @@ class KeyPool:
         keys: the keys. One that comes twice counts once.
         name: what errors and logs call this pool.
         sessions_per_key: how many sessions a key may have open at once.
-        connects_per_minute: how many a key may open in any minute. None: any number.
+        connects_per_minute: how many a key may open in any minute. None: any number. Later connections of a call that
+            has its key already are not counted.
         store: where leases are written down. None: in this pool.
         linger_s: seconds for which a slot stays taken after a release, as the vendor frees its own late.
         ttl_s: seconds after which the leases of a process that died are free again.
