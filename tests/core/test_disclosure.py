@@ -230,6 +230,19 @@ def test_what_the_application_cut_a_little_before_the_end_is_said_again() -> Non
     assert len(call.asked) == 2
 
 
+def test_one_that_was_silence_in_part_was_not_said() -> None:
+    call = Call()
+    call.happens(started("d1", call.asked[-1].id), audio("d1"))
+    call.gate.silenced("d1")
+    call.gate.silenced("r9")
+    call.happens(ended("d1"), heard("d1", 1000.0))
+    assert not call.gate.open
+    call.rests()
+    call.speaks("d2")
+    call.happens(heard("d2", 1000.0))
+    assert call.gate.open
+
+
 def test_a_player_that_never_comes_near_the_end_ends_the_call() -> None:
     call = Call()
     for number in range(3):

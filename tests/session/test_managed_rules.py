@@ -158,6 +158,34 @@ async def test_a_player_that_stops_reporting_before_the_end_hears_it_once(short_
 DISCLOSURE_MS = len(DISCLOSURE) * 60
 
 
+class Silent(ScriptedBackend):
+    """Its voice is not one."""
+
+    @asynccontextmanager
+    async def connect(
+        self, config: SessionConfig, history: Sequence[Item] = (), resume: str | None = None
+    ) -> AsyncIterator[ScriptedSession]:
+        async with super().connect(config, history, resume) as session:
+            put = session._delivery.put
+            session._delivery.put = lambda event: put(  # type: ignore[method-assign]  # what it gives, without a sound
+                replace(event, pcm=bytes(len(event.pcm))) if isinstance(event, OutputAudio) else event
+            )
+            yield session
+
+
+@pytest.mark.parametrize("silences", ["hook", "backend"])
+@virtually
+async def test_silence_is_no_disclosure(silences: str) -> None:
+    hook = (lambda audio: None) if silences == "hook" else None
+    backend = ScriptedBackend(ANSWER) if silences == "hook" else Silent(ANSWER)
+    text = DISCLOSURE * 2  # it takes three seconds of silence to notice a silent backend
+    async with call(backend, policy=CallPolicy(disclosure=text, output_audio=hook)) as user:
+        await until(user, lambda: user.failure is not None)
+        assert isinstance(user.failure, SessionFailed)
+        assert user.failure.fault.code == "disclosure_failed"
+        assert user.managed.disclosure is None
+
+
 @virtually
 async def test_a_fallback_that_can_not_say_it_is_refused_by_name() -> None:
     mute = ScriptedBackend(ANSWER, capabilities=replace(SCRIPTED_CAPABILITIES, respond=frozenset({"verb"})))

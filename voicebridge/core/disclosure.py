@@ -11,7 +11,7 @@ asked,    ResponseStarted that answers it              speaking  pass it
 speaking  it was completed and heard to its end        open      pass the event; release what is held, in order
 speaking  it was lost                                  resting
 speaking  it was interrupted                           resting   the sixth time: end the call
-speaking  it ended otherwise, without audio, with      resting   the third time: end the call
+speaking  it ended otherwise, without a sound, with    resting   the third time: end the call
           other words, or the player did not play all
 resting   the user is silent, and so long after the    asked     ask again
           last time: half a second, then one, two, ...
@@ -98,6 +98,8 @@ class _Attempt:
     completed: bool = False
     cut: bool = False
     """The application stopped it."""
+    silent: bool = False
+    """Silence was heard in the place of some of it."""
     heard: OutputHeard | None = None
 
     @property
@@ -196,6 +198,11 @@ class DisclosureGate:
         """Time has passed."""
         at = self.due_at()
         return [] if at is None or at > now else self._ask()
+
+    def silenced(self, response_id: str) -> None:
+        """What is heard of a response is not the agent's voice, but silence."""
+        if attempt := self._attempts.get(response_id):
+            attempt.silent = True
 
     def interrupted(self, response_id: str | None) -> list[Withheld]:
         """The application stops a response; None: any. What is held of it is not to be heard any more, and its end is
@@ -317,6 +324,8 @@ class DisclosureGate:
             why = ended.fault.message if ended.fault else f"It ended as {ended.status}."
         elif not attempt.received_ms:
             why = "The backend answered without a voice."
+        elif attempt.silent:
+            why = "Silence was heard in the place of some of it."
         elif attempt.compared and not _alike(attempt.said, self._text):
             why = "The model said something else."
         if why:

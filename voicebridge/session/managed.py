@@ -457,7 +457,7 @@ class ManagedSession:
             return
         silent = self._silence.heard(event.response_id, event.pcm)
         if self._guard is not None:
-            event = self._guard(event)
+            event = self._marked(self._guard, event)
         delivery = self.carrier.delivery
         if not delivery.ended:
             if self._scribe is not None:
@@ -468,8 +468,17 @@ class ManagedSession:
         if silent is not None:
             self._unheard(event.response_id, silent)
 
+    def _marked(self, guard: OutputGuard, event: OutputAudio) -> OutputAudio:
+        """A piece as the last hook gives it back."""
+        withheld, marked = guard.withheld_bytes, guard(event)
+        if guard.withheld_bytes != withheld and self._gate is not None:
+            self._gate.silenced(event.response_id)
+        return marked
+
     def _unheard(self, response_id: str, silent: Fault) -> None:
         """An answer that comes as silence: another backend gives it, if there is one."""
+        if self._gate is not None:
+            self._gate.silenced(response_id)
         self._put([BackendError(fault=silent)])
         if self.carrier.can_abandon(response_id):
             self._put(self._voice.unheard(response_id, self._clock()))
