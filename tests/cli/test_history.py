@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
+import wave
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,6 +114,7 @@ def test_the_same_for_programs(run: Run) -> None:
     assert [entry["type"] for entry in entries] == ["message"] * 2 + ["tool_call", "tool_result"] + ["message"] * 3
     assert entries[4] == {
         "type": "message",
+        "key": None,
         "role": "assistant",
         "text": "It is",
         "images": [],
@@ -118,6 +122,17 @@ def test_the_same_for_programs(run: Run) -> None:
         "said": "It is a long way.",
         "heard_ms": 540.0,
     }
+
+
+def test_an_entry_that_can_not_be_read_is_told_and_the_others_are_shown(run: Run) -> None:
+    keep("a", *ITEMS)
+    with closing(sqlite3.connect("calls.db")) as file, file:
+        file.execute("UPDATE records SET record = '{' WHERE place = 0")
+    for more in ([], ["--json"]):
+        ended = run("history", HISTORY, "a", *more)
+        assert ended.status == 0
+        assert "Entry 0 of the conversation 'a' in calls.db can't be read" in ended.err
+        assert "What is" in ended.out
 
 
 def test_one_is_deleted_and_the_others_stay(run: Run) -> None:
@@ -152,6 +167,10 @@ def test_none_is_left(run: Run) -> None:
         (["sqlite:///folder"], "can't hold a history"),
         (["memory:"], "nothing is in it"),
         (["calls.db"], "Write one of"),
+        ([HISTORY, "monday", "--audio", "t1"], "--out FILE.wav"),
+        ([HISTORY, "--audio", "t1", "-o", "x.wav"], "name the conversation"),
+        ([HISTORY, "monday", "-o", "x.wav"], "--audio KEY"),
+        ([HISTORY, "monday", "--audio", "t1", "-o", "x.wav"], "sound is kept with --history ...?audio=true"),
         ([], "Missing argument"),
     ],
 )
@@ -197,3 +216,23 @@ def test_the_sound_is_kept_where_the_user_asks_for_it(run: Run, speech: Path) ->
         return min(sizes)
 
     assert asyncio.run(kept()) > 0
+
+
+def test_the_sound_of_an_entry_is_written_to_a_file(run: Run, speech: Path) -> None:
+    run("ask", speech, "-b", "scripted", "--fast", "--history", f"{HISTORY}?audio=true", "--conversation", "a")
+    entries = json.loads(run("history", HISTORY, "a", "--json").out)["entries"]
+    for entry in entries:
+        ended = run("history", HISTORY, "a", "--audio", entry["key"], "-o", "voice.wav")
+        assert ended.status == 0, ended.err
+        assert re.fullmatch(r"\d+\.\d s in voice.wav\.\n", ended.out)
+        with wave.open("voice.wav") as file:
+            assert file.getnframes() / file.getframerate() > 0.1
+    ended = run("history", HISTORY, "a", "--audio", "nobody", "-o", "other.wav")
+    assert ended.status == 2
+    assert f"There is sound of {', '.join(entry['key'] for entry in entries)}." in ended.err
+    assert not Path("other.wav").exists()
+    ended = run("history", HISTORY, "a", "--audio", entries[0]["key"], "-o", "calls.db")
+    assert "is the history itself" in ended.err
+    assert run("history", HISTORY, "a").status == 0
+    ended = run("history", HISTORY, "a", "--audio", entries[0]["key"], "-o", "nowhere/voice.wav")
+    assert "can't be written" in ended.err

@@ -194,12 +194,16 @@ def history(
     delete: Annotated[
         str | None, typer.Option(metavar="NAME", help="Leave nothing of this conversation, its sound included.")
     ] = None,
+    audio: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Write the sound of the entry of this key, as --json shows it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="WAV", help="Write that sound here.")] = None,
     json: Json = False,
 ) -> int:
     """Read the conversations that were kept: who said what, and what was heard of it."""
     from .history import history as run
 
-    return run(url, conversation, delete=delete, json=json)
+    return run(url, conversation, delete=delete, audio=audio, out=out, json=json)
 
 
 @app.command(

@@ -1,18 +1,21 @@
-"""`voicebridge history`: the conversations that a store has kept, and what was said in one."""
+"""`voicebridge history`: the conversations that a store has kept, what was said in one, and the voices in it."""
 
 from __future__ import annotations
 
 import asyncio
 import json as json_format
+import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+from voicebridge.audio.file import WavWriter
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.items import MessageItem, ToolCallItem, ToolResultItem
-from voicebridge.core.history_record import Record
+from voicebridge.core.history_record import DamagedRecord, Record
 from voicebridge.session.history_store import Conversation, HistoryStore, open_store
 from voicebridge.session.plain_text import plain
 from voicebridge.session.sqlite_store import SqliteHistoryStore
@@ -22,15 +25,26 @@ __all__ = ["history"]
 _WHO = {"user": "user", "assistant": "agent", "system": "note"}
 
 
-def history(url: str, conversation: str | None, *, delete: str | None, json: bool) -> int:
+def history(
+    url: str, conversation: str | None, *, delete: str | None, audio: str | None, out: Path | None, json: bool
+) -> int:
     """Run the command; its exit status.
 
     Raises:
-        ConfigError: no history is there, or no such conversation in it.
+        ConfigError: no history is there, no such conversation in it, or no such sound.
+        BadAudio: the file for the sound can't be written.
         VoiceBridgeError: it can't be read now.
     """
     if conversation is not None and delete is not None:
         raise ConfigError(f"Show {conversation} or delete {delete}: one at a time.", code="bad_option")
+    if audio is not None or out is not None:
+        if conversation is None or audio is None or out is None:
+            raise ConfigError(
+                "The sound of one entry: name the conversation, --audio KEY, as --json shows it, and --out FILE.wav.",
+                code="bad_option",
+            )
+        asyncio.run(_saved(url, conversation, audio, out))
+        return 0
     asyncio.run(_deleted(url, delete) if delete is not None else _shown(url, conversation, json=json))
     return 0
 
@@ -65,12 +79,42 @@ async def _deleted(url: str, name: str) -> None:
     print(f"Nothing of {plain(name)} is left.")
 
 
+async def _saved(url: str, name: str, key: str, out: Path) -> None:
+    async with _opened(url) as store:
+        _check_there(name, await store.conversations())
+        pcm, format = await store.audio(name, key)
+        if not pcm:
+            raise ConfigError(
+                f"No sound of {key!r} is kept in {name}. {await _with_sound(store, name)}", code="no_audio"
+            )
+        _check_other(out, store)
+        with WavWriter(out, format) as wav:
+            wav.write(pcm)
+    print(f"{wav.duration_s:.1f} s in {out}.")
+
+
+def _check_other(out: Path, store: HistoryStore) -> None:
+    if isinstance(store, SqliteHistoryStore) and out.exists() and out.samefile(store.path):
+        raise ConfigError(f"{out} is the history itself: name another file for the sound.", code="bad_option")
+
+
+async def _with_sound(store: HistoryStore, name: str) -> str:
+    keys = [record.key for record in await store.load(name) if record.key and (await store.audio(name, record.key))[0]]
+    if not keys:
+        return "There is none in it: sound is kept with --history ...?audio=true."
+    return f"There is sound of {plain(', '.join(keys[:_NAMED]))}{' and others' if len(keys) > _NAMED else ''}."
+
+
+_NAMED = 10
+
+
 async def _shown(url: str, name: str | None, *, json: bool) -> None:
     async with _opened(url) as store:
         conversations = await store.conversations()
         if name is not None:
             _check_there(name, conversations)
             records = await store.load(name)
+            _tell_damage(records)
             document = {"conversation": name, "entries": [_as_json(one) for one in records if _counts(one)]}
             if json:
                 print(json_format.dumps(document, ensure_ascii=False, indent=2))
@@ -95,6 +139,12 @@ def _check_there(name: str, conversations: Iterable[Conversation]) -> None:
     close = get_close_matches(name, names, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else "Without a name, all are listed."
     raise ConfigError(f"There is no conversation {name!r}. {hint}", code="no_conversation")
+
+
+def _tell_damage(records: Iterable[Record]) -> None:
+    for record in records:
+        if isinstance(record, DamagedRecord):
+            print(plain(record.why), file=sys.stderr)
 
 
 def _counts(record: Record) -> bool:
@@ -146,7 +196,7 @@ def _as_json(record: Record) -> dict[str, Any]:
     item = record.item
     assert item is not None
     kinds = {MessageItem: "message", ToolCallItem: "tool_call", ToolResultItem: "tool_result"}
-    entry = {"type": kinds[type(item)], **asdict(item)}
+    entry = {"type": kinds[type(item)], "key": record.key, **asdict(item)}
     if isinstance(item, MessageItem) and item.role == "assistant":
         entry |= {"said": record.said or item.text, "heard_ms": record.heard_ms}
     return entry

@@ -6,10 +6,12 @@ import asyncio
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from voicebridge.audio.file import RecordingReader
 from voicebridge.contract.commands import EndTurn, ReportPlayed, SendAudio
+from voicebridge.contract.errors import SessionClosed
 from voicebridge.contract.session import VoiceSession
 
 from .dialogue import Dialogue, Turn
@@ -141,7 +143,8 @@ class RecordedUser:
                 await asyncio.sleep(_LOOK_S)
             else:
                 await self._silence()
-        await self._report_played()
+        if self._fast:
+            await self._report_played()
 
     async def _let_catch_up(self, coming: Span) -> None:
         """Played fast, the backend may be behind. If it is owed the end of a turn, give it the time to notice."""
@@ -168,6 +171,8 @@ class RecordedUser:
                 await asyncio.sleep(FRAME_MS / 1000)
             else:
                 await self._silence()
+        with suppress(SessionClosed):
+            await self._report_played()
 
     @property
     def _busy(self) -> bool:
@@ -189,9 +194,7 @@ class RecordedUser:
         return coming.start_ms - before[-1] if before else 0.0
 
     async def _report_played(self) -> None:
-        """Played fast, an answer is taken for heard when it is complete."""
-        if not self._fast:
-            return
+        """Where nobody waits until it is played, an answer is taken for heard when it is complete."""
         for turn in self._dialogue.turns:
             if turn.answered and turn.response_id and turn.response_id not in self._played:
                 self._played.add(turn.response_id)
