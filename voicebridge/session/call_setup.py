@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from voicebridge.contract.call_policy import CallPolicy
-from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.config import SessionConfig, TurnPolicy
 from voicebridge.contract.events import Interruption
 from voicebridge.contract.items import Item
 from voicebridge.contract.session import Backend
@@ -22,6 +22,8 @@ from .tool_runner import Confirm, Orphaned, check_tool_settings
 from .toolbox import Toolbox
 
 __all__ = ["CallSetup", "ToolPolicy"]
+
+_AT_ONCE, _NEVER = InterruptionPolicy.at_once(), InterruptionPolicy.never()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +86,8 @@ class CallSetup:
     """None: backends stop the agent as they do by themselves."""
     on_interrupt: Callable[[Interruption], None] | None = None
 
-    @property
-    def judge(self) -> Callable[[Signals], Verdict]:
-        """What the user's voice does to the agent's."""
+    def judge(self, turns: TurnPolicy) -> Callable[[Signals], Verdict]:
+        """What the user's voice does to the agent's, where turns are treated like this."""
         if self.interruption is not None:
             return self.interruption
-        return InterruptionPolicy.at_once() if self.config.turns.auto_interrupt else InterruptionPolicy.never()
+        return _AT_ONCE if turns.auto_interrupt else _NEVER

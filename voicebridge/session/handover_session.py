@@ -29,7 +29,7 @@ from voicebridge.contract.commands import (
     Interrupt,
     SendAudio,
 )
-from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.config import SessionConfig, TurnPolicy
 from voicebridge.contract.errors import ConfigError, SessionClosed, VoiceBridgeError
 from voicebridge.contract.events import (
     BackendError,
@@ -117,8 +117,9 @@ class HandoverSession:
         self._playing = playing
         declared = settings.candidates[0].backend.capabilities
         self._capabilities = self._seen_from_here(declared)
-        auto = shared.turns.auto_respond and shared.turns.mode != "manual"
-        self.briefing = Briefing(chronicle, self._format, declared, auto_respond=auto)
+        self.briefing = Briefing(chronicle, self._format, declared)
+        settings.changed = self._heed_turns
+        self._heed_turns()
         self.ledger = AudioLedger(shared.input_format, shared.output_format)
         self.briefing.backlog.on_lost = lambda start, end: self.ledger.dropped(start, end, "too_old")
         self._courier = Courier(settings, self.briefing, self.ledger, self.delivery, self._told)
@@ -163,6 +164,14 @@ class HandoverSession:
             formats_in=(shared.input_format,) if inner.formats_in else (),
             formats_out=(shared.output_format,) if inner.formats_out else (),
         )
+
+    @property
+    def turns(self) -> TurnPolicy:
+        """How turns are treated now."""
+        return self._settings.shared.turns
+
+    def _heed_turns(self) -> None:
+        self.briefing.answer_due.auto_respond = self.turns.auto_respond and self.turns.mode != "manual"
 
     @property
     def generation(self) -> int:

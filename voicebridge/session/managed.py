@@ -108,7 +108,6 @@ class ManagedSession:
         self._observers = observers()
         self.secrets = KnownSecrets()
         """Out of the logs."""
-        self._judge = setup.judge
         self._voice = AgentVoice(config.output_format, self._verdict, self._purge)
         self._gate = DisclosureGate(policy, config.output_format) if policy.disclosure else None
         self._limits = CallLimits(policy) if policy.limited else None
@@ -161,12 +160,7 @@ class ManagedSession:
 
     @property
     def history(self) -> tuple[Any, ...]:
-        """What was said so far: items, answers cut to what was heard. A later process that goes on with the
-        conversation is told the same.
-
-        The store has more of each: `await store.load(session.conversation)` gives records with all that was said, and
-        the `key` by which `await store.audio(session.conversation, key)` gives its sound, where that is kept.
-        """
+        """What was said so far: items, answers cut to what was heard."""
         return self.carrier.briefing.chronicle.items()
 
     @property
@@ -375,7 +369,7 @@ class ManagedSession:
         """What the user's voice does to the agent's: nothing to the disclosure; what was said is answered after it."""
         if self._gate is not None and self._gate.response_id in signals.response_ids:
             return Verdict("ignore", "disclosure", answer=True)
-        return self._judge(signals)
+        return self._setup.judge(self.carrier.turns)(signals)
 
     def _interrupted(self, command: Interrupt) -> Interrupt:
         if self._gate is not None and not self._gate.open:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class Settings:
         self.shared = shared
         self.candidates = tuple(candidates)
         self.move: Move | None = None
+        self.changed: Callable[[], None] = lambda: None
+        """Called when what is shared has changed."""
         self._live: dict[str, tuple[Configure, Candidate]] = {}
         """Changes that a connection was asked to make as it runs, and whose it was."""
 
@@ -91,6 +93,7 @@ class Settings:
             own, rest = _parted(command.patch)
             candidate.own = {**candidate.own, **own}
             self.shared = self.shared.patched(rest)
+            self.changed()
             if self.move is not None:  # it was asked for before the move was
                 self.move.shared = self.move.shared.patched(_without(rest, self.move.touched))
                 if not self.move.swaps:
@@ -136,6 +139,7 @@ class Settings:
             return []
         if done:
             self.shared, self.candidates = move.shared, move.candidates
+            self.changed()
         return move.commands
 
 
