@@ -78,6 +78,7 @@ async def test_a_reset_in_the_middle_of_a_response() -> None:
         assert b.backend.histories == [(), (user("Tell me a story."), agent("Once upon a time"))]
         assert first.audio.startswith(voice(0, 1000)), "and perhaps more, before the loss was noticed"
         assert second.audio == voice(600, 1500), "from the end of the turn that is told as text"
+        await settle(0.5)  # somebody may have been speaking
         (go_on,) = second.commands
         assert isinstance(go_on, Respond)
         assert "'Once upon a time'" in (go_on.instructions or ""), "it is asked to go on with what was lost"

@@ -16,6 +16,7 @@ from voicebridge.contract.commands import (
     Configure,
     EndTurn,
     Interrupt,
+    Respond,
     SendAudio,
     SendText,
 )
@@ -23,6 +24,7 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import ConfigError, SessionClosed, SessionFailed, Unsupported
 from voicebridge.contract.events import (
     BackendError,
+    CommandSettled,
     Event,
     OutputAudio,
     ResponseEnded,
@@ -32,7 +34,7 @@ from voicebridge.contract.events import (
     SessionRestarted,
 )
 from voicebridge.contract.fault import Fault
-from voicebridge.contract.items import Item
+from voicebridge.contract.items import Item, MessageItem
 from voicebridge.contract.session import VoiceSession
 from voicebridge.core.handover_effects import Effect
 from voicebridge.core.retry import RetryPolicy
@@ -241,7 +243,7 @@ async def test_a_command_that_can_not_be_done_is_refused_or_that_is_its_fate() -
 
 
 @virtually
-async def test_a_command_that_was_under_way_fails() -> None:
+async def test_a_text_that_was_under_way_is_given_again() -> None:
     first, second = Line(), Line()
     async with bench(first, second, settles=True) as b:
         hello = SendText(text="Hello")
@@ -249,9 +251,30 @@ async def test_a_command_that_was_under_way_fails() -> None:
         await settle()
         first.end()
         await settle(1)
-        assert fates(b) == {hello.id: "closed"}
-        assert second.heard == []
-        assert b.backend.histories[-1] == ()
+        assert b.backend.histories[-1] == (), "it is not told twice"
+        assert second.heard == [hello]
+        assert fates(b) == {}
+        second.tell(CommandSettled(command_id=hello.id))
+        await settle()
+        assert fates(b) == {hello.id: None}
+        assert [item.text for item in b.session.briefing.seed() if isinstance(item, MessageItem)] == ["Hello"]
+
+
+@pytest.mark.parametrize("command", [SendText(text="A note.", respond=False), Respond(aside=True)])
+def test_a_command_that_nobody_waits_for_and_was_under_way_fails(command: Command) -> None:
+    @virtually
+    async def test() -> None:
+        first, second = Line(), Line()
+        async with bench(first, second, settles=True) as b:
+            await b.session.send(command)
+            await settle()
+            first.end()
+            await settle(1)
+            assert fates(b) == {command.id: "closed"}
+            assert second.heard == []
+            assert b.backend.histories[-1] == ()
+
+    test()
 
 
 # The end

@@ -9,7 +9,9 @@ it calls a tool                                  not owed: the tool's result ask
 it ends lost                                     owed, from where it was cut
 it ends in another way                           not owed
 an answer starts to what is said beside          nothing
-the turn is heard again that it answered         not owed to it: that turn is answered again (`begun`)
+the turn is heard again that it answered         not owed to it: that turn is answered again (`begun`);
+                                                 if turns are not answered by themselves, it is owed once
+                                                 that turn is committed again
 another connection takes over                    owed still, and that one has to be asked for it (`unasked`)
 the application interrupts                       nothing is owed; of a named answer: that is not gone on with
 the user speaks over a lost one                  it is not gone on with
@@ -47,6 +49,8 @@ class AnswerDue:
         """The answer that was lost while it was given."""
         self.begun: str | None = None
         """Such an answer, to a turn that is heard again, and will be answered again."""
+        self.turns_due = 0
+        """Turns that this connection is still to commit before it can be asked: it hears them again."""
 
     @property
     def owed(self) -> bool:
@@ -57,6 +61,14 @@ class AnswerDue:
     def unasked(self) -> bool:
         """Whether it is owed, and this connection does not know it."""
         return self.owed and not self._here
+
+    def waits(self, command_id: str) -> bool:
+        """Whether this connection was given that command, and has not begun to answer it."""
+        return command_id in self._here
+
+    def only(self, command_id: str) -> bool:
+        """Whether nothing else waits for an answer of this connection."""
+        return not self._here.keys() - {command_id}
 
     def beside(self, command_id: str) -> None:
         """The response to this command answers nobody, and nobody waits for it here: what is owed stays owed."""
@@ -96,21 +108,30 @@ class AnswerDue:
         """Nobody waits any more, or nobody can be asked."""
         self._here.clear()
         self._before, self.cut, self.begun = False, None, None
+        self.turns_due = 0
 
     def heard_again(self) -> None:
         """Another connection hears a turn again: what it says to that goes on with an answer that was cut."""
         self.begun, self.cut = self.cut or self.begun, None
 
+    def heard_again_unanswered(self, turns: int) -> None:
+        """Another connection hears turns again, and answers none by itself."""
+        self.turns_due = turns
+
     def hand_on(self) -> None:
         """Another connection takes over."""
+        self.turns_due = 0
         self._before = self._before or bool(self._here)
         self._here.clear()
 
     def happened(self, event: Event) -> None:
         """Something was told."""
         if isinstance(event, UserTurn):
+            if event.phase in ("committed", "discarded"):
+                self.turns_due = max(0, self.turns_due - 1)
             if event.phase == "speech":
-                self.cut = None
+                if not self.turns_due:  # else it is what was said before the answer
+                    self.cut = None
             elif event.phase == "committed" and self.auto_respond and event.source != "client":
                 self._here[event.turn_id] = None
         elif isinstance(event, CommandSettled):

@@ -20,6 +20,8 @@ __all__ = ["Briefing"]
 
 _SWEEP_MS = 200.0
 """Audio that may come until the next look at what nobody will ask for any more."""
+_UNJUDGED_MS = 500.0
+"""So late a backend may say that somebody speaks."""
 _TOLERANCE_MS = 20.0
 """Backends round where a turn ended. No turn is so short."""
 
@@ -47,6 +49,7 @@ class Briefing:
         self._format = format
         self._replay = ReplayPoint(transcribes=capabilities.input_transcript != "none")
         self.turn_ends = TurnEnds(format.size(_TOLERANCE_MS))
+        self._gap_start = 0
 
     # Commands
 
@@ -105,6 +108,10 @@ class Briefing:
         """Whether an answer is owed, or the text of what was said is still to come."""
         return self.answer_due.owed or self._replay.awaited
 
+    def unjudged(self) -> bytes:
+        """The user's audio of which no connection may have said yet whether somebody speaks in it."""
+        return self.backlog.audio.since(self._gap_start)
+
     # The next connection
 
     def seed(self, *, running: Collection[str] = ()) -> tuple[Item, ...]:
@@ -115,17 +122,29 @@ class Briefing:
         """
         return self.chronicle.items(without=(*self._replay.unwritten, *running))
 
-    def missing(self, told: Sequence[Item]) -> tuple[MessageItem, ...] | None:
-        """What was said since a connection was seeded with `told`; None: it can't be told by adding to that."""
-        now = self.seed()
+    def missing(self, told: Sequence[Item], *, skipped: int = 0) -> tuple[MessageItem, ...] | None:
+        """What was said since a connection was seeded with `told`; None: it can't be told by adding to that.
+
+        Args:
+            skipped: items before those that it was not told.
+        """
+        now = self.seed()[skipped:]
         added = now[len(told) :]
         if now[: len(told)] != tuple(told) or not all(isinstance(item, MessageItem) for item in added):
             return None
         return tuple(item for item in added if isinstance(item, MessageItem))
 
+    def news(self, told: Sequence[Item], *, skipped: int = 0) -> tuple[Item, ...]:
+        """The same where some of it is not as it was told: all from there on."""
+        now = self.seed()[skipped:]
+        alike = next((n for n, (one, other) in enumerate(zip(now, told, strict=False)) if one != other), len(told))
+        return now[alike:]
+
     def lost(self) -> list[UserTurn]:
         """The connection is lost. What is to be told: turns that were under way are heard again as other ones."""
         now_ms = self._format.ms(self.backlog.audio.end)
+        end = self.backlog.audio.end
+        self._gap_start = max(0, end - end % self._format.frame_bytes - self._format.size(_UNJUDGED_MS))
         discarded = [
             UserTurn(turn_id=turn_id, phase="discarded", audio_ms=now_ms, source="inferred")
             for turn_id in self._replay.abandon()
@@ -143,7 +162,7 @@ class Briefing:
 
     def take_over(self) -> float:
         """Another connection carries the call. From where on it hears the user, in milliseconds of the session."""
-        unwritten = self._replay.unwritten
+        unwritten, committed = self._replay.unwritten, self._replay.unwritten_turns
         for turn_id in unwritten:
             self.chronicle.withdraw(turn_id)
             self.answer_due.withdraw(turn_id)
@@ -152,12 +171,15 @@ class Briefing:
         asked_again = [command for _, command in again if isinstance(command, EndTurn) and command.respond]
         for command in asked_again:
             self.answer_due.withdraw(command.id)
-        if unwritten or asked_again:
+        self.answer_due.hand_on()
+        if asked_again or (unwritten and self.answer_due.auto_respond):
             self.answer_due.heard_again()
+        elif committed:
+            self.answer_due.heard_again_unanswered(committed)
         self.backlog.repeat(again)
         start_ms = self._format.ms(start)
         self._replay.restart(start_ms)
-        self.answer_due.hand_on()
+        self._gap_start = max(start, self._gap_start)
         return start_ms
 
     def _safe(self) -> int:

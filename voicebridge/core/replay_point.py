@@ -31,6 +31,8 @@ class ReplayPoint:
         self._over: set[str] = set()
         self._final: set[str] = set()
         """Turns whose text is final."""
+        self._failed: set[str] = set()
+        """Turns whose text will not come."""
         self._by_hand: set[str] = set()
         """Turns that the application ended: whether they are answered, it says."""
         self._answers: dict[str, tuple[str, ...]] = {}
@@ -49,7 +51,12 @@ class ReplayPoint:
     @property
     def awaited(self) -> bool:
         """Whether the text of a committed turn is still to come."""
-        return bool(self._unwritten)
+        return not self._failed.issuperset(self._unwritten)
+
+    @property
+    def unwritten_turns(self) -> int:
+        """How many committed turns will be heard again."""
+        return len(self._unwritten)
 
     @property
     def unwritten(self) -> tuple[str, ...]:
@@ -70,8 +77,8 @@ class ReplayPoint:
             else:
                 self._open[event.turn_id] = None
         elif isinstance(event, InputTranscript):
-            if event.final and event.fault is None:
-                self._final.add(event.turn_id)
+            if event.final:
+                (self._final if event.fault is None else self._failed).add(event.turn_id)
             if event.turn_id not in self._over:
                 self._open[event.turn_id] = None
             elif event.turn_id in self._final:
@@ -103,6 +110,6 @@ class ReplayPoint:
 
     def restart(self, at_ms: float) -> None:
         """A new backend hears everything from here on as if for the first time."""
-        for turns in (self._unwritten, self._open, self._over, self._final, self._answers, self._by_hand):
+        for turns in (self._unwritten, self._open, self._over, self._final, self._failed, self._answers, self._by_hand):
             turns.clear()
         self._end_ms = at_ms

@@ -9,9 +9,10 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, MessageItem, ToolCallItem, ToolResultItem
 
-__all__ = ["knows_what_was_said", "retold", "shortfall"]
+__all__ = ["knows_what_was_said", "recounted", "retold", "shortfall"]
 
 _BEFORE = "What was said before:\n{lines}"
+_MEANWHILE = "What was said meanwhile, which you may not know or know otherwise:\n{lines}"
 
 
 def shortfall(name: str, wanted: SessionConfig, before: Capabilities, now: Capabilities, *, said: bool) -> Fault | None:
@@ -51,6 +52,12 @@ def retold(items: Sequence[Item], can: Capabilities) -> str | None:
         return None
     lines = [_line(item) for item in items]
     return _BEFORE.format(lines="\n".join(lines)) if lines else None
+
+
+def recounted(items: Sequence[Item]) -> str | None:
+    """What was said last, as a note for a connection that knows what was said before. None: nothing was."""
+    lines = [_line(item) for item in items]
+    return _MEANWHILE.format(lines="\n".join(lines)) if lines else None
 
 
 def _line(item: Item) -> str:

@@ -2,27 +2,33 @@
 
 a command                          becomes
 a leg has the call, and knows all  given to it
+it takes no more audio for now     held as below, and so is the audio: it is told when it does. What stops an answer
+                                   goes by
 nobody is there, or it is still    held, in its place in the audio; the user's audio itself is kept in any case
 being told what it missed
 the leg ends before it was ready   held again, before all others
 the leg settles it                 told to the application
-the call is taken from the leg,    told as closed: nobody knows what became of it
-or it ends
+the call is taken from the leg,    told as closed: nobody knows what became of it; but
+or it ends                         it ends a turn that is not over: held again, in its place
+                                   it asks for an answer that was not begun, and is no result of a tool:
+                                   held again, if the next leg can't know of it
 
 A leg that takes over is told in this order: what was said since it was opened, settings that were changed, the user's
-audio and the commands in it, and at last that it should answer, if somebody waits for that.
+audio and the commands in it, and at last that it should answer, if somebody waits for that: see `continuation`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from voicebridge.contract.commands import (
     Command,
     Configure,
+    DiscardTurn,
+    EndTurn,
     Interrupt,
     ReportPlayed,
     Respond,
@@ -38,9 +44,9 @@ from voicebridge.core.backlog import Due
 from voicebridge.core.briefing import Briefing
 from voicebridge.core.ledger import AudioLedger
 from voicebridge.core.shortfall import retold
-from voicebridge.core.verbatim import rest_of, verbatim
 from voicebridge.transport.delivery import Delivery
 
+from .continuation import Continuation
 from .late_result import understood
 from .leg import Leg, failed
 from .settings import Settings
@@ -49,15 +55,12 @@ __all__ = ["CLOSED", "Courier"]
 
 CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 _MOVED = Fault(category="closed", code="moved", message="The call went on over another connection.", retryable=True)
-_GO_ON = (
-    "The connection was lost while you were speaking. The user has heard you say: {said!r}. Go on from exactly there: "
-    "repeat nothing of it, and don't speak of the interruption."
-)
-_ANSWER = "The user waits: answer what was said last."
-_HEARD_AGAIN = (
-    "The connection was lost while you were answering. What the user said is heard again now. They have heard you say "
-    "in answer: {said!r}. Go on from exactly there: repeat nothing of it, and don't speak of the interruption."
-)
+_ANSWERED = SendText(id="", text="", respond=False)
+"""Stands for a command of the session's making that was answered, and is still to be settled."""
+_PIECE_MS = 1_000.0
+"""The user's audio is told in pieces of this length."""
+_MOST_BEHIND_MS = 25_000.0
+"""Who sends faster than a leg takes it has to wait when that much is kept for it: no more than 30 s are."""
 _log = logging.getLogger("voicebridge")
 
 
@@ -83,8 +86,14 @@ class Courier:
         """The one that has the call, ready or not."""
         self.sent_upto = 0
         """The place up to which any leg was given the user's audio."""
+        self._piece = settings.shared.input_format.size(_PIECE_MS)
+        self._most_behind = settings.shared.input_format.size(_MOST_BEHIND_MS)
+        self._advanced = asyncio.Event()
+        """Set when a leg that fell behind was told more, or there is another one."""
         self._own: dict[str, Command] = {}
-        """Commands of this session's making: nobody is told of them."""
+        """Commands of this session's making that its leg has not settled, or not begun to answer: nobody is told of
+        them."""
+        self.continuation = Continuation(briefing, settings.shared.input_format, self._send_own)
         self.closed = False
 
     # From the application
@@ -99,7 +108,8 @@ class Courier:
         if isinstance(command, SendAudio):
             await self.take_audio(command)
             return
-        while (leg := self.leg) is not None and leg.caught_up:
+        goes_by = isinstance(command, Interrupt | ReportPlayed)
+        while (leg := self.leg) is not None and (leg.caught_up or (leg.lags and goes_by)):
             try:
                 await self._pass(leg, Due(self._backlog.audio.end, command))
                 return
@@ -113,8 +123,14 @@ class Courier:
     async def take_audio(self, command: SendAudio) -> None:
         """The same for the user's audio, which comes fifty times a second."""
         pcm = command.pcm
+        while self._backlog.behind >= self._most_behind and not self.closed:
+            self._advanced.clear()
+            await self._advanced.wait()
         while (leg := self.leg) is not None and leg.caught_up:
             assert leg.session is not None
+            if not leg.session.has_room:
+                self._fall_behind(leg)
+                break
             try:
                 await leg.session.send(command)
             except SessionClosed:
@@ -129,6 +145,18 @@ class Courier:
         # Not before it was taken: a `send` that was cancelled comes again.
         self._briefing.heard(pcm)
         self._ledger.captured(len(pcm))
+
+    def _fall_behind(self, leg: Leg) -> None:
+        """What can't be sent now is kept, and sent when it can: nobody who speaks has to wait for that."""
+        self._backlog.fall_behind()
+        leg.caught_up, leg.lags = False, True
+        leg.catch_up(self._working(leg, lambda: self._go_on(leg)))
+
+    async def _go_on(self, leg: Leg) -> None:
+        await self._tell(leg)
+        self._backlog.caught_up()
+        leg.caught_up, leg.lags = True, False
+        await self.continuation.ask_if_owed(leg)
 
     def _hold(self, command: Command) -> None:
         """Keep a command for the next connection."""
@@ -147,6 +175,9 @@ class Courier:
             await session.send(command)
             return
         addressed = leg.names.addressed(command)
+        if isinstance(command, Interrupt) and self.continuation.is_stopped_by(command):
+            addressed = replace(command, response_id=None, heard={})
+            self._briefing.answer_due.give_up()
         if addressed is not None:
             if isinstance(addressed, SendToolResult):
                 said = self._briefing.chronicle.items()
@@ -185,9 +216,11 @@ class Courier:
         command_id = event.command_id
         if (leg is self.leg and self._backlog.gives_back(event)) or command_id not in leg.unsettled:
             return None
-        del leg.unsettled[command_id]
         if event.fault == CLOSED and not self.closed:  # the leg's end, not the session's
+            if leg is self.leg:
+                return None  # `let_go` comes soon
             event = CommandSettled(command_id=command_id, fault=_MOVED)
+        del leg.unsettled[command_id]
         if self._turn_ends.was_told(command_id):  # by an earlier connection
             if event.fault is not None and event.fault.category != "closed":
                 self._failed(command_id, event.fault)  # that it could not be done again is news all the same
@@ -196,12 +229,13 @@ class Courier:
         refused = self._settings.settled(event)
         if own := self._own.get(command_id):
             asks = isinstance(own, Respond) or (isinstance(own, SendText) and own.respond)
-            if not asks:  # those are named by the response to them
+            if not asks or event.fault is not None:  # else the response to them names them
                 del self._own[command_id]
             if event.fault is not None and event.fault.category != "closed":
                 self._told(BackendError(fault=event.fault))
                 if asks:
                     self._briefing.answer_due.give_up()
+                    self.continuation.begun()
             return None
         if refused is not None and leg is self.leg:
             return refused  # not as it runs: so by another connection
@@ -221,43 +255,95 @@ class Courier:
         self._backlog.put_back(due)
         return True
 
-    def let_go(self, leg: Leg) -> None:
-        """The call is taken from a leg, or it is over: no command of it is left without a fate."""
-        if leg is self.leg:
+    def let_go(self, leg: Leg, to: Leg | None = None) -> None:
+        """The call is taken from a leg, or it is over: no command of it is left without a fate.
+
+        Args:
+            to: the leg that takes the call, if there is one already.
+        """
+        has_call = leg is self.leg
+        self._advanced.set()
+        if has_call:
             for command_id in self._briefing.take_back():
                 leg.unsettled.pop(command_id, None)
-        for command_id in [one for one in leg.unsettled if one not in leg.giving]:
-            self.settled(leg, CommandSettled(command_id=command_id, fault=CLOSED if self.closed else _MOVED))
+        held: list[Due] = []
+        for command_id, due in [(one, due) for one, due in leg.unsettled.items() if one not in leg.giving]:
+            fault: Fault | None = CLOSED if self.closed else _MOVED
+            if due is not None and has_call and not self.closed:
+                if self._briefing.turn_ends.is_done(command_id):
+                    fault = None  # what it did was told
+                elif self._is_given_again(due.command, to):
+                    del leg.unsettled[command_id]
+                    self._briefing.forget(due.command)
+                    held.append(due)
+                    continue
+            self.settled(leg, CommandSettled(command_id=command_id, fault=fault))
+        for due in reversed(held):
+            self._backlog.put_back(due)
+        if has_call:
+            self._own.clear()
+            self.continuation.begun()
 
-    def without_own(self, event: ResponseStarted) -> tuple[str, ...]:
-        """What a response answers, as far as the application asked."""
-        return tuple(answered for answered in event.answers if answered not in self._own)
+    def _is_given_again(self, command: Command, to: Leg | None) -> bool:
+        """Whether the next leg can be given a command that nobody knows the fate of: it certainly lacks it."""
+        if isinstance(command, EndTurn | DiscardTurn):
+            return True
+        if not self._briefing.answer_due.waits(command.id):
+            return False
+        if isinstance(command, SendText):
+            item = MessageItem(role=command.role, text=command.text, images=command.images)
+            return to is None or item not in to.seed
+        return isinstance(command, Respond)
+
+    def started(self, leg: Leg, event: ResponseStarted) -> ResponseStarted:
+        """A response begins. It answers what the application asked, and no command of this session's making."""
+        own = self._own.keys() & set(event.answers)
+        if not event.aside:
+            self.continuation.begun()
+        if not own:
+            return event
+        for command_id in own - leg.unsettled.keys():
+            del self._own[command_id]
+        for command_id in own & leg.unsettled.keys():
+            self._own[command_id] = _ANSWERED
+        return replace(event, answers=tuple(one for one in event.answers if one not in own))
 
     # A leg that takes over
 
-    def hand_to(self, leg: Leg, missing: Sequence[MessageItem]) -> None:
-        """From now on this leg has the call. `missing` is what was said since it was opened."""
-        self.leg = leg
-        if leg.session is not None:
-            leg.catch_up(self._catch_up(leg, missing))
+    def hand_to(self, leg: Leg, missing: Sequence[MessageItem], note: str | None = None) -> None:
+        """From now on this leg has the call.
 
-    async def _catch_up(self, leg: Leg, missing: Sequence[MessageItem]) -> None:
+        Args:
+            missing: what was said since it was opened.
+            note: what it is told of that first, where items can't tell it.
+        """
+        self.leg = leg
+        self._advanced.set()
+        leg.had_call = True
+        if leg.session is not None:
+            leg.catch_up(self._working(leg, lambda: self._catch_up(leg, missing, note)))
+
+    async def _catch_up(self, leg: Leg, missing: Sequence[MessageItem], note: str | None) -> None:
         assert leg.session is not None
+        if leg.strays and "verb" in leg.session.capabilities.interrupt:
+            await self._send_own(leg, Interrupt())  # it greets the user, say, in the middle of the call
+        if before := retold(leg.seed, leg.session.capabilities):
+            await self._send_own(leg, SendText(text=before, role="system", respond=False))
+        if note is not None:
+            await self._send_own(leg, SendText(text=note, role="system", respond=False))
+        for item in missing:
+            await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
+        if changed := self._settings.changed_since(leg.config, leg.candidate):
+            await self._send_own(leg, Configure(patch=changed))
+        await self.continuation.tell_begun(leg)
+        await self._tell(leg)
+        leg.caught_up = True  # nothing has waited since all was told
+        await self.continuation.ask_if_owed(leg)
+
+    async def _working(self, leg: Leg, work: Callable[[], Awaitable[None]]) -> None:
+        """A leg that can't be told what it has to know is of no use: it ends, and another one takes over."""
         try:
-            if leg.strays and "verb" in leg.session.capabilities.interrupt:
-                await self._send_own(leg, Interrupt())  # it greets the user, say, in the middle of the call
-            if note := retold(leg.seed, leg.session.capabilities):
-                await self._send_own(leg, SendText(text=note, role="system", respond=False))
-            for item in missing:
-                await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
-            if changed := self._settings.changed_since(leg.config, leg.candidate):
-                await self._send_own(leg, Configure(patch=changed))
-            await self._tell_begun(leg)
-            await self._tell(leg)
-            answer_due = self._briefing.answer_due
-            if answer_due.unasked and not self._briefing.user_speaks:
-                await self._ask_again(leg)
-                await self._tell(leg)  # what came meanwhile
+            await work()
         except SessionClosed:
             pass  # this one is over as well; the reader says why
         except Exception as error:
@@ -265,72 +351,31 @@ class Courier:
             leg.broken = failed(error)
             assert leg.session is not None
             await leg.session.aclose()
-        else:
-            if leg is self.leg:
-                leg.caught_up = True  # nothing has waited since all was told
-
-    async def _tell_begun(self, leg: Leg) -> None:
-        """It will answer a turn of which the user has heard the beginning of an answer."""
-        assert leg.session is not None
-        begun = self._briefing.answer_due.begun
-        said = self._briefing.chronicle.heard(begun) if begun else ""
-        if said and leg.session.capabilities.context != "none":
-            await self._send_own(leg, SendText(text=_HEARD_AGAIN.format(said=said), role="system", respond=False))
 
     async def _tell(self, leg: Leg) -> None:
         """In order: the user's audio, and the commands that came between."""
-        while (told := self._backlog.next()) is not None:
+        while (told := self._backlog.next(self._piece)) is not None:
             if isinstance(told, bytes):
                 await self._send_kept(leg, told)
             else:
+                if isinstance(told.command, Respond):
+                    await self._wait_for_turns(leg, told)
                 await self._hand_over(leg, told)
+            self._advanced.set()
 
     def ask_again(self, leg: Leg, response_id: str, *, after_s: float) -> None:
         """The same leg is asked once more for an answer that failed, unless somebody wants it no more by then."""
         self._briefing.answer_due.cut = response_id
         if leg.caught_up:  # else it is asked at the end of that
-            leg.catch_up(self._again(leg, response_id, after_s))
+            leg.catch_up(self._working(leg, lambda: self.continuation.ask_again(leg, response_id, after_s)))
 
-    async def _again(self, leg: Leg, response_id: str, after_s: float) -> None:
-        await asyncio.sleep(after_s)
-        if leg is self.leg and self._briefing.answer_due.cut == response_id and not self._briefing.user_speaks:
-            with suppress(SessionClosed):  # this one is over; the reader says why
-                await self._ask_again(leg)
-
-    async def _ask_again(self, leg: Leg) -> None:
-        """For the answer that went down with another connection, or that nobody has begun."""
-        assert leg.session is not None
-        can, cut = leg.session.capabilities, self._briefing.answer_due.cut
-        respond = can.respond
-        said = self._briefing.chronicle.heard(cut) if cut else ""
-        request = self._briefing.answer_due.request(cut)
-        rest = rest_of(request.say, said) if request and request.say else None
-        if rest is not None:
-            await self._ask_to_say(leg, rest)
-            return
-        instructions = _GO_ON.format(said=said) if said else None
-        if request and request.instructions:
-            instructions = "\n".join(filter(None, (request.instructions, instructions)))
-        if "verb" not in respond:
-            if "text" in can.inputs and can.outputs:  # it answers what is said to it, at least
-                await self._send_own(leg, SendText(text=instructions or _ANSWER, role="system"))
-            else:
-                self._briefing.answer_due.give_up()
-            return
-        if instructions and "instructions" not in respond:
-            await self._send_own(leg, SendText(text=instructions, role="system", respond=False))
-            instructions = None
-        await self._send_own(leg, Respond(instructions=instructions))
-
-    async def _ask_to_say(self, leg: Leg, rest: str) -> None:
-        """The rest of given words."""
-        assert leg.session is not None
-        request = verbatim(rest, leg.session.capabilities) if rest else None
-        if request is None:
-            self._briefing.answer_due.give_up()
-            return
-        self._briefing.answer_due.note(request)
-        await self._send_own(leg, request)
+    async def _wait_for_turns(self, leg: Leg, due: Due) -> None:
+        """A response is asked for to what is heard again: not before the leg has all of that."""
+        try:
+            await self.continuation.until_committed(leg)
+        except asyncio.CancelledError:
+            self._backlog.put_back(due)
+            raise
 
     async def _send_own(self, leg: Leg, command: Command) -> None:
         assert leg.session is not None
@@ -389,6 +434,7 @@ class Courier:
     def give_up(self) -> None:
         """There will be no other leg."""
         self.closed = True
+        self._advanced.set()
         self._briefing.take_back()
         for due in self._backlog.give_up():
             self._told(CommandSettled(command_id=due.command.id, fault=CLOSED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from itertools import count
@@ -19,6 +20,9 @@ from voicebridge.contract.events import (
 )
 
 __all__ = ["Generation"]
+
+_LATER = re.compile(r"g\d+\.")
+"""How names begin that a later connection's have in the whole session."""
 
 
 class Generation:
@@ -83,7 +87,7 @@ class Generation:
 
     def has(self, response_id: str) -> bool:
         """Whether a response is this connection's."""
-        return self._own(response_id) is not None and (self.number > 1 or not response_id.startswith("g"))
+        return self._own(response_id) is not None and (self.number > 1 or not _LATER.match(response_id))
 
     def called(self, call_id: str) -> bool:
         """Whether a call, in this connection's names, was made by it. The first one may go on with an earlier
@@ -105,7 +109,10 @@ class Generation:
         if command.response_id is None:
             return replace(command, heard=heard)
         own = self._own(command.response_id)
-        return None if own is None else replace(command, response_id=own, heard=heard)
+        if own is None and not heard:
+            return None
+        # Named after no response of this connection: it stops none, and remembers what was heard.
+        return replace(command, response_id=own or f"g0.{command.response_id}", heard=heard)
 
     def _own(self, name: str) -> str | None:
         """What this connection calls it; None: another connection's."""

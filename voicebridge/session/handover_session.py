@@ -47,7 +47,8 @@ from voicebridge.core.handover import Handover
 from voicebridge.core.handover_effects import Close, Dial, Effect, Flip, GiveUp, Moment, Reason, Refuse
 from voicebridge.core.ledger import AudioLedger
 from voicebridge.core.retry import RetryPolicy
-from voicebridge.core.shortfall import knows_what_was_said, shortfall
+from voicebridge.core.seed_limits import beyond_limits
+from voicebridge.core.shortfall import knows_what_was_said, recounted, shortfall
 from voicebridge.transport.delivery import Delivery
 
 from .call_keys import CallKeys
@@ -55,11 +56,23 @@ from .candidate import Candidate
 from .courier import CLOSED, Courier
 from .generation import Generation
 from .leg import Leg
+from .line_guard import LineGuard
 from .news import News
 from .settings import Settings
 
 __all__ = ["HandoverSession", "handing_over"]
 
+_NOT_TOLD = Fault(
+    category="unsupported",
+    code="not_told",
+    message="The backend that has the call now does not know what was said while it was dialled, and can't be told.",
+)
+_UNCONFIRMED = Fault(
+    category="network",
+    code="unconfirmed",
+    message="Nothing of what the user says has arrived for some seconds. It is kept; another connection is opened.",
+    retryable=True,
+)
 _log = logging.getLogger("voicebridge")
 
 
@@ -132,6 +145,8 @@ class HandoverSession:
         self._had_by = settings.candidates[0]
         """Who has the call, or had it last."""
         self._news = News(self.briefing, self._courier, self.delivery, self._clock, self._told, self)
+        self._untold = False
+        """The leg that has the call can't be told what was said last."""
         self._was_ready = False
         self._lost_at: float | None = None
         self._closed = False
@@ -140,6 +155,7 @@ class HandoverSession:
         """The backend took the config the first time, or raised what it has against it."""
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._line = LineGuard(lambda: self._leg, self._format, self._clock, self)
 
     @property
     def _leg(self) -> Leg | None:
@@ -218,6 +234,9 @@ class HandoverSession:
         """Give a command. See `VoiceSession.send`. A `Configure` may also set `backend`, to a `Candidate`."""
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
+        if isinstance(command, SendAudio):
+            await self.send_audio(command)
+            return
         if isinstance(command, Interrupt):
             self.briefing.heeded(command)
         elif isinstance(command, Configure) and not self._settings.is_live(command.patch, self.capabilities):
@@ -229,6 +248,8 @@ class HandoverSession:
         """`send` for what comes fifty times a second."""
         if self._closed:
             raise SessionClosed("The session is over: open a new one with voicebridge.connect.", command_id=command.id)
+        if not self._line.looks:
+            self._line.start()
         return self._courier.take_audio(command)
 
     # Moves
@@ -264,7 +285,8 @@ class HandoverSession:
     def _fits(self, attempt: int) -> bool:
         """Whether a connection knows all that was said, or can be told."""
         leg = self._legs[attempt]
-        missing, changed = self.briefing.missing(leg.seed), self._settings.changed_since(leg.config, leg.candidate)
+        missing = self.briefing.missing(leg.seed, skipped=leg.skipped)
+        changed = self._settings.changed_since(leg.config, leg.candidate)
         if leg.session is None or missing is None:
             return False
         can = leg.session.capabilities
@@ -300,6 +322,8 @@ class HandoverSession:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._closed:
+            self._line.stop()
         due_at = None if self._closed else self._plan.due_at()
         if due_at is not None:
             self._timer = asyncio.get_running_loop().call_at(due_at, self._due)
@@ -319,7 +343,9 @@ class HandoverSession:
             self._do(self._plan.failed(dial.attempt, error.fault, self._clock()))
             return
         seed = self.briefing.seed(running=self._news.responses)
-        leg = Leg(dial.attempt, dial.candidate, config, seed, self, self._keys)
+        skipped = beyond_limits(seed, dial.candidate.backend.capabilities)
+        leg = Leg(dial.attempt, dial.candidate, config, seed[skipped:], self, self._keys)
+        leg.skipped = skipped
         self._legs[dial.attempt] = leg
         if self._leg is None:
             self._hand_to(leg)  # nobody else has the call: it hears of it while it dials
@@ -327,14 +353,17 @@ class HandoverSession:
 
     def _hand_to(self, leg: Leg) -> None:
         """From now on this leg has the call."""
-        missing = self.briefing.missing(leg.seed) or ()
+        missing = self.briefing.missing(leg.seed, skipped=leg.skipped)
         start_ms = self.briefing.take_over()
         self._handed += 1
         self._had_by = leg.candidate
         leg.names = Generation(self._handed, start_ms, self.briefing.chronicle.earlier_calls)
         leg.answered_at = self._clock()
         self._news.responses.clear()
-        self._courier.hand_to(leg, missing)
+        note = recounted(self.briefing.news(leg.seed, skipped=leg.skipped)) if missing is None else None
+        context = "none" if leg.session is None else leg.session.capabilities.context
+        self._untold = context == "none" and bool(missing or note)
+        self._courier.hand_to(leg, () if self._untold else missing or (), None if self._untold else note)
 
     def _flip(self, leg: Leg, reason: Reason) -> None:
         """The handover: a connection that is ready takes the call, unless it has it already."""
@@ -342,17 +371,18 @@ class HandoverSession:
         old = self._leg
         if old is not leg:
             if old is not None:
-                self._put_aside(old)
+                self._put_aside(old, leg)
             self._hand_to(leg)
         self._keys.serves(leg.candidate.keys)
         now = self._clock()
         before, self._capabilities = self._capabilities, leg.ready.capabilities
         self.briefing.ready(leg.ready.capabilities)
-        if leg.ready.expires_in_s is not None:
-            self._plan.expires(leg.ready.expires_in_s, now)
+        expires_in_s = None if leg.expires_at is None else max(0.0, leg.expires_at - now)
+        if expires_in_s is not None:
+            self._plan.expires(expires_in_s, now)
         if not leg.caught_up:
             self.briefing.backlog.pass_over_lost()
-        ready = replace(leg.ready, at=now)
+        ready = replace(leg.ready, at=now, expires_in_s=expires_in_s)
         self._told(self._restarted(leg, ready, reason) if self._was_ready else ready)
         if self._was_ready or leg.candidate is not self._settings.candidates[0]:
             self._tell_shortfall(leg, before)
@@ -360,15 +390,15 @@ class HandoverSession:
         if reason in ("swap", "reconfigure"):
             self._settle_move(None)
 
-    def _put_aside(self, old: Leg) -> None:
+    def _put_aside(self, old: Leg, to: Leg) -> None:
         """The call is taken from a leg that may still speak."""
         old.put_aside()
-        self._news.let_go(old, reason="handover")
+        self._news.let_go(old, reason="handover", to=to)
 
     def _restarted(self, leg: Leg, ready: SessionReady, reason: Reason) -> SessionRestarted:
         gap_ms = 0.0 if self._lost_at is None else (self._clock() - self._lost_at) * 1000
         told = knows_what_was_said(ready.capabilities) and bool(leg.seed or self.briefing.seed())
-        carried: Literal["text", "none"] = "text" if told else "none"
+        carried: Literal["text", "none"] = "text" if told and not self._untold else "none"
         lost_audio_ms = self._format.ms(self.briefing.backlog.lost_bytes)
         return SessionRestarted(ready=ready, reason=reason, carried=carried, gap_ms=gap_ms, lost_audio_ms=lost_audio_ms)
 
@@ -377,6 +407,8 @@ class HandoverSession:
         said = bool(self.briefing.seed())
         if lost := shortfall(leg.candidate.name, leg.config, before, self._capabilities, said=said):
             self._told(BackendError(fault=lost))
+        elif self._untold:
+            self._told(BackendError(fault=_NOT_TOLD))
 
     def _settle_move(self, fault: Fault | None) -> None:
         """A change that took another connection is made, or could not be."""
@@ -398,8 +430,8 @@ class HandoverSession:
         if type(event) is OutputAudio and leg is self._leg and not leg.strays:
             self._sounds(leg, event)  # fifty times a second: nothing below is about it
         elif isinstance(event, SessionReady):
-            leg.ready = event
             leg.answered_at = self._clock()
+            leg.got_ready(event, leg.answered_at)
             self._plan.moment = self._moment()
             self._do(self._plan.ready(leg.attempt, leg.answered_at))
         else:
@@ -419,7 +451,8 @@ class HandoverSession:
 
     def _ended(self, leg: Leg, fault: Fault | None, now: float) -> None:
         if leg is self._leg:
-            self._lost_at = now if self._lost_at is None else self._lost_at
+            lost_at = now - (0.0 if leg.session is None else leg.session.dead_s)
+            self._lost_at = lost_at if self._lost_at is None else self._lost_at
             self._news.let_go(leg, fault=fault)
             self._courier.leg = None
         else:
@@ -432,6 +465,22 @@ class HandoverSession:
         first = not (self._was_ready or self._closed or self._opened.done())
         if first and len(self._settings.candidates) > 1:
             self._told(BackendError(fault=fault))
+
+    def line_stalled(self, since: float, *, first: bool) -> None:
+        """See `LineOwner`."""
+        if self._closed or self._leg is None:
+            return
+        self._lost_at = since if self._lost_at is None else self._lost_at
+        if first:
+            self._told(BackendError(fault=_UNCONFIRMED))
+        with self._or_end():
+            self._do(self._plan.stalled(self._clock()))
+
+    def line_recovered(self) -> None:
+        """See `LineOwner`."""
+        if self._leg is not None and not self._closed:
+            self._lost_at = None
+            self._do(self._plan.recovered())
 
     @property
     def has_room(self) -> bool:

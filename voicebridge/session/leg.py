@@ -76,6 +76,12 @@ class Leg:
         self._owner, self._keys = owner, keys
         self.session: DoorSession | None = None
         self.ready: SessionReady | None = None
+        self.skipped = 0
+        """Items of the conversation before `seed` that it is not told: there were too many for it."""
+        self.expires_at: float | None = None
+        """Seconds on the clock: when it will end, if it said so."""
+        self.had_call = False
+        """It has the call, or had it."""
         self.names = Generation(1, 0.0)
         """As long as nothing was handed to it, its own."""
         self.sent = SentPlaces()
@@ -89,6 +95,8 @@ class Leg:
         """Of these, the ones that it may not have taken yet."""
         self.caught_up = False
         """It was told what it missed, and takes commands."""
+        self.lags = False
+        """It was, and takes the user's audio more slowly than it comes: it is told what waits for that."""
         self.answered_at = 0.0
         """When it last finished an answer."""
         self.broken: Fault | None = None
@@ -98,7 +106,10 @@ class Leg:
         self._key: CallKey | None = None
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._is_ready = asyncio.Event()
         self._catching_up: asyncio.Task[None] | None = None
+        self._work: set[asyncio.Task[None]] = set()
+        """The tasks that catch up and are not over: it may still be giving up the one before."""
         self._close_task: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
 
@@ -120,15 +131,36 @@ class Leg:
         """Dial."""
         self._task = asyncio.create_task(self._run(), name=f"leg {self.attempt}")
 
+    def got_ready(self, ready: SessionReady, now: float) -> None:
+        """It said that it can be spoken to."""
+        self.ready = ready
+        self.expires(ready.expires_in_s, now)
+        self._is_ready.set()
+
+    async def until_ready(self) -> None:
+        """Wait until it can be spoken to. Ends with the connection: who waits is cancelled."""
+        await self._is_ready.wait()
+
+    def expires(self, in_s: float | None, now: float) -> None:
+        """It said when it will end."""
+        if in_s is not None:
+            self.expires_at = now + in_s
+
     def catch_up(self, work: Coroutine[Any, Any, None]) -> None:
-        """Tell it what it missed."""
-        self._catching_up = asyncio.create_task(work, name=f"leg {self.attempt}: catch up")
+        """Tell it what it missed. What it was being told before that is left."""
+        self._stop_catching_up()
+        self._catching_up = task = asyncio.create_task(work, name=f"leg {self.attempt}: catch up")
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    def _stop_catching_up(self) -> None:
+        if self._catching_up is not None and self._catching_up is not asyncio.current_task():
+            self._catching_up.cancel()
 
     def put_aside(self) -> None:
         """The call is handed to another one: it is told nothing more."""
-        self.caught_up = False
-        if self._catching_up is not None and self._catching_up is not asyncio.current_task():
-            self._catching_up.cancel()
+        self.caught_up = self.lags = False
+        self._stop_catching_up()
 
     def close(self) -> None:
         """Begin to end it; `closed` waits for that."""
@@ -151,7 +183,7 @@ class Leg:
                 _log.warning("A connection did not close within %s s", _CLOSE_S)
             except Exception:
                 _log.exception("A connection failed to close")
-        tasks = {task for task in (self._task, self._catching_up) if task is not None and not task.done()}
+        tasks = {task for task in (self._task, *self._work) if task is not None and not task.done()}
         if self.session is not None and tasks:
             _, tasks = await asyncio.wait(tasks, timeout=_CLOSE_S)
         for task in tasks:

@@ -6,14 +6,16 @@ the leg that has the call     audio, words, turns, ...      told
                               an answer that failed         told, or another backend gives it
                               its end                       what ran on it is told to be lost
 a leg that had the call       the fate of a command         told, once
-                              all else                      nothing
+                              what it used                  told, where the session goes on
+                              all else                      counted
 a leg that is to have it      an answer of its own accord   nothing, also what comes of it later
+                              when it will end              kept
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from voicebridge.contract.commands import Configure
@@ -27,6 +29,7 @@ from voicebridge.contract.events import (
     ResponseEnded,
     ResponseStarted,
     SessionNotice,
+    UsageReported,
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
@@ -80,6 +83,8 @@ class News:
         self._failures = AnswerFailures()
         self.responses: dict[str, float] = {}
         """Those that run on the leg that has the call, and when they began."""
+        self.late: Counter[str] = Counter()
+        """Events that came from a leg when it had not the call any more, by kind."""
 
     def told(self, leg: Leg, event: Event) -> None:
         """A leg told something."""
@@ -88,18 +93,29 @@ class News:
                 self._happened(leg, event)
         elif isinstance(event, CommandSettled):  # the fate of a command that it was given while it had the call
             self._settled(leg, event)
+        elif leg.had_call:
+            self._late(leg, event)
+        elif isinstance(event, SessionNotice):
+            leg.expires(event.expires_in_s, self._clock())
         else:
             leg.strays.update(_names(event))
 
-    def let_go(self, leg: Leg, *, reason: str | None = None, fault: Fault | None = None) -> None:
-        """What ran on a leg that has not the call any more is over."""
+    def _late(self, leg: Leg, event: Event) -> None:
+        """What a leg tells that has not the call any more."""
+        if not isinstance(event, UsageReported) or self._courier.closed:
+            self.late[type(event).__name__] += 1
+        elif leg.strays.isdisjoint(_names(event)):
+            self._tell(leg.names.told(event))
+
+    def let_go(self, leg: Leg, *, reason: str | None = None, fault: Fault | None = None, to: Leg | None = None) -> None:
+        """What ran on a leg that has not the call any more is over. See `Courier.let_go`."""
         self._courier.count_delivered()
         for response_id in list(self.responses):
             self._pass(leg, ResponseEnded(response_id=response_id, status="lost", reason=reason, fault=fault))
         if fault is not None or not self._courier.closed:
             for event in self._briefing.lost():
                 self._tell(event)
-        self._courier.let_go(leg)
+        self._courier.let_go(leg, to)
 
     def _happened(self, leg: Leg, event: Event) -> None:
         if isinstance(event, BackendError) and event.fatal:
@@ -135,8 +151,7 @@ class News:
         self._briefing.happened(event)
         if isinstance(event, ResponseStarted):
             self.responses[event.response_id] = self._clock()
-            answers = self._courier.without_own(event)
-            event = event if answers == event.answers else replace(event, answers=answers)
+            event = self._courier.started(leg, event)
         elif isinstance(event, ResponseEnded):
             self.responses.pop(event.response_id, None)
             if event.status == "completed":
@@ -145,6 +160,7 @@ class News:
                 self._delivery.purge(event.response_id)
         self._tell(event)
         if isinstance(event, ResponseEnded | UserTurn | InputTranscript):
+            self._courier.continuation.moved()
             self._owner.moved()
 
     def _settled(self, leg: Leg, event: CommandSettled) -> None:
