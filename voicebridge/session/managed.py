@@ -160,7 +160,12 @@ class ManagedSession:
 
     @property
     def history(self) -> tuple[Any, ...]:
-        """What was said so far: items, answers cut to what was heard."""
+        """What was said so far: items, answers cut to what was heard. A later process that goes on with the
+        conversation is told the same.
+
+        The store has more of each: `await store.load(session.conversation)` gives records with all that was said, and
+        the `key` by which `await store.audio(session.conversation, key)` gives its sound, where that is kept.
+        """
         return self.carrier.briefing.chronicle.items()
 
     @property
