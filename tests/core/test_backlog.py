@@ -106,3 +106,20 @@ def test_what_is_too_old_is_counted_from_where_it_was_wanted() -> None:
     backlog.ready()
     backlog.start(DOOR_FORMAT.size(10_000))
     assert backlog.lost_bytes == 0
+
+
+def test_of_one_that_fell_behind_what_it_was_not_told_is_kept() -> None:
+    backlog = Backlog(DOOR_FORMAT)
+    second = DOOR_FORMAT.size(1_000)
+    backlog.add(b"a" * second, safe=0)
+    backlog.fall_behind()
+    assert backlog.behind == 0
+    backlog.add(b"b" * second, safe=0)
+    backlog.add(b"c" * second, safe=3 * second)  # a server says that it has heard what it was not sent
+    assert backlog.behind == 2 * second
+    assert backlog.next(second) == b"b" * second
+    assert backlog.next(second // 2) == b"c" * (second // 2)
+    assert backlog.next(second) == b"c" * (second // 2)
+    assert backlog.next(second) is None
+    backlog.caught_up()
+    assert backlog.behind == 0

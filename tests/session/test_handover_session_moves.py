@@ -331,7 +331,7 @@ async def test_audio_that_waits_for_a_leg_that_is_left_goes_to_the_next_one() ->
         first.takes.clear()
 
         async def speak() -> None:
-            for at in range(0, 10_000, 100):
+            for at in range(0, 29_000, 100):
                 await b.session.send(SendAudio(pcm=voice(at, at + 100)))
 
         speaking = asyncio.create_task(speak())
@@ -341,7 +341,7 @@ async def test_audio_that_waits_for_a_leg_that_is_left_goes_to_the_next_one() ->
         await b.session.send(command)
         await settle(20)
         assert speaking.done()
-        assert other.audio == voice(0, 10_000)
+        assert other.audio == voice(0, 29_000)
         assert fates(b) == {command.id: None}
 
 

@@ -16,6 +16,8 @@ moving      ready, the moment is right   serving     Flip; Close the old one
 moving      ready, the moment is not     moving      (it waits for `moved`, at most until the wish's deadline)
 moving      the moment is right, and it
             knows too little by now      moving      Close it; Dial again, a few times
+serving     nothing arrives there        moving      Dial, while it is hoped for; Flip as soon as that is ready
+moving      it arrives after all         serving     Close the one that was dialled for that
 moving      it failed, or takes too long serving     Refuse (swap, reconfigure); or again later (expiry, return)
 
 The right moment is a turn boundary: nobody speaks. A swap does not wait for the user, whose voice the next one hears
@@ -104,6 +106,8 @@ class Handover(Generic[_C]):
         self._renew_at = self._expires_at = self._wish_again_at = math.inf
         self._hurried = -math.inf
         """Up to when the limits of the wish have been acted upon."""
+        self._stall: Wish | None = None
+        """The wish that is there since nothing arrives at the one that serves."""
         self._over = False
 
     @property
@@ -167,6 +171,32 @@ class Handover(Generic[_C]):
         """Somebody begins or ends to speak."""
         self.moment = moment
         return [] if self.wish is None else self._flip_if_right(now)
+
+    def stalled(self, now: float) -> list[Effect[_C]]:
+        """Nothing that is sent arrives at the one that serves. It may be over soon, and it may not."""
+        serving = self.serving
+        if serving is None or self._over:
+            return []
+        if self.wish is None:
+            candidate = self.candidates.other((), now) or serving
+            reason: Reason = "drop" if candidate == serving else "failover"
+            self.wish = self._stall = Wish(candidate, reason, deadline=now)
+            return self._begin_move(now)
+        if self.wish is not self._stall:  # who is on the way comes as soon as it is ready
+            self.wish = replace(self.wish, deadline=min(self.wish.deadline, now))
+            return self._flip_if_right(now)
+        return []
+
+    def recovered(self) -> list[Effect[_C]]:
+        """It does arrive."""
+        stall, self._stall = self._stall, None
+        if stall is None or self.wish is not stall:
+            return []
+        self.wish = None
+        others = [number for number in self._attempts if number != self._serving]
+        for number in others:
+            del self._attempts[number]
+        return [*map(Close, others)]
 
     # Time
 

@@ -58,6 +58,21 @@ class DoorSession:
         return getattr(self._session, "delivered_ms", None)
 
     @property
+    def confirms(self) -> bool:
+        """Whether the peer says in good time what it has received."""
+        return bool(getattr(self._session, "confirms", False))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `send` takes audio without a wait, as far as is known."""
+        return not self._order.locked() and getattr(self._session, "has_room", True)
+
+    @property
+    def dead_s(self) -> float:
+        """For how many seconds it had been dead, when that was found out; 0: it was not."""
+        return float(getattr(self._session, "dead_s", 0.0))
+
+    @property
     def capabilities(self) -> Capabilities:
         """The backend's, with the formats of this door."""
         return self._seen_from_here(self._session.capabilities)

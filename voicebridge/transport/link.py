@@ -107,6 +107,8 @@ class LinkSession:
         self._ready = self._closed = False
         self._undecodable = self._undecodable_in_a_row = 0
         self._idle_s = 0.0
+        self.dead_s = 0.0
+        """For how many seconds it had been dead, when that was found out; 0: it was not."""
         self._wire: Wire | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,6 +128,16 @@ class LinkSession:
     def delivered_ms(self) -> float:
         """Milliseconds of the audio sent that the peer has certainly received."""
         return self._writer.delivered_ms
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the peer says in good time what it has received."""
+        return self._writer.confirms
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `send` takes audio without a wait."""
+        return not self._line.locked() and (self._writer.has_room(audio=True) if self._ready else self._early.has_room)
 
     @property
     def unconfirmed_ms(self) -> float:
@@ -355,7 +367,9 @@ class LinkSession:
             self._schedule_beat(now)
 
     def _mind_deadlines(self, now: float) -> None:
-        if max(self._idle_s, self._writer.stalled_s(now)) > self._endpoint.liveness.dead_after_s:
+        silent_s = max(self._idle_s, self._writer.stalled_s(now))
+        if silent_s > self._endpoint.liveness.dead_after_s:
+            self.dead_s = silent_s
             self._end(self._meaning(Closed(by="nobody", problem="silent")))
             return
         if fault := self._deadlines.expired(now):

@@ -52,6 +52,11 @@ class Writer:
         return self._audio.ms(self._watermark.confirmed_bytes)
 
     @property
+    def confirms(self) -> bool:
+        """Whether the peer says in good time what it has received."""
+        return self._window_bytes is not None
+
+    @property
     def unconfirmed_ms(self) -> float:
         """Milliseconds of the audio sent of which nobody knows yet whether it arrived."""
         return self._audio.ms(self._watermark.unconfirmed_bytes)
