@@ -45,6 +45,8 @@ class Backlog:
         self.on_lost: Callable[[int, int], None] = lambda start, end: None
         """Is told of audio that no connection will get: from which place to which."""
         self._kept = format.size(_KEPT_AUDIO_MS)
+        self.fell_behind = False
+        """The connection takes less than there is: it still needs what it was not told."""
         self.told = 0
         """Up to where the connection has the audio, while it is told what it missed."""
         self._wanted: int | None = None
@@ -59,6 +61,8 @@ class Backlog:
 
     def let_go(self, safe: int) -> None:
         """Forget what is too old, and what lies before the offset `safe`."""
+        if self.fell_behind:
+            safe = min(safe, self.told)
         self.audio.forget(before=max(self.audio.end - self._kept, safe))
 
     def hold(self, command: Command) -> None:
@@ -75,6 +79,7 @@ class Backlog:
         """A new connection should hear the audio from `wanted` on. From where on it will."""
         if self._wanted is None:
             self._wanted = wanted
+        self.fell_behind = False
         self.told = max(wanted, self.audio.start)
         self.lost_bytes = self.told - self._wanted
         if self.lost_bytes:
@@ -86,10 +91,29 @@ class Backlog:
         again = [Due(place, command, again=True) for place, command in commands]
         self._held = deque([*again, *(due for due in self._held if not due.again)])
 
-    def next(self) -> bytes | Due | None:
-        """What the connection is told next; None: it has everything."""
+    @property
+    def behind(self) -> int:
+        """How much of the audio a connection that fell behind has still to be told."""
+        return self.audio.end - self.told if self.fell_behind else 0
+
+    def fall_behind(self) -> None:
+        """The connection, which has everything, takes no more for now."""
+        self.told, self.fell_behind = self.audio.end, True
+
+    def caught_up(self) -> None:
+        """It has everything again."""
+        self.fell_behind = False
+
+    def next(self, most: int | None = None) -> bytes | Due | None:
+        """What the connection is told next; None: it has everything.
+
+        Args:
+            most: so many bytes of audio at a time.
+        """
         self.pass_over_lost()
         upto = self._held[0].place if self._held else self.audio.end
+        if most is not None:
+            upto = min(upto, self.told + most)
         if self.told < upto:
             pcm = self.audio.since(self.told)[: upto - self.told]
             self.told = upto
