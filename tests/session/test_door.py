@@ -478,5 +478,7 @@ async def test_what_a_call_is_switched_to_may_refuse_its_options_at_once() -> No
             await session.switch(ScriptedBackend(), depth=3)
         with pytest.raises(ConfigError, match="give functions to"):
             await session.switch(Probe(), tools=[len])
+        with pytest.raises(ConfigError, match="switch takes a backend"):
+            await session.switch(None, voice="sage")  # type: ignore[arg-type]  # the wrong type is the test
         with pytest.raises(ConfigError, match="never changes"):
             await session.switch(Probe(), input_format=AudioFormat(rate=8_000))

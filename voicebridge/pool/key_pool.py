@@ -43,6 +43,7 @@ from .key_lease import KeyLease
 from .lease_store import Ask, Key, Lease, LeaseStore, Refusal, Snapshot
 from .memory_store import MemoryLeaseStore
 from .no_free_key import closed_pool, hopeless, no_free_key
+from .pool_check import check_ask, check_number, check_parts
 
 __all__ = ["KeyPool"]
 
@@ -106,11 +107,13 @@ class KeyPool:
     ) -> None:
         self.name = name
         self._secrets = by_fingerprint(keys)
-        _check("sessions_per_key", sessions_per_key, least=1, whole=True)
-        _check("connects_per_minute", 1 if connects_per_minute is None else connects_per_minute, least=1, whole=True)
-        _check("linger_s", linger_s, least=0)
-        _check("ttl_s", ttl_s, least=0.1)
-        _check("poll_s", poll_s, least=0.01)
+        check_number("sessions_per_key", sessions_per_key, least=1, whole=True)
+        check_number(
+            "connects_per_minute", 1 if connects_per_minute is None else connects_per_minute, least=1, whole=True
+        )
+        check_number("linger_s", linger_s, least=0)
+        check_number("ttl_s", ttl_s, least=0.1)
+        check_number("poll_s", poll_s, least=0.01)
         self._keys = [
             Key(id=key_id, sessions=sessions_per_key, connects_per_minute=connects_per_minute)
             for key_id in self._secrets
@@ -118,7 +121,7 @@ class KeyPool:
         self._sessions_per_key, self._linger_s, self._ttl_s, self._poll_s = sessions_per_key, linger_s, ttl_s, poll_s
         self._store = MemoryLeaseStore() if store is None else store
         cooling = CoolingPolicy() if cooling is None else cooling
-        _check_parts(name, self._store, cooling, chance)
+        check_parts(name, self._store, cooling, chance)
         self._strikes = Strikes(cooling)
         self._chance = chance
         self._held: dict[str, KeyLease] = {}
@@ -171,13 +174,7 @@ class KeyPool:
                 fault is of category `auth` or `quota` where that is why.
         """
         loop = self._enter()
-        number = isinstance(deadline_s, int | float) and not isinstance(deadline_s, bool)
-        if deadline_s is not None and (not number or math.isnan(deadline_s)):
-            raise ConfigError(
-                f"deadline_s must be a number of seconds, or None, not {deadline_s!r}.", code="bad_setting"
-            )
-        if not isinstance(tenant, str):
-            raise ConfigError(f"tenant must be a text, not {type(tenant).__name__}.", code="bad_setting")
+        check_ask(deadline_s, tenant)
         patience_s = math.inf if deadline_s is None else max(deadline_s, 0.0)
         ask = Ask(lease_id=secrets.token_hex(8), tenant=tenant, wait_s=_PLACE_S if patience_s > 0 else 0.0)
         waiter = _Waiter(ask, patience_s, loop.time() + patience_s, loop.create_future())
@@ -406,30 +403,3 @@ class KeyPool:
 def _settle(waiter: _Waiter, outcome: KeyLease | NoFreeKey) -> None:
     if not waiter.outcome.done():
         waiter.outcome.set_result(outcome)
-
-
-def _check(setting: str, value: object, *, least: float, whole: bool = False) -> None:
-    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not number or not least <= value < math.inf:  # type: ignore[operator]  # it is a number
-        kind = "whole number" if whole else "number"
-        raise ConfigError(
-            f"{setting} of a key pool must be a {kind}, {least:g} or more, not {value!r}.", code="bad_setting"
-        )
-
-
-def _check_parts(name: object, store: object, cooling: object, chance: object) -> None:
-    methods = [method for method in dir(LeaseStore) if not method.startswith("_")]
-    if missing := [method for method in methods if not callable(getattr(store, method, None))]:
-        raise ConfigError(
-            f"The store of a key pool is a LeaseStore, such as MemoryLeaseStore(): {type(store).__name__} has no "
-            f"{missing[0]}.",
-            code="bad_setting",
-        )
-    fits = {
-        "name of a key pool is a text": isinstance(name, str),
-        "cooling of a key pool is a CoolingPolicy": isinstance(cooling, CoolingPolicy),
-        "chance of a key pool is a function": callable(chance),
-    }
-    for wanted, is_so in fits.items():
-        if not is_so:
-            raise ConfigError(f"The {wanted}.", code="bad_setting")

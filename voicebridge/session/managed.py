@@ -330,6 +330,8 @@ class ManagedSession:
             ConfigError: there is no such backend, or a setting does not fit.
             VoiceBridgeError: it could not be opened; the call goes on as it was.
         """
+        if backend is None:
+            raise ConfigError("switch takes a backend, such as 'local': what else changes, Configure does.")
         command = Configure(patch={"backend": backend, **config_fields(settings)})
         fate = self._fates[command.id] = asyncio.get_running_loop().create_future()
         self._own.add(command.id)
