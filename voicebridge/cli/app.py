@@ -149,7 +149,7 @@ def ask(
     return run(file, settings, out=out, record=record, fast=fast, json=json)
 
 
-@app.command(epilog="Example: voicebridge talk -b openai/gpt-realtime-2 --fallback local --history sqlite:///calls.db")
+@app.command(epilog="Example: voicebridge talk -b local --history sqlite:///calls.db --conversation monday")
 def talk(
     backend: Backend = "local",
     record: Record = None,
