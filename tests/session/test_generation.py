@@ -41,3 +41,15 @@ def test_a_call_of_a_new_name_keeps_it(number: int, name: str) -> None:
     assert addressed(names, name) == "call-1"
     assert name_of(names.told(ToolCallCancelled(call_id="call-1"))) == name
     assert name_of(Generation(1, 0.0, {"call-9"}).told(ToolCallCancelled(call_id="call-9"))) == "call-9"
+
+
+@pytest.mark.parametrize(("number", "name", "is_its"), [(1, "gen-7", True), (1, "g2.r1", False), (1, "g", True)])
+def test_which_responses_are_a_connections_own(number: int, name: str, is_its: bool) -> None:
+    assert Generation(number, 0.0).has(name) is is_its
+
+
+def test_a_later_connections_responses_are_its_own() -> None:
+    names = Generation(2, 0.0)
+    assert names.has("g2.gen-7")
+    assert not names.has("gen-7")
+    assert not names.has("g3.gen-7")

@@ -16,7 +16,7 @@ from voicebridge.contract.commands import (
     SendAudio,
     SendText,
 )
-from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.config import SessionConfig, TurnPolicy
 from voicebridge.contract.events import (
     CommandSettled,
     OutputText,
@@ -27,8 +27,8 @@ from voicebridge.contract.fault import Fault
 
 from .lines import Bench, Line, bench, fates, final, say, settle, turn, virtually, voice
 
-BY_HAND = SessionConfig(turns={"mode": "manual"})
-NOT_BY_ITSELF = SessionConfig(turns={"auto_respond": False})
+BY_HAND = SessionConfig(turns=TurnPolicy(mode="manual"))
+NOT_BY_ITSELF = SessionConfig(turns=TurnPolicy(auto_respond=False))
 SAID = [turn("t1", "speech", 100), turn("t1", "committed", 900)]
 WRITTEN = [*SAID, final("t1", "Tell me a story.")]
 
