@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebridge.testing.clock import VirtualTimeLoop, run_in_virtual_time
+from voicebridge.transport.thread import in_thread
 
 
 def test_time_begins_at_nought_and_jumps() -> None:
@@ -202,3 +204,29 @@ def test_the_loop_is_closed_and_tasks_are_cancelled() -> None:
     assert ended == [True]
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
+
+
+def test_a_short_function_in_a_thread_takes_no_time() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        ticks: list[float] = []
+
+        async def tick() -> None:
+            while True:
+                ticks.append(loop.time())
+                await asyncio.sleep(1)
+
+        ticking = asyncio.create_task(tick())
+        await asyncio.sleep(0.5)
+        assert await in_thread(lambda: time.sleep(0.02) or "done", "short") == "done"
+        assert loop.time() == 0.5
+        released = threading.Event()
+        waiting = asyncio.create_task(in_thread(released.wait, "long"))
+        await asyncio.sleep(100)
+        assert not waiting.done(), "one that takes long holds nothing up"
+        released.set()
+        assert await waiting
+        ticking.cancel()
+        assert len(ticks) >= 100
+
+    run_in_virtual_time(main())
