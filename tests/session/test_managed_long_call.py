@@ -87,8 +87,9 @@ def test_it_stays_as_it_was() -> None:
         backend = Restless()
         files = len(open_files())
         async with no_leaked_tasks(grace_s=5.0):
+            patient = voicebridge.RetryPolicy(most_drops=100)  # a drop a minute is what is tested
             async with voicebridge.connect(
-                backend, tools=[look_up], input_format=PCM_16K, turns={"silence_ms": 200}
+                backend, tools=[look_up], input_format=PCM_16K, turns={"silence_ms": 200}, retry=patient
             ) as session:
                 reader = asyncio.create_task(read(session))
                 for _ in range(MINUTES):
