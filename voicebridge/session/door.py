@@ -89,7 +89,8 @@ async def connect(
         interruption: what the user's voice does to the agent's: an `InterruptionPolicy`, or a function of your own.
             The application's player has to obey each `Interruption` (`pause`, `resume`, `duck`, ...), as that of
             `VoiceAgent` does: one that can't hold what it plays takes `InterruptionPolicy.at_once()`. None: backends
-            stop the agent by themselves, at the first sound.
+            stop the agent by themselves, at the first sound; where a disclosure is spoken first, the session does it in
+            their place, so that nobody speaks over that.
         on_interrupt: called with each decision about that, as it is made.
         policy: rules of the call: disclosure, consent, redaction, limits.
         tool_policy: deadlines and hooks of the functions in `tools`.
