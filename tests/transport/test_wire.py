@@ -370,6 +370,7 @@ async def test_the_connection_is_cut_in_the_middle_of_a_frame(cut: Streams) -> N
         (WebsocketFrame(Opcode.TEXT, b"masked").serialize(mask=True), 1002),
         (b"\xff" * 64, 1002),
     ],
+    ids=["too long", "no UTF-8", "masked", "no frame"],
 )
 @pytest.mark.parametrize("answers", [True, False])
 async def test_we_refuse_what_the_peer_sends(data: bytes, code: int, answers: bool) -> None:
