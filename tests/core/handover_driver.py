@@ -81,7 +81,11 @@ class Driver:
     def _give_up(self, effect: GiveUp) -> None:
         assert self.serving is None
         assert not self.open, "all are closed before"
-        assert self.troubled_since is not None, "something failed"
+        if self.troubled_since is None:
+            assert self.now >= 30, "nothing failed, and nothing came of it"
+            assert not self.flips
+            self.over, self.asked = effect, None
+            return
         if effect.fault.code == "timeout" and len(self.known) > 1:
             assert self.now >= self.troubled_since + POLICY.deadline_s - 1e-6, "there is patience left"
         self.over = effect

@@ -89,6 +89,7 @@ class CascadeSession:
         self._turn_commands: dict[str, str] = {}
         """`EndTurn`s of turns whose text is still to come."""
         self._odd = b""
+        self._fed_bytes = 0
         self._closed = False
         self._main: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -179,6 +180,11 @@ class CascadeSession:
         stages = self._seats.all().values()
         await _ended({asyncio.ensure_future(stage.aclose()) for stage in stages}, _STAGES_CLOSE_S)
 
+    @property
+    def delivered_ms(self) -> float:
+        """Milliseconds of the audio sent that it has: all that `send` took, for there is no line between."""
+        return self._format.ms(self._fed_bytes)
+
     # Commands
 
     async def send(self, command: Command) -> None:
@@ -212,6 +218,7 @@ class CascadeSession:
             return
         self._input.after_audio(self._open_by_client)
         self._input.feed(pcm[:whole])
+        self._fed_bytes += whole
 
     def _open_by_client(self) -> None:
         if self._config.turns.mode == "manual":

@@ -7,6 +7,7 @@ opening     failed, another is well      opening     Dial that
 opening     failed, none is well         waiting     (a dial, after a wait)
 opening     failed, no patience left     over        GiveUp
 opening     slow, another is well        opening     Dial that as well: the first that is ready carries the call
+opening     nothing comes of it for 30 s over        GiveUp
 opening     very slow, another cools     opening     Dial that as well
 waiting     due                          opening     Dial
 serving     failed                       opening     Dial, or wait, or GiveUp; a planned one that is open takes over
@@ -42,6 +43,12 @@ __all__ = ["Handover"]
 _C = TypeVar("_C", bound=Hashable)
 
 _TOO_LATE = Fault(category="network", code="timeout", message="No connection was ready in time.", retryable=True)
+_NEVER_READY = Fault(
+    category="network",
+    code="timeout",
+    message="The backend neither failed nor got ready within 30 s. Look whether it can be reached.",
+    retryable=True,
+)
 _LEAD_S = 60.0
 """So long before a known end the next connection is made, where the whole time is long enough."""
 _SHORTEST_LEAD_S = 5.0
@@ -50,7 +57,8 @@ _MARGIN_S = 2.0
 _SWAP_PATIENCE_S = 10.0
 """So long a swap waits for an answer that is being given."""
 _OPEN_WITHIN_S = 30.0
-"""So long a planned connection may take. Backends have time-outs of their own, and shorter ones."""
+"""So long a planned connection may take, or the first one where nothing fails. Backends have time-outs of their own,
+and shorter ones."""
 _VERY_SLOW_S = 2.0
 """A dial that is not ready by then gets a rival that is only cooling, where nobody is well."""
 _STALE_TRIES = 3
@@ -108,6 +116,8 @@ class Handover(Generic[_C]):
         """Up to when the limits of the wish have been acted upon."""
         self._stall: Wish | None = None
         """The wish that is there since nothing arrives at the one that serves."""
+        self._hopeless_at = math.inf
+        """When the first connection is waited for no more, though nothing failed."""
         self._over = False
 
     @property
@@ -124,6 +134,7 @@ class Handover(Generic[_C]):
 
     def start(self, now: float) -> list[Effect[_C]]:
         """The call begins."""
+        self._hopeless_at = now + _OPEN_WITHIN_S
         return [self._dial(self.candidates.preferred, now)]
 
     def ready(self, attempt: int, now: float) -> list[Effect[_C]]:
@@ -207,6 +218,8 @@ class Handover(Generic[_C]):
             times += [self._renew_at, self._wish_again_at]
         if self._trouble is not None:
             times += [self._trouble.retry_at, self._give_up_at()]
+        elif self._serving is None:
+            times.append(self._hopeless_at)
         times.append(self._overdue_at())
         if self.wish is not None:
             times += [at for at in (self.wish.relaxed_at, self.wish.deadline) if at > self._hurried]
@@ -219,6 +232,8 @@ class Handover(Generic[_C]):
             return []
         if self._trouble is not None and now >= self._give_up_at():
             return self._give_up(_TOO_LATE)
+        if self._trouble is None and self._serving is None and now >= self._hopeless_at:
+            return self._give_up(_NEVER_READY)
         effects: list[Effect[_C]] = []
         if self._trouble is not None and now >= self._trouble.retry_at and self._trouble.retry is not None:
             candidate, self._trouble.retry, self._trouble.retry_at = self._trouble.retry, None, math.inf

@@ -17,11 +17,22 @@ from typing import Any, Protocol
 
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.events import BackendError, Event, ResponseEnded, SessionNotice, SessionReady
+from voicebridge.contract.events import (
+    BackendError,
+    Event,
+    OutputAudio,
+    ResponseEnded,
+    ResponseStarted,
+    SessionNotice,
+    SessionReady,
+    UserTurn,
+)
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
 from voicebridge.core.backlog import Due
 from voicebridge.core.ledger import SentPlaces
+from voicebridge.transport.books import Books
+from voicebridge.transport.link import LinkSession
 
 from .call_keys import CallKey, CallKeys
 from .candidate import Candidate
@@ -112,14 +123,21 @@ class Leg:
         """The tasks that catch up and are not over: it may still be giving up the one before."""
         self._close_task: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
+        self._books: Books | None = None
+        """What is open on a session that keeps no books itself."""
+        self._committed = 0
+        """Bytes of the user's audio that lie in turns which it took as over."""
 
     @property
     def delivered_bytes(self) -> int:
-        """Of the user's audio, what it has certainly received."""
+        """Of the user's audio, what it has certainly received. Of a session that can't tell: what is in turns that it
+        took as over, and everything once it is closed in order."""
         session = self.session
         confirmed_ms = None if session is None else session.delivered_ms
+        if self._books is not None and self._closing and self.broken is None and self.error is None:
+            return self.sent.size  # there is no line on which anything could be lost
         if confirmed_ms is None:
-            return self.sent.size
+            return min(self.sent.size, self._committed)
         return min(self.sent.size, self.config.input_format.size(confirmed_ms))
 
     @property
@@ -206,7 +224,7 @@ class Leg:
             fault, self.error = failed(error), error
         finally:  # also where it had to be cancelled
             self.put_aside()
-            self._owner.leg_ended(self, None if self._closing else fault)
+            self._owner.leg_ended(self, None if self._closing else fault or self.broken)
 
     async def _of_the_key(self, fault: Fault) -> Fault:
         """A key that is refused or over its limit says nothing against the backend, while the pool has another one."""
@@ -237,6 +255,8 @@ class Leg:
     async def _connected(self, config: SessionConfig) -> None:
         async with self.candidate.backend.connect(config, self.seed) as raw:
             self.session = DoorSession(raw, config.input_format, config.output_format)
+            if not isinstance(raw, LinkSession):
+                self._books = Books()
             self._owner.leg_opened(self)
             await self.session.hand_to(self._take, self._owner)
         if self.broken is None and not self._closing:
@@ -245,14 +265,34 @@ class Leg:
     def _take(self, event: Event) -> None:
         """Its session tells something. What we fail at ends the connection, and is no concern of the session's."""
         try:
+            if self._books is not None and type(event) in _IN_BOOKS and not self._books.admit(event):
+                return
+            if type(event) is UserTurn and event.phase == "committed":
+                self._committed = max(self._committed, self.config.input_format.size(event.audio_ms))
             if self._key is not None and type(event) in _OF_KEYS:
                 self._tell_pool(self._key, event)
             self._owner.leg_told(self, event)
+            if self._books is not None and type(event) is BackendError and event.fatal:
+                self._give_up(event.fault)  # it should end by itself, and may not
         except Exception as error:
             _log.exception("An event of a backend could not be taken")
-            self.broken, self.error = failed(error), error
-            if self._giving_up is None and self.session is not None:
-                self._giving_up = asyncio.create_task(self.session.aclose(), name=f"leg {self.attempt}: give up")
+            self.error = error
+            self._give_up(failed(error))
+
+    def _give_up(self, fault: Fault) -> None:
+        """It is of no use any more."""
+        self.broken = fault
+        if self._giving_up is None and self.session is not None:
+            self._giving_up = asyncio.create_task(self._leave(self.session), name=f"leg {self.attempt}: give up")
+
+    async def _leave(self, session: DoorSession) -> None:
+        try:
+            await asyncio.wait_for(session.aclose(), _CLOSE_S)
+        except Exception:
+            _log.debug("A connection that was given up did not close in order", exc_info=True)
+        if self._task is not None and not self._task.done():
+            await asyncio.wait({self._task}, timeout=_CLOSE_S)
+            self._task.cancel()
 
     def _tell_pool(self, key: CallKey, event: Event) -> None:
         """What an event says of the key."""
@@ -266,6 +306,7 @@ class Leg:
             key.fault(event.fault, connecting=False)
 
 
+_IN_BOOKS = frozenset({OutputAudio, ResponseStarted, ResponseEnded})
 _OF_KEYS = frozenset({SessionReady, SessionNotice, ResponseEnded, BackendError})
 
 

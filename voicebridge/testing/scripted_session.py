@@ -125,7 +125,7 @@ class ScriptedSession:
         self._turns = ScriptedTurns(self._input, config.turns)
         self._open: set[str] = set()
         self._early: deque[Command] = deque()
-        self._early_bytes = 0
+        self._early_bytes = self._taken_bytes = 0
         self._may_send = asyncio.Event()
         """Set once the session is ready, and when it ends."""
         self._ready = self._over = False
@@ -210,6 +210,11 @@ class ScriptedSession:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    @property
+    def delivered_ms(self) -> float:
+        """Milliseconds of the audio sent that it has: all that `send` took, for there is no line between."""
+        return self._input.ms(self._taken_bytes)
+
     # Commands
 
     async def send(self, command: Command) -> None:
@@ -222,6 +227,8 @@ class ScriptedSession:
         self.received.append(command)
         if not isinstance(command, SendAudio | ReportPlayed):
             self._open.add(command.id)
+        if isinstance(command, SendAudio):
+            self._taken_bytes += len(command.pcm)
         if self._ready:
             self._carry_out(command)
         else:
