@@ -9,7 +9,7 @@ import pytest
 import voicebridge
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.commands import Respond, SendAudio, SendText
-from voicebridge.contract.errors import SessionClosed
+from voicebridge.contract.errors import SessionClosed, VoiceBridgeError
 from voicebridge.contract.events import (
     CommandSettled,
     OutputAudio,
@@ -132,3 +132,16 @@ async def test_what_nobody_has_taken_was_not_heard() -> None:
 async def _read(session: voicebridge.ManagedSession, taken: list[object]) -> None:
     async for event in session:
         taken.append(event)
+
+
+@virtually
+async def test_of_two_switches_the_earlier_one_learns_that_it_was_superseded() -> None:
+    first, second = ScriptedBackend("b", ready_s=1), ScriptedBackend("c", ready_s=1)
+    async with reading(ScriptedBackend("a")) as (session, _):
+        earlier, later = await asyncio.gather(session.switch(first), session.switch(second), return_exceptions=True)
+        assert isinstance(earlier, VoiceBridgeError)
+        assert earlier.fault.code == "superseded"
+        assert later is None
+        assert second.sessions
+        again = ScriptedBackend("d", ready_s=1)
+        assert await asyncio.gather(session.switch(again), session.switch(again)) == [None, None]

@@ -67,6 +67,11 @@ _NOT_TOLD = Fault(
     code="not_told",
     message="The backend that has the call now does not know what was said while it was dialled, and can't be told.",
 )
+_SUPERSEDED = Fault(
+    category="closed",
+    code="superseded",
+    message="The call goes to another backend: that was asked for before it had gone to this one.",
+)
 _UNCONFIRMED = Fault(
     category="network",
     code="unconfirmed",
@@ -265,6 +270,8 @@ class HandoverSession:
         if target is not None and not isinstance(target, Candidate):
             raise ConfigError("backend is a spec, such as 'local'.", code="bad_backend", command_id=command.id)
         to = self._settings.begin_move(command, serving, target)
+        for command_id in self._settings.superseded:
+            self._told(CommandSettled(command_id=command_id, fault=_SUPERSEDED))
         assert self._settings.move is not None
         reason: Reason = "swap" if self._settings.move.swaps else "reconfigure"
         with self._or_end():

@@ -28,6 +28,8 @@ class Move:
     """The settings that it changes."""
     commands: list[str] = field(default_factory=list)
     """The ids of those who asked for it."""
+    named: list[str] = field(default_factory=list)
+    """Of these, the ones that named the backend."""
     swaps: bool = False
     """It goes to another backend."""
 
@@ -48,6 +50,8 @@ class Settings:
         self.shared = shared
         self.candidates = tuple(candidates)
         self.move: Move | None = None
+        self.superseded: list[str] = []
+        """The ids of those who named a backend to which the call does not go, since the last move goes elsewhere."""
         self.changed: Callable[[], None] = lambda: None
         """Called when what is shared has changed."""
         self._live: dict[str, tuple[Configure, Candidate]] = {}
@@ -114,7 +118,7 @@ class Settings:
         """
         patch = {name: value for name, value in command.patch.items() if name != "backend"}
         own, rest = _parted(patch)
-        earlier = self.move
+        earlier, named, self.superseded = self.move, target is not None, []
         candidates = self.candidates if earlier is None else earlier.candidates
         if target is not None:
             target = target.changed(own)
@@ -125,10 +129,17 @@ class Settings:
             candidates = tuple(target if one is changed else one for one in candidates)
         shared = (self.shared if earlier is None else earlier.shared).patched(rest)
         target.check(shared)
-        move = Move(shared, candidates, target, frozenset(patch), [command.id], target.backend is not serving.backend)
+        move = Move(shared, candidates, target, frozenset(patch), [command.id])
+        move.swaps = target.backend is not serving.backend
+        if named:
+            move.named.append(command.id)
         if earlier is not None:
             move.touched |= earlier.touched
-            move.commands[:0] = earlier.commands
+            if target.backend is not earlier.target.backend:
+                self.superseded = earlier.named
+            else:
+                move.named[:0] = earlier.named
+            move.commands[:0] = [one for one in earlier.commands if one not in self.superseded]
         self.move = move
         return target
 
