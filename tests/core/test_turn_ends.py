@@ -79,15 +79,6 @@ def test_an_answer_that_was_heard_is_remembered_through_connections() -> None:
     assert ends.again(0, ()) == []
 
 
-def test_what_was_told_its_fate() -> None:
-    ends = after((100, END), (200, LATER))
-    assert not ends.was_told("c1")
-    ends.withdraw("c2")
-    ends.again(0, ())
-    assert ends.was_told("c1")
-    assert not ends.was_told("c2")
-
-
 def test_a_command_that_failed_has_ended_nothing() -> None:
     fault = Fault(category="closed", message="Over.")
     assert after((100, END), CommandSettled(command_id="c1")).again(0, ()) == [(100, END)]

@@ -1,8 +1,8 @@
 """A session that outlives its connections in a storm: losses, renewals, swaps and failovers in any order.
 
 What must hold whatever happens: each sample reaches a connection that carried the call, or is told as lost; none
-reaches one connection twice; each command has one fate; each answer ends once; the account of the audio claims nothing
-that no server has.
+reaches one connection twice; each command has one fate; a turn that is ended by hand ends in its place on every
+connection that hears it; each answer ends once; the account of the audio claims nothing that no server has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ import pytest
 
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.codec import Timeouts
-from voicebridge.contract.commands import Command, Configure, Interrupt, ReportPlayed, Respond, SendAudio, SendText
+from voicebridge.contract.commands import (
+    Command,
+    Configure,
+    DiscardTurn,
+    EndTurn,
+    Interrupt,
+    ReportPlayed,
+    Respond,
+    SendAudio,
+    SendText,
+)
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.events import (
     CommandSettled,
@@ -61,10 +71,33 @@ class Server(Line):
         """Where in the user's voice the first byte that it heard is."""
         self.answered = 0
         """Requests that it has answered."""
+        self.ended = 0
+        """Turns that it has ended since it was told to."""
+        self.settled: set[str] = set()
+        self.unwritten: list[str] = []
+        """Turns of which it has not told the words."""
 
     @property
     def is_asked(self) -> bool:
-        return sum(isinstance(command, Respond) for command in self.commands) > self.answered
+        asks = (isinstance(one, Respond) or getattr(one, "respond", False) for one in self.commands)
+        return sum(asks) > self.answered
+
+    @property
+    def ends(self) -> list[tuple[int, Command]]:
+        """What it was told of the ends of turns, and after how much audio."""
+        ends, heard = [], 0
+        for one in self.heard:
+            if isinstance(one, bytes):
+                heard += len(one)
+            elif isinstance(one, EndTurn | DiscardTurn):
+                ends.append((heard, one))
+        return ends
+
+    def settle(self) -> None:
+        """Say that what it was told so far is done."""
+        new = [one.id for one in self.commands if one.id not in self.settled]
+        self.settled.update(new)
+        self.tell(*(CommandSettled(command_id=one) for one in new))
 
     @property
     def alive(self) -> bool:
@@ -109,11 +142,14 @@ class Storm:
         self.fleets = [self._fleet(), self._fleet()]
         self.sent = 0
         self.commands: list[Command] = []
+        self.places: dict[str, int] = {}
+        """How much of the user's voice came before a turn was ended."""
         self.b: Bench
 
     def _fleet(self) -> Fleet:
         capabilities = LINE_CAPABILITIES if self.chance.random() < 0.8 else MUTE
-        return Fleet([], chance=self.chance, timeouts=PATIENT, capabilities=capabilities)
+        settles = self.chance.random() < 0.5
+        return Fleet([], chance=self.chance, timeouts=PATIENT, capabilities=capabilities, settles=settles)
 
     @property
     def servers(self) -> list[Server]:
@@ -133,6 +169,7 @@ class Storm:
                 self.check_account()
             await self.calm_down()
             self.check_audio()
+            self.check_ends()
             assert not self.b.over
         await reader
         self.check_events()
@@ -147,7 +184,8 @@ class Storm:
         what = chance.choice(
             ["say"] * 6
             + ["serve"] * 8
-            + ["text", "swap", "voice", "live", "wait", "wait", "drop", "ends", "ready", "cut"]
+            + ["text", "hello", "ask", "swap", "voice", "live", "wait", "wait", "drop", "ends", "ready", "cut", "stop"]
+            + ["done", "done", "end", "end", "discard"]
         )
         alive = [server for server in self.servers if server.alive]
         if what == "say":
@@ -156,6 +194,14 @@ class Storm:
             self.sent += size
         elif what == "text":
             await self.send(SendText(text=f"note {len(self.commands)}", respond=False))
+        elif what == "hello":
+            await self.send(SendText(text=f"hello {len(self.commands)}"))
+        elif what == "ask":
+            await self.send(Respond())
+        elif what in ("end", "discard"):
+            end = EndTurn(respond=chance.random() < 0.7) if what == "end" else DiscardTurn()
+            self.places[end.id] = self.sent
+            await self.send(end)
         elif what == "swap" and len(self.fleets) < 5:
             self.fleets.append(self._fleet())
             await self.send(Configure(patch={"backend": Candidate.of(self.fleets[-1], SessionConfig())}))
@@ -168,6 +214,9 @@ class Storm:
         elif what == "cut":
             await session.send(ReportPlayed(response_id="r1", ms=1))
             await self.send(Interrupt())
+        elif what == "stop":
+            lost = [one.response_id for one in self.b.of(ResponseEnded) if one.status == "lost"]
+            await self.send(Interrupt(response_id=lost[-1] if lost else "r1"))
         elif alive:
             self.serve(chance.choice(alive[-2:]), what)
         await settle(chance.choice([0, 0, 0.001, 0.02]))
@@ -183,11 +232,16 @@ class Storm:
             server.tell(SessionNotice(expires_in_s=self.chance.choice([4.0, 40.0])))
         elif what == "ready":
             server.get_ready()
+        elif what == "done" and server.is_ready:
+            server.settle()
         elif server.is_ready:
             self.talk(server)
 
     def talk(self, server: Server) -> None:
         at_ms = DOOR_FORMAT.ms(len(server.audio))
+        if len(server.ends) > server.ended:
+            self.end_turn(server)
+            return
         if server.running is not None:
             name, server.running = server.running, self.chance.choice([server.running, None])
             server.tell(OutputAudio(response_id=name, pcm=bytes(960), offset_ms=0))
@@ -207,6 +261,19 @@ class Storm:
             server.open_turn = f"t{server.turns}"
             server.tell(turn(server.open_turn, "speech", at_ms))
 
+    def end_turn(self, server: Server) -> None:
+        place, end = server.ends[server.ended]
+        server.ended += 1
+        if server.open_turn is None:
+            server.turns += 1
+        name, server.open_turn = server.open_turn or f"t{server.turns}", None
+        phase = "committed" if isinstance(end, EndTurn) else "discarded"
+        server.tell(turn(name, phase, DOOR_FORMAT.ms(place), "client"))
+        if phase == "committed" and self.chance.random() < 0.7:
+            server.tell(final(name, f"words of {name}"))
+        elif phase == "committed":
+            server.unwritten.append(name)
+
     def answer(self, server: Server, answers: tuple[str, ...]) -> None:
         server.responses += 1
         server.running = f"r{server.responses}"
@@ -219,8 +286,11 @@ class Storm:
             for server in self.servers:
                 if server.alive:
                     server.get_ready()
+                    server.settle()
+                    server.tell(*(final(name, f"words of {name}") for name in server.unwritten))
+                    server.unwritten.clear()
                     for _ in range(8):
-                        if server.running or server.open_turn or server.is_asked:
+                        if server.running or server.open_turn or server.is_asked or len(server.ends) > server.ended:
                             self.talk(server)
             await settle(2)
 
@@ -238,6 +308,15 @@ class Storm:
             "it is one piece of what was said: nothing is missing in it, nothing is there twice"
         )
         return start, start + len(heard)
+
+    def check_ends(self) -> None:
+        for server in (one for one in self.servers if one.audio):
+            start = self.place(server)[0]
+            ends = [(place + start, end.id) for place, end in server.ends]
+            # What was ended before all that it hears is ended at its beginning.
+            due = [(max(self.places[name], start), name) for _, name in ends]
+            assert ends == due, "turns end where they were ended"
+            assert len({name for _, name in ends}) == len(ends), "and once"
 
     def check_account(self) -> None:
         ledger = self.b.session.ledger

@@ -61,10 +61,6 @@ class TurnEnds:
         """It was not taken after all, or failed."""
         self._ends = [end for end in self._ends if end.command.id != command_id]
 
-    def was_told(self, command_id: str) -> bool:
-        """Whether the command was given to more than one connection, and its fate told by an earlier one."""
-        return any(end.again for end in self._ends if end.command.id == command_id)
-
     def is_done(self, command_id: str) -> bool:
         """Whether the turn that a command was to end is over."""
         return any(end.turn_id is not None for end in self._ends if end.command.id == command_id)

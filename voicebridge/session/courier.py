@@ -220,10 +220,10 @@ class Courier:
             if leg is self.leg:
                 return None  # `let_go` comes soon
             event = CommandSettled(command_id=command_id, fault=_MOVED)
-        del leg.unsettled[command_id]
-        if self._turn_ends.was_told(command_id):  # by an earlier connection
+        told = leg.unsettled.pop(command_id) is None and command_id not in self._own  # by an earlier connection
+        if told:
             if event.fault is not None and event.fault.category != "closed":
-                self._failed(command_id, event.fault)  # that it could not be done again is news all the same
+                self._failed(command_id, event.fault, told=True)  # that it can't be done again is news all the same
             return None
         self._briefing.happened(event)
         refused = self._settings.settled(event)
@@ -409,14 +409,14 @@ class Courier:
             self._backlog.put_back(due)
             raise
         except VoiceBridgeError as error:
-            self._failed(due.command.id, error.fault)
+            self._failed(due.command.id, error.fault, told=due.again)
         except Exception as error:
-            self._failed(due.command.id, failed(error))
+            self._failed(due.command.id, failed(error), told=due.again)
             raise
 
-    def _failed(self, command_id: str, fault: Fault) -> None:
-        """Tell a command's fate; one that had a good one before has only failed to end a turn again."""
-        if self._turn_ends.was_told(command_id):
+    def _failed(self, command_id: str, fault: Fault, *, told: bool) -> None:
+        """Tell a command's fate; one that had a good one before (`told`) has only failed to end a turn again."""
+        if told:
             self._turn_ends.withdraw(command_id)
             self._briefing.answer_due.withdraw(command_id)
             self._told(BackendError(fault=fault))
