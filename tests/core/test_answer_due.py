@@ -185,3 +185,18 @@ def test_what_a_response_was_asked_to_say_is_known_while_it_is_the_latest() -> N
     assert (due.request("r1"), due.request("r2")) == (None, how)
     due.happened(ResponseStarted(response_id="r3", cause="request", answers=("c3",)))
     assert due.request("r3") is None
+
+
+def test_a_turn_that_is_heard_again_and_answered_by_nobody_is_waited_for() -> None:
+    due = AnswerDue(auto_respond=False)
+    due.happened(ResponseStarted(response_id="r1", cause="request"))
+    due.happened(ResponseEnded(response_id="r1", status="lost"))
+    due.hand_on()
+    due.heard_again_unanswered(1)
+    due.happened(UserTurn(turn_id="t1", phase="speech", audio_ms=0, source="server"))
+    assert (due.turns_due, due.cut) == (1, "r1"), "it was said before the answer"
+    due.happened(UserTurn(turn_id="t1", phase="committed", audio_ms=900, source="server"))
+    assert (due.turns_due, due.cut) == (0, "r1")
+    assert due.unasked
+    due.happened(UserTurn(turn_id="t2", phase="speech", audio_ms=1500, source="server"))
+    assert due.cut is None, "and this was said over it"

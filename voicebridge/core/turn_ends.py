@@ -21,8 +21,6 @@ class _End:
     """The answer to it."""
     answered: bool = False
     """The answer was begun and not lost, or nobody wants it any more."""
-    again: bool = False
-    """Its fate was told: what another connection says of it is not."""
 
 
 class TurnEnds:
@@ -91,7 +89,7 @@ class TurnEnds:
         """
         self._ends = [end for end in self._ends if self._is_heard_again(end, start, unwritten)]
         for end in self._ends:
-            end.again, end.turn_id = True, None
+            end.turn_id = None
         return [(end.place, _asked_again(end)) for end in self._ends]
 
     def _is_heard_again(self, end: _End, start: int, unwritten: Collection[str]) -> bool:
