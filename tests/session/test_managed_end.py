@@ -104,7 +104,7 @@ async def test_who_waits_for_a_switch_learns_that_the_session_is_closed() -> Non
             await switch
         with pytest.raises(SessionClosed):
             await session.switch(ScriptedBackend("y"))
-        assert not session._own
+        assert not len(session._own)
 
 
 @virtually

@@ -33,7 +33,6 @@ from voicebridge.contract.commands import (
     Interrupt,
     ReportPlayed,
     SendAudio,
-    SendText,
 )
 from voicebridge.contract.errors import ConfigError, SessionClosed, Unsupported, VoiceBridgeError
 from voicebridge.contract.events import (
@@ -57,24 +56,21 @@ from voicebridge.core.silence_watch import SilenceWatch
 from voicebridge.registry.observers import imposed_policies, observers
 
 from .agent_voice import AgentVoice
-from .call_policy import Consent, OutputGuard, combined_policy, redactor
+from .call_policy import OutputGuard, combined_policy, redactor
+from .call_record import CallRecord
 from .call_setup import CallSetup
 from .candidate import Candidate, config_fields
 from .command_check import check
 from .courier import CLOSED
 from .handover_session import HandoverSession
+from .heard_notes import HeardNotes
 from .log_redaction import KnownSecrets, redacted_logs
-from .scribe import Scribe
+from .own_commands import OwnCommands
 from .settings import Settings
 from .tool_desk import ToolDesk
 
 __all__ = ["ManagedSession", "managed"]
 
-_HEARD_LESS = "The user did not hear all of your answer {said!r}. Of it they heard only: {text!r}."
-_HEARD_NOTHING = "The user heard nothing of your answer {said!r}."
-_CONSENT_S = 0.05
-_QUOTED = 80
-"""Characters of an answer that say which one it is."""
 _log = logging.getLogger("voicebridge")
 
 
@@ -112,16 +108,11 @@ class ManagedSession:
         self._gate = DisclosureGate(policy, config.output_format) if policy.disclosure else None
         self._limits = CallLimits(policy) if policy.limited else None
         self._silence = SilenceWatch(config.output_format)
-        self._consent = Consent(policy)
-        self._scribe: Scribe | None = None
+        self._record = CallRecord(setup, policy, lambda fault: self._put([BackendError(fault=fault)]))
+        self._notes: HeardNotes | None = None
         self._carrier: HandoverSession | None = None
         self._desk: ToolDesk | None = None
-        self._own: set[str] = set()
-        """Commands of this session's making: nobody is told of them."""
-        self._fates: dict[str, asyncio.Future[Fault | None]] = {}
-        """Of commands that somebody waits for."""
-        self._interrupts: set[str] = set()
-        """Those of the application that are not settled."""
+        self._own = OwnCommands()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -197,11 +188,7 @@ class ManagedSession:
             VoiceBridgeError: the store can't be read.
         """
         setup, config = self._setup, self._setup.config
-        said: Iterable[Any] = setup.said
-        if setup.store is not None:
-            self._scribe = self._new_scribe(setup)
-            said = (*await self._scribe.resume(), *setup.said)
-        chronicle = Chronicle(said)
+        chronicle = Chronicle((*await self._record.resume(), *setup.said))
         for candidate in setup.candidates:
             self._learn(candidate)
         # A backend that stops at the user's first sound would never get through its disclosure.
@@ -210,6 +197,7 @@ class ManagedSession:
         self._carrier = carrier = HandoverSession(
             settings, chronicle, setup.retry, told=self._told, playing=self._is_playing
         )
+        self._notes = HeardNotes(carrier)
         carrier.delivery.on_dropped = self._dropped
         carrier.delivery.on_taken = self._audio_taken
         if self._policy.output_audio is not None:
@@ -217,35 +205,9 @@ class ManagedSession:
         tools = setup.team or setup.toolbox
         if tools is not None:
             self._desk = ToolDesk(self, tools, setup.called, setup.spec, keys=setup.keys, **setup.tools.options)
-        if self._scribe is not None:
-            self._scribe.start(chronicle.changed)
-        asked = None if self._policy.consent is None else self._spawn(self._ask_consent(), "consent")
+        self._record.start(chronicle)
         await carrier.start()
-        if asked is not None and self._scribe is not None:
-            # Who has consented before the call says so at once, and nothing of the call is to be missing.
-            await asyncio.wait({asked}, timeout=_CONSENT_S)
-
-    def _new_scribe(self, setup: CallSetup) -> Scribe:
-        assert setup.store is not None
-        if setup.store.keeps_audio and self._policy.consent is None:
-            raise ConfigError(
-                "This store keeps audio, and nobody is asked for consent: give policy=CallPolicy(consent=...), a "
-                "function that returns True once the caller has agreed, or keep the words alone.",
-                code="no_consent",
-            )
-        return Scribe(
-            setup.store,
-            setup.conversation,
-            input_format=setup.config.input_format,
-            output_format=setup.config.output_format,
-            faulted=lambda fault: self._put([BackendError(fault=fault)]),
-            may_record=self._policy.consent is None,
-        )
-
-    async def _ask_consent(self) -> None:
-        given = await self._consent.ask()
-        if self._scribe is not None:
-            self._scribe.may_record = given
+        await self._record.settle()
 
     async def aclose(self) -> None:
         """End the session. Takes some seconds at the most; cancelled, it goes on all the same."""
@@ -264,7 +226,7 @@ class ManagedSession:
         """End what runs here, but for whoever called."""
         if self._desk is not None:
             await self._desk.aclose()
-        await self._consent.aclose()
+        await self._record.stop()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -275,12 +237,7 @@ class ManagedSession:
             if self._carrier is not None:
                 await self._carrier.aclose()
         finally:
-            try:
-                if self._scribe is not None:
-                    await self._scribe.aclose()
-            finally:
-                if self._setup.store is not None and self._setup.owns_store:
-                    await self._setup.store.aclose()
+            await self._record.aclose()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return aiter(self.carrier)
@@ -303,8 +260,7 @@ class ManagedSession:
             if type(command.pcm) is not bytes:  # a buffer that its owner may fill again
                 command = replace(command, pcm=bytes(command.pcm))
             await carrier.send_audio(command)
-            if self._scribe is not None:
-                self._scribe.heard_audio(command.pcm)
+            self._record.heard_audio(command.pcm)
         elif isinstance(command, Interrupt):
             await self._interrupt(command)
         elif isinstance(command, ReportPlayed):
@@ -313,8 +269,7 @@ class ManagedSession:
             await carrier.send(command)
         else:
             await carrier.send(self._resolved(command) if isinstance(command, Configure) else command)
-            if self._scribe is not None:
-                self._scribe.sent(command)
+            self._record.sent(command)
 
     async def switch(self, backend: str | Backend, **settings: Any) -> None:
         """Move the call to another backend. Returns when it has moved, which it does when the moment is right:
@@ -333,17 +288,13 @@ class ManagedSession:
         if backend is None:
             raise ConfigError("switch takes a backend, such as 'local': what else changes, Configure does.")
         command = Configure(patch={"backend": backend, **config_fields(settings)})
-        fate = self._fates[command.id] = asyncio.get_running_loop().create_future()
-        self._own.add(command.id)
+        fate, sent = self._own.awaited(command.id), False
         try:
             await self.send(command)
+            sent = True
             fault = await fate
-        except BaseException:
-            if not fate.done():
-                self._own.discard(command.id)
-            raise
         finally:
-            del self._fates[command.id]
+            self._own.leave(command.id, sent=sent)
         if fault is not None and fault.code == CLOSED.code and fault.category == "closed":
             raise SessionClosed(fault.message, command_id=command.id)
         if fault is not None:
@@ -391,13 +342,13 @@ class ManagedSession:
 
     async def _interrupt(self, command: Interrupt) -> None:
         """Silenced here, an answer is silent, whether or not the backend can be told to stop."""
-        self._interrupts.add(command.id)
+        self._own.interrupts(command.id)
         try:
             await self.carrier.send(self._interrupted(command))
         except Unsupported:
             self._told(CommandSettled(command_id=command.id))
         except BaseException:
-            self._interrupts.discard(command.id)
+            self._own.forget(command.id)
             raise
 
     def _ask(self, command: Command) -> None:
@@ -466,8 +417,7 @@ class ManagedSession:
             event = self._marked(self._guard, event)
         delivery = self.carrier.delivery
         if not delivery.ended:
-            if self._scribe is not None:
-                self._scribe.happened(event)
+            self._record.happened(event)
             for seen in self._observers.output_audio:
                 seen(self, event)
         delivery.put(event)
@@ -492,13 +442,11 @@ class ManagedSession:
 
     def _pass(self, event: Event) -> None:
         """An event that may be told."""
-        if isinstance(event, CommandSettled) and event.command_id in self._own:
-            self._own_settled(event)
-            return
-        if isinstance(event, CommandSettled) and event.command_id in self._interrupts:
-            self._interrupts.discard(event.command_id)
-            if event.fault is not None and event.fault.category == "unsupported":
-                event = CommandSettled(command_id=event.command_id)
+        if isinstance(event, CommandSettled):
+            if self._own.is_own(event):
+                self._own_settled(event)
+                return
+            event = self._own.told(event)
         elif isinstance(event, BackendError) and event.fatal:
             self._put(self._voice.end(self._clock()))
         desk = self._desk
@@ -523,8 +471,7 @@ class ManagedSession:
                 self._decided(effect)
             over = delivery.ended  # nobody gets it any more
             delivery.put(effect)
-            if self._scribe is not None:
-                self._scribe.happened(effect)
+            self._record.happened(effect)
             for seen in () if over else self._observers.event_received:
                 seen(self, effect)
             if self._limits is not None:
@@ -536,26 +483,9 @@ class ManagedSession:
 
     def _heard(self, heard: OutputHeard) -> None:
         """It is known how much of an answer was heard, or known better."""
-        carrier, chronicle = self.carrier, self.carrier.briefing.chronicle
-        believed = chronicle.heard(heard.response_id)
-        chronicle.happened(heard)
-        carrier.ledger.heard(heard.response_id, heard.heard_ms)
-        if not carrier.can_truncate(heard.response_id) and chronicle.heard(heard.response_id) != believed:
-            self._note(heard, believed)
-
-    def _note(self, heard: OutputHeard, believed: str) -> None:
-        """A backend that can't be made to forget what was not heard is told.
-
-        Args:
-            believed: what it was told by the agent's own words, or when the call was handed to it.
-        """
-        if self.capabilities.context == "none":
-            return
-        said = believed if len(believed) <= _QUOTED else f"{believed[:_QUOTED]}..."
-        text = _HEARD_LESS if heard.text else _HEARD_NOTHING
-        note = SendText(text=text.format(said=said, text=heard.text), role="system", respond=False)
-        self.carrier.briefing.chronicle.leave_out(note.id)
-        self._ask(note)
+        assert self._notes is not None
+        if (note := self._notes.heard(heard)) is not None:
+            self._ask(note)
 
     def _purge(self, response_id: str) -> None:
         self.carrier.delivery.purge(response_id)
@@ -584,10 +514,7 @@ class ManagedSession:
 
     def _own_settled(self, settled: CommandSettled) -> None:
         """The fate of a command that a machine asked for."""
-        self._own.discard(settled.command_id)
-        if (fate := self._fates.get(settled.command_id)) is not None:
-            if not fate.done():
-                fate.set_result(settled.fault)
+        if self._own.settle(settled):
             return
         for machine in (self._gate, self._limits):
             if machine is not None and machine.owns(settled.command_id):
