@@ -9,6 +9,7 @@ import pytest
 
 from voicebridge.contract.commands import (
     Command,
+    Configure,
     DiscardTurn,
     EndTurn,
     Interrupt,
@@ -24,8 +25,9 @@ from voicebridge.contract.events import (
     ResponseStarted,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge.session.candidate import Candidate
 
-from .lines import Bench, Line, bench, fates, final, say, settle, turn, virtually, voice
+from .lines import Bench, Line, Lines, bench, fates, final, say, settle, turn, virtually, voice
 
 BY_HAND = SessionConfig(turns=TurnPolicy(mode="manual"))
 NOT_BY_ITSELF = SessionConfig(turns=TurnPolicy(auto_respond=False))
@@ -281,6 +283,45 @@ def test_what_was_asked_for_and_begun_or_stopped_is_not(then: ResponseStarted | 
             assert fates(b)[asked.id] == "closed"
 
     test()
+
+
+@virtually
+async def test_what_was_asked_for_after_a_turn_is_asked_for_after_it_again() -> None:
+    first, second = Line(), Line()
+    async with bench(first, second, settles=True, config=NOT_BY_ITSELF) as b:
+        await say(b.session, 0, 1000)
+        first.tell(*SAID)
+        await settle()
+        asked = Respond(instructions="Be short.")
+        await b.session.send(asked)
+        await settle()
+        first.end()
+        await settle(0.5)
+        assert second.heard == [voice(0, 1000)], "not before it has the turn"
+        second.tell(*SAID)
+        await settle()
+        assert second.commands == [asked]
+        await b.session.send(later := Respond())
+        await settle()
+        assert second.commands == [asked, later]
+
+
+@virtually
+async def test_a_text_that_the_next_connection_was_started_with_is_not_told_twice() -> None:
+    first, second = Line(), Line(ready=False)
+    async with bench(first, settles=True) as b:
+        hello = SendText(text="Hello")
+        await b.session.send(hello)
+        await settle()
+        to = Lines([second])
+        swap = Configure(patch={"backend": Candidate.of(to, SessionConfig())})
+        await b.session.send(swap)
+        await settle(9)
+        assert [getattr(item, "text", "") for item in to.histories[0]] == ["Hello"]
+        second.say(second.ready_line)
+        await settle(3)
+        assert hello not in second.commands
+        assert fates(b) == {hello.id: "closed", swap.id: None}
 
 
 # Asked again
