@@ -373,6 +373,6 @@ async def test_commands_of_the_sessions_own_making_are_forgotten_when_they_are_a
             lines[n + 1].tell(ResponseStarted(response_id="s", cause="request", answers=(asked.id,)))
             await settle()
             assert b.of(ResponseStarted)[-1].answers == ()
-            assert b.session._courier._own == {}
+            assert not b.session._courier._errands
             lines[n + 1].tell(ResponseEnded(response_id="s", status="completed"))
             await settle()

@@ -27,8 +27,6 @@ from dataclasses import replace
 from voicebridge.contract.commands import (
     Command,
     Configure,
-    DiscardTurn,
-    EndTurn,
     Interrupt,
     ReportPlayed,
     Respond,
@@ -47,6 +45,7 @@ from voicebridge.core.shortfall import retold
 from voicebridge.transport.delivery import Delivery
 
 from .continuation import Continuation
+from .errands import Errands
 from .late_result import understood
 from .leg import Leg, failed
 from .settings import Settings
@@ -55,8 +54,6 @@ __all__ = ["CLOSED", "Courier"]
 
 CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 _MOVED = Fault(category="closed", code="moved", message="The call went on over another connection.", retryable=True)
-_ANSWERED = SendText(id="", text="", respond=False)
-"""Stands for a command of the session's making that was answered, and is still to be settled."""
 _PIECE_MS = 1_000.0
 """The user's audio is told in pieces of this length."""
 _MOST_BEHIND_MS = 25_000.0
@@ -90,10 +87,8 @@ class Courier:
         self._most_behind = settings.shared.input_format.size(_MOST_BEHIND_MS)
         self._advanced = asyncio.Event()
         """Set when a leg that fell behind was told more, or there is another one."""
-        self._own: dict[str, Command] = {}
-        """Commands of this session's making that its leg has not settled, or not begun to answer: nobody is told of
-        them."""
-        self.continuation = Continuation(briefing, settings.shared.input_format, self._send_own)
+        self._errands = Errands(told)
+        self.continuation = Continuation(briefing, settings.shared.input_format, self._errands.send)
         self.closed = False
 
     # From the application
@@ -220,22 +215,17 @@ class Courier:
             if leg is self.leg:
                 return None  # `let_go` comes soon
             event = CommandSettled(command_id=command_id, fault=_MOVED)
-        told = leg.unsettled.pop(command_id) is None and command_id not in self._own  # by an earlier connection
+        told = leg.unsettled.pop(command_id) is None and command_id not in self._errands  # by an earlier connection
         if told:
             if event.fault is not None and event.fault.category != "closed":
                 self._failed(command_id, event.fault, told=True)  # that it can't be done again is news all the same
             return None
         self._briefing.happened(event)
         refused = self._settings.settled(event)
-        if own := self._own.get(command_id):
-            asks = isinstance(own, Respond) or (isinstance(own, SendText) and own.respond)
-            if not asks or event.fault is not None:  # else the response to them names them
-                del self._own[command_id]
-            if event.fault is not None and event.fault.category != "closed":
-                self._told(BackendError(fault=event.fault))
-                if asks:
-                    self._briefing.answer_due.give_up()
-                    self.continuation.begun()
+        if command_id in self._errands:
+            if self._errands.settled(event):
+                self._briefing.answer_due.give_up()
+                self.continuation.begun()
             return None
         if refused is not None and leg is self.leg:
             return refused  # not as it runs: so by another connection
@@ -272,7 +262,7 @@ class Courier:
             if due is not None and has_call and not self.closed:
                 if self._briefing.turn_ends.is_done(command_id):
                     fault = None  # what it did was told
-                elif self._is_given_again(due.command, to):
+                elif self._briefing.is_due_again(due.command, None if to is None else to.seed):
                     del leg.unsettled[command_id]
                     self._briefing.forget(due.command)
                     held.append(due)
@@ -281,32 +271,14 @@ class Courier:
         for due in reversed(held):
             self._backlog.put_back(due)
         if has_call:
-            self._own.clear()
+            self._errands.forget()
             self.continuation.begun()
-
-    def _is_given_again(self, command: Command, to: Leg | None) -> bool:
-        """Whether the next leg can be given a command that nobody knows the fate of: it certainly lacks it."""
-        if isinstance(command, EndTurn | DiscardTurn):
-            return True
-        if not self._briefing.answer_due.waits(command.id):
-            return False
-        if isinstance(command, SendText):
-            item = MessageItem(role=command.role, text=command.text, images=command.images)
-            return to is None or item not in to.seed
-        return isinstance(command, Respond)
 
     def started(self, leg: Leg, event: ResponseStarted) -> ResponseStarted:
         """A response begins. It answers what the application asked, and no command of this session's making."""
-        own = self._own.keys() & set(event.answers)
         if not event.aside:
             self.continuation.begun()
-        if not own:
-            return event
-        for command_id in own - leg.unsettled.keys():
-            del self._own[command_id]
-        for command_id in own & leg.unsettled.keys():
-            self._own[command_id] = _ANSWERED
-        return replace(event, answers=tuple(one for one in event.answers if one not in own))
+        return self._errands.started(leg, event)
 
     # A leg that takes over
 
@@ -326,15 +298,15 @@ class Courier:
     async def _catch_up(self, leg: Leg, missing: Sequence[MessageItem], note: str | None) -> None:
         assert leg.session is not None
         if leg.strays and "verb" in leg.session.capabilities.interrupt:
-            await self._send_own(leg, Interrupt())  # it greets the user, say, in the middle of the call
+            await self._errands.send(leg, Interrupt())  # it greets the user, say, in the middle of the call
         if before := retold(leg.seed, leg.session.capabilities):
-            await self._send_own(leg, SendText(text=before, role="system", respond=False))
+            await self._errands.send(leg, SendText(text=before, role="system", respond=False))
         if note is not None:
-            await self._send_own(leg, SendText(text=note, role="system", respond=False))
+            await self._errands.send(leg, SendText(text=note, role="system", respond=False))
         for item in missing:
-            await self._send_own(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
+            await self._errands.send(leg, SendText(text=item.text, role=item.role, images=item.images, respond=False))
         if changed := self._settings.changed_since(leg.config, leg.candidate):
-            await self._send_own(leg, Configure(patch=changed))
+            await self._errands.send(leg, Configure(patch=changed))
         await self.continuation.tell_begun(leg)
         await self._tell(leg)
         leg.caught_up = True  # nothing has waited since all was told
@@ -376,19 +348,6 @@ class Courier:
         except asyncio.CancelledError:
             self._backlog.put_back(due)
             raise
-
-    async def _send_own(self, leg: Leg, command: Command) -> None:
-        assert leg.session is not None
-        self._own[command.id] = command
-        leg.unsettled[command.id] = None
-        try:
-            await leg.session.send(command)
-        except BaseException as error:
-            self._own.pop(command.id, None)
-            leg.unsettled.pop(command.id, None)
-            if isinstance(error, SessionClosed) or not isinstance(error, VoiceBridgeError):
-                raise
-            self._told(BackendError(fault=error.fault))
 
     async def _send_kept(self, leg: Leg, pcm: bytes) -> None:
         assert leg.session is not None
