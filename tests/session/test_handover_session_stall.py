@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
 from voicebridge.contract.audio import DOOR_FORMAT
-from voicebridge.contract.commands import EndTurn, Interrupt, SendAudio
+from voicebridge.contract.commands import Command, EndTurn, Interrupt, Respond, SendAudio, SendText
 from voicebridge.contract.events import BackendError, SessionRestarted
 
 from .lines import Bench, Line, bench, settle, virtually, voice
@@ -131,3 +132,45 @@ async def test_the_gap_of_a_line_found_dead_counts_from_when_it_died() -> None:
         (restarted,) = b.of(SessionRestarted)
         assert restarted.gap_ms >= 20_000
         assert DOOR_FORMAT.size(restarted.lost_audio_ms) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_line_takes_when_all_comes_once_and_in_order(seed: int) -> None:
+    chance = random.Random(seed)
+
+    @virtually
+    async def test() -> None:
+        line = Line()
+        given: list[bytes | Command] = []
+        async with bench(line, Line(ready=False)) as b:
+            for at in range(0, 20_000, 20):
+                if chance.random() < 0.01:
+                    line.takes.clear()
+                if chance.random() < 0.01:
+                    line.takes.set()
+                if chance.random() < 0.02:
+                    command = chance.choice([EndTurn(respond=False), SendText(text="Hi.", respond=False), Respond()])
+                    await b.session.send(command)
+                    given.append(command)
+                await b.session.send(SendAudio(pcm=voice(at, at + 20)))
+                given.append(voice(at, at + 20))
+                await asyncio.sleep(0.02)
+            line.takes.set()
+            await settle(3)
+            told = [one for one in given if not isinstance(one, bytes)]
+            assert line.commands == told
+            assert line.audio == voice(0, 20_000)
+            assert _merged(given) == line.heard
+        assert b.session.account().input.dropped == {}
+
+    test()
+
+
+def _merged(given: list[bytes | Command]) -> list[bytes | Command]:
+    merged: list[bytes | Command] = []
+    for one in given:
+        if isinstance(one, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += one
+        else:
+            merged.append(one)
+    return merged
