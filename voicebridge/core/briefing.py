@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.commands import Command, EndTurn, Interrupt
+from voicebridge.contract.commands import Command, DiscardTurn, EndTurn, Interrupt, Respond, SendText
 from voicebridge.contract.events import Event, UserTurn
 from voicebridge.contract.items import Item, MessageItem
 
@@ -83,6 +83,21 @@ class Briefing:
         self.chronicle.withdraw(command.id)
         self.turn_ends.withdraw(command.id)
         self.answer_due.withdraw(command.id)
+
+    def is_due_again(self, command: Command, told: Sequence[Item] | None) -> bool:
+        """Whether another connection can be given a command of which nobody knows what became: it certainly lacks it.
+
+        Args:
+            told: what that one was opened with; None: it is not opened yet.
+        """
+        if isinstance(command, EndTurn | DiscardTurn):
+            return True
+        if not self.answer_due.waits(command.id):
+            return False
+        if isinstance(command, SendText):
+            item = MessageItem(role=command.role, text=command.text, images=command.images)
+            return told is None or item not in told
+        return isinstance(command, Respond)
 
     # Events
 
