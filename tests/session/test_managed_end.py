@@ -21,7 +21,7 @@ from voicebridge.contract.events import (
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import MessageItem
 from voicebridge.session.history_store import MemoryHistoryStore
-from voicebridge.testing.script import Reply
+from voicebridge.testing.script import Call, Reply
 from voicebridge.testing.scripted_session import ScriptedBackend
 
 from .bare import Bare, reading
@@ -145,3 +145,27 @@ async def test_of_two_switches_the_earlier_one_learns_that_it_was_superseded() -
         assert second.sessions
         again = ScriptedBackend("d", ready_s=1)
         assert await asyncio.gather(session.switch(again), session.switch(again)) == [None, None]
+
+
+@virtually
+async def test_a_close_that_is_cancelled_while_tools_end_goes_on_as_well() -> None:
+    backend = ScriptedBackend(Reply(calls=(Call("stubborn"),)))
+    async with reading(backend, tools=[stubborn]) as (session, _):
+        await session.send(Respond())
+        await asyncio.sleep(0.1)
+        closing = asyncio.create_task(session.aclose())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await asyncio.sleep(10)
+        assert session.account.closed
+        assert backend.sessions[0]._over
+
+
+async def stubborn() -> str:
+    """Takes its time to be cancelled."""
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(0.5)
+    return "done"

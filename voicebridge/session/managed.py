@@ -215,11 +215,13 @@ class ManagedSession:
         self._set_timer(None)
         if self._carrier is not None:
             self._put(self._voice.end(self._clock()))
+        stopped = False
         try:
             await self._stop()
+            stopped = True
         finally:
             if self._closing is None:
-                self._closing = asyncio.create_task(self._let_go(), name="session: close")
+                self._closing = asyncio.create_task(self._let_go(stopped), name="session: close")
             await asyncio.shield(self._closing)
 
     async def _stop(self) -> None:
@@ -232,7 +234,14 @@ class ManagedSession:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _let_go(self) -> None:
+    async def _let_go(self, stopped: bool) -> None:
+        try:
+            if not stopped:
+                await self._stop()
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
         try:
             if self._carrier is not None:
                 await self._carrier.aclose()
