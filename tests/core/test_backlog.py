@@ -123,3 +123,21 @@ def test_of_one_that_fell_behind_what_it_was_not_told_is_kept() -> None:
     assert backlog.next(second) is None
     backlog.caught_up()
     assert backlog.behind == 0
+
+
+def test_what_is_repeated_comes_in_its_place_among_what_is_held() -> None:
+    backlog = Backlog(DOOR_FORMAT)
+    early, late, again = EndTurn(), EndTurn(), EndTurn()
+    backlog.hold(early)
+    backlog.add(bytes(480), safe=0)
+    backlog.hold(late)
+    backlog.start(0)
+    backlog.repeat([(240, again)])
+    told = [backlog.next() for _ in range(5)]
+    assert [one.command if isinstance(one, Due) else one for one in told] == [
+        early,
+        bytes(240),
+        again,
+        bytes(240),
+        late,
+    ]

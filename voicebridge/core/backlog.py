@@ -87,9 +87,10 @@ class Backlog:
         return self.told
 
     def repeat(self, commands: Iterable[tuple[int, Command]]) -> None:
-        """Commands that it gets though earlier connections had them, each with its place: all before those held."""
+        """Commands that it gets though earlier connections had them, each with its place: among those held."""
         again = [Due(place, command, again=True) for place, command in commands]
-        self._held = deque([*again, *(due for due in self._held if not due.again)])
+        held = (due for due in self._held if not due.again)
+        self._held = deque(sorted([*again, *held], key=lambda due: due.place))
 
     @property
     def behind(self) -> int:
