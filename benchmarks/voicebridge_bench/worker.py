@@ -53,7 +53,7 @@ async def _hold_session(job: Job, session: str, conversation: Conversation, fres
     options = dict(job.options)
     if job.silence_ms is not None:
         options["turns"] = {"silence_ms": job.silence_ms}
-    opener = functools.partial(voicebridge.connect, job.backend, instructions=job.instructions, **options)
+    opener = functools.partial(voicebridge.connect_raw, job.backend, instructions=job.instructions, **options)
     turns = options.get("turns")
     yields = not (isinstance(turns, dict) and turns.get("auto_interrupt") is False)
     pace = Pace(ready_s=job.ready_s, reply_s=job.reply_s, cut_s=job.cut_s)

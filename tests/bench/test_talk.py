@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from voicebridge.contract.commands import Interrupt, ReportPlayed
-from voicebridge.session.door import connect
+from voicebridge.session.door import connect_raw
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge_bench.corpus.manifest import Turn
 from voicebridge_bench.corpus.speech import Conversation, SpokenTurn
@@ -36,7 +36,7 @@ PLAIN = Conversation("c", (_said("one", (300, 1500)), _said("two", (300, 1400)),
 
 def _hold(backend, conversation=PLAIN, cold=False, pace=None, **options):
     outcomes = []
-    opener = functools.partial(connect, backend, turns={"silence_ms": 200}, **options)
+    opener = functools.partial(connect_raw, backend, turns={"silence_ms": 200}, **options)
     talk = Talk(opener, conversation, pace or Pace(), cold)
 
     async def run():

@@ -248,7 +248,7 @@ def test_configure_changes_what_the_next_response_is_made_with() -> None:
 def test_configure_of_what_cannot_change_is_refused_before_anything_is_done() -> None:
     async def main() -> None:
         async with scripted_conversation() as user:
-            with pytest.raises(voicebridge.Unsupported, match="input_format"):
+            with pytest.raises(voicebridge.ConfigError, match="input_format"):
                 await user.session.send(Configure(patch={"input_format": "x"}))
             with pytest.raises(voicebridge.BadOption, match="speed"):
                 await user.session.send(Configure(patch={"speed": 99}))

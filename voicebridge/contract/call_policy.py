@@ -110,7 +110,7 @@ class CallPolicy:
         return CallPolicy(
             disclosure=" ".join(said) or None,
             disclosure_as="speech" if spoken or not said else "text",
-            consent=_either(self.consent, other.consent, BothAgree),
+            consent=_either(self.consent, other.consent, _BothAgree),
             redact=_either(self.redact, other.redact, _one_after_the_other),
             output_audio=_either(self.output_audio, other.output_audio, _one_after_the_other),
             max_duration_s=_either(self.max_duration_s, other.max_duration_s, min),
@@ -127,12 +127,12 @@ def _either(one: _T | None, other: _T | None, both: Callable[[_T, _T], _T]) -> _
     return both(one, other)
 
 
-class BothAgree:
+class _BothAgree:
     """The consent of two policies. `parts`: the functions, to be asked one after the other."""
 
     def __init__(self, one: Callable[[], Any], other: Callable[[], Any]) -> None:
         self.parts: tuple[Callable[[], Any], ...] = tuple(
-            part for each in (one, other) for part in (each.parts if isinstance(each, BothAgree) else (each,))
+            part for each in (one, other) for part in (each.parts if isinstance(each, _BothAgree) else (each,))
         )
 
     async def __call__(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["LineWatch"]
+__all__ = ["LineWatch", "News"]
 
 News = Literal["stalled", "recovered", ""]
 

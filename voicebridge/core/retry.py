@@ -41,9 +41,11 @@ class RetryPolicy:
     """A backend that lost the call so many times within `drops_within_s` is left alone for a while, where another one
     is well."""
     drops_within_s: float = 60.0
+    """Seconds."""
     most_drops: int = 10
     """One that is alone and lost the call so many times within `most_drops_within_s` is given up."""
     most_drops_within_s: float = 600.0
+    """Seconds."""
 
     def __post_init__(self) -> None:
         for name, least in (("tries", 0), ("drops", 1), ("most_drops", 1)):

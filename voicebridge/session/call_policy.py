@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from voicebridge.contract.audio import AudioFormat
-from voicebridge.contract.call_policy import BothAgree, CallPolicy
+from voicebridge.contract.call_policy import CallPolicy
 from voicebridge.contract.events import BackendError, OutputAudio
 from voicebridge.contract.fault import Fault
 from voicebridge.core.redaction import named, redact
@@ -52,7 +52,7 @@ class Consent:
         if self._hook is None:
             return
         try:
-            for hook in self._hook.parts if isinstance(self._hook, BothAgree) else (self._hook,):
+            for hook in getattr(self._hook, "parts", (self._hook,)):  # those of policies that were combined
                 if await _answer_of(hook) is not True:
                     return
         except Exception as error:
