@@ -435,7 +435,7 @@ def test_what_fails_inside_ends_it_and_is_told(where: str, caplog: pytest.LogCap
             await b.session.send(waits)
             if where == "moved":
                 await b.session.send(Configure(patch={"model": "another"}))
-            setattr(b.session._plan, where, broken)
+            setattr(b.session._legs.plan, where, broken)
             if where == "failed":
                 first.end()
             elif where == "due":

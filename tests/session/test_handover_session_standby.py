@@ -140,12 +140,12 @@ async def test_what_a_connection_that_was_left_has_used_is_told_and_the_rest_is_
         await settle(11)
         assert [one.status for one in b.of(ResponseEnded)] == ["lost"]
         used = UsageReported(units={"output_audio_tokens": 100.0}, model="test/line", basis="exact", response_id="r1")
-        b.session.leg_told(leg, used)
-        b.session.leg_told(leg, OutputText(response_id="r1", delta="too late"))
+        b.session._legs.leg_told(leg, used)
+        b.session._legs.leg_told(leg, OutputText(response_id="r1", delta="too late"))
         await settle()
         assert [one.units for one in b.of(UsageReported)] == [used.units]
         assert b.of(OutputText) == []
-        assert b.session._news.late["OutputText"] == 1
+        assert b.session._legs.news.late["OutputText"] == 1
 
 
 @virtually

@@ -323,7 +323,7 @@ class Storm:
         self.b.session.account()
         known = max((self.place(server)[1] for server in self.servers), default=0)
         assert ledger.watermark <= known, "it claims what no server has"
-        for leg in self.b.session._legs.values():
+        for leg in self.b.session._legs.all.values():
             assert leg.delivered_place <= known
 
     def check_audio(self) -> None:
