@@ -46,7 +46,7 @@ def test_by_default_nothing_is_asked_for() -> None:
         {"grace_s": -1},
         {"grace_s": float("nan")},
     ],
-    ids=lambda given: str(given).partition(' at 0x')[0],  # the same in every process
+    ids=lambda given: str(given).partition(" at 0x")[0],  # the same in every process
 )
 def test_what_does_not_fit_is_named(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(given))) as raised:
