@@ -1,0 +1,4 @@
+"""Cartesia Sonic and Ink, as stages of a voicebridge cascade.
+
+Only hooks here: what is heavy is imported when a stage is asked for.
+"""

@@ -1,0 +1,4 @@
+"""Deepgram Nova, Flux and Aura, as stages of a voicebridge cascade.
+
+Only hooks here: what is heavy is imported when a stage is asked for.
+"""

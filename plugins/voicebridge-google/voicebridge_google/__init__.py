@@ -1,0 +1,4 @@
+"""Google Speech-to-Text and Chirp voices, as stages of a voicebridge cascade.
+
+Only hooks here: what is heavy is imported when a stage is asked for.
+"""
