@@ -4,6 +4,7 @@ what it owns                 from           until
 the stages                   `start`        closed by `aclose`, each with a time limit
 the task that warms them,
 then listens                 `start`        it fails, or `aclose` cancels it
+tasks that get them ready    a turn opens   they are done, or `aclose`
 the task that reads ahead    a turn opens,  its text is known, or `aclose`
                              is heard
 responses                    see response_controller.py
@@ -12,7 +13,6 @@ responses                    see response_controller.py
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
@@ -32,13 +32,12 @@ from voicebridge.contract.commands import (
     SendToolResult,
 )
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import SessionClosed, Unsupported, VoiceBridgeError
+from voicebridge.contract.errors import SessionClosed, Unsupported
 from voicebridge.contract.events import (
     BackendError,
     CommandSettled,
     Event,
     InputTranscript,
-    ProviderEvent,
     SessionReady,
     UserTurn,
 )
@@ -47,25 +46,23 @@ from voicebridge.contract.items import Item, MessageItem, ToolResultItem
 from voicebridge.contract.stages import Mark, Transcript, TurnSignal, Usage
 from voicebridge.core.arbiter import Request
 from voicebridge.core.turns import BargeIn, Commit, DropGuess, Effect, Guess, Listen, Tell, TurnMachine
-from voicebridge.registry.rows import Seat
 from voicebridge.transport.delivery import Delivery
 
 from .ahead_reader import AheadReader
+from .caretaker import Caretaker, ended
 from .command_order import CommandOrder
 from .input_pipeline import InputPipeline
 from .options import CascadeOptions
 from .response_controller import WITHDRAWN, ResponseController, SpeculationCount
-from .seats import SEAT_NAMES, Seats
-from .stage_fault import fault_of, own_cancellation
+from .seats import Seats
+from .stage_fault import fault_of
 from .whole_text import whole_text
 
 __all__ = ["CascadeSession"]
 
 _TASKS_END_S = 2.0
-_STAGES_CLOSE_S = 3.0
 _LIVE = frozenset({"instructions", "voice", "speed", "language", "tools", "turns", "max_output_tokens"})
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
-_log = logging.getLogger("voicebridge")
 
 
 class CascadeSession:
@@ -94,6 +91,7 @@ class CascadeSession:
         self._main: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ahead = AheadReader(seats.llm)
+        self._caretaker = Caretaker(seats, config, self._tell, ready_timeout_s=options.ready_timeout_s)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -122,30 +120,11 @@ class CascadeSession:
 
     async def _run(self) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for name in self._seats.all():
-                    tasks.create_task(self._warm(name), name=f"warm {name}")
+            await self._caretaker.warm()
             self._ready()
             await self._input.run()
         except* Exception as group:
             self._end(fault_of("cascade", group))
-
-    async def _warm(self, name: Seat) -> None:
-        began = self._clock()
-        try:
-            async with asyncio.timeout(self._options.ready_timeout_s):
-                await self._seats.all()[name].warm()
-        except (Exception, asyncio.CancelledError) as error:
-            if own_cancellation(error):
-                raise
-            fault = fault_of(SEAT_NAMES[name], error)
-            if isinstance(error, TimeoutError):
-                message = f"The {SEAT_NAMES[name]} was not ready in time. Give it longer with `ready_timeout_s`."
-                fault = Fault(category="busy", code="not_ready", message=message, retryable=True)
-            raise VoiceBridgeError(fault) from error
-        if self._config.provider_events:
-            payload = {"seat": name, "model": self._seats.names[name], "seconds": self._clock() - began}
-            self._tell(ProviderEvent(kind="cascade.warm", payload=payload))
 
     def _ready(self) -> None:
         self._tell(
@@ -173,12 +152,12 @@ class CascadeSession:
         self._closing = asyncio.create_task(self._release(), name="cascade: close")
 
     async def _release(self) -> None:
-        tasks = {task for task in (self._main, self._ahead.task) if task} | self._responses.open_tasks
+        tasks = {task for task in (self._main, self._ahead.task) if task}
+        tasks |= self._responses.open_tasks | self._caretaker.tasks
         for task in tasks:
             task.cancel()
-        await _ended(tasks, _TASKS_END_S)
-        stages = self._seats.all().values()
-        await _ended({asyncio.ensure_future(stage.aclose()) for stage in stages}, _STAGES_CLOSE_S)
+        await ended(tasks, _TASKS_END_S)
+        await self._caretaker.aclose()
 
     @property
     def delivered_ms(self) -> float:
@@ -376,6 +355,7 @@ class CascadeSession:
             self._input.mark(effect)
         elif isinstance(effect, Listen):
             self._input.listen(effect.from_ms, exact=self._config.turns.mode == "manual")
+            self._caretaker.get_ready()
             self._read_ahead()
         elif isinstance(effect, BargeIn):
             self._responses.barge_in()
@@ -411,17 +391,3 @@ class CascadeSession:
 
     def _tell(self, event: Event) -> None:
         self._delivery.put(event)
-
-
-async def _ended(tasks: Iterable[asyncio.Future[None]], seconds: float) -> None:
-    """Wait for tasks, but not longer than that: a stage that does not let go must not hold up the rest."""
-    if not (waited := set(tasks)):
-        return
-    done, late = await asyncio.wait(waited, timeout=seconds)
-    for task in done:
-        if not task.cancelled() and (error := task.exception()):
-            _log.warning("A stage failed while the session closed: %r", error)
-    for task in late:
-        _log.warning("A stage did not let go in %s s: %r", seconds, task)
-        task.cancel()
-    await asyncio.sleep(0)

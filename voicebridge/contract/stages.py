@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DetectorTraits",
     "Flush",
+    "GetsReady",
     "LanguageModel",
     "LanguageModelTraits",
     "Mark",
@@ -220,6 +221,18 @@ class Stage(Protocol):
 
     async def aclose(self) -> None:
         """Release what this session holds. May be called again, and without `warm`."""
+
+
+@runtime_checkable
+class GetsReady(Protocol):
+    """A stage of any seat that gains from knowing that it will be asked soon, such as one that opens connections."""
+
+    async def get_ready(self) -> None:
+        """Open what the next question needs, so that it is open by the end of the user's turn.
+
+        Called at the end of the warm-up and when the user begins to speak, though not more often than every few
+        seconds: a hint, cancelled at will. An error is ignored; it shows when the stage is asked, if it lasts.
+        """
 
 
 class SpeechToText(Stage, Protocol):
