@@ -108,6 +108,26 @@ async def test_without_toxics_all_bytes_pass_both_ways_and_so_does_the_end() -> 
         await until(lambda: proxy.connections == 0)
 
 
+async def test_a_handshake_takes_its_time_once_a_connection() -> None:
+    async with behind() as (_, proxy):
+        proxy.handshake_s = 0.1
+        began = time.monotonic()
+        reader, writer = await dial(proxy)
+        writer.write(b"first")
+        assert await exactly(reader, 5) == b"first"
+        assert time.monotonic() - began >= 0.1
+        proxy.handshake_s = 3600.0
+        writer.write(b"again")
+        assert await exactly(reader, 5) == b"again", "it is over for this connection"
+        late, waiting = await dial(proxy)
+        await until(lambda: proxy.connections == 2)
+        proxy.reset()
+        with pytest.raises(ConnectionResetError):
+            await exactly(late, 1)
+        writer.close()
+        waiting.close()
+
+
 async def test_latency_delays_each_way_and_narrows_nothing() -> None:
     async with behind() as (_, proxy):
         reader, writer = await dial(proxy)

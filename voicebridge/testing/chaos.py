@@ -65,6 +65,9 @@ class ChaosProxy:
         """Seconds after which a connection that is accepted from now on is reset."""
         self.close_after_s: float | None = None
         """Seconds, as `reset_after_s`: closed."""
+        self.handshake_s = 0.0
+        """Seconds until the first byte passes on a connection that is accepted from now on: what a TCP handshake takes on
+        a real network. It is over before a proxy learns of it, so the time is added behind it."""
         self.accepted = 0
         """Connections so far."""
         self.port = 0
@@ -171,6 +174,7 @@ class _Connection:
             for after_s, how in ((proxy.reset_after_s, "reset"), (proxy.close_after_s, "close"))
             if after_s is not None
         ]
+        self._handshake_s = proxy.handshake_s
         self._toxics = {"up": proxy.up, "down": proxy.down}
         self._random = {name: random.Random(f"{proxy._seed} {number} {name}") for name in self._toxics}
 
@@ -184,6 +188,8 @@ class _Connection:
         how: Cut = "reset"
         try:
             if await self._reached(server, address):
+                if self._handshake_s:
+                    await asyncio.wait((self._ended,), timeout=self._handshake_s)
                 how = await self._between(server)
         finally:
             for timer in self._timers:
