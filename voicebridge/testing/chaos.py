@@ -66,8 +66,8 @@ class ChaosProxy:
         self.close_after_s: float | None = None
         """Seconds, as `reset_after_s`: closed."""
         self.handshake_s = 0.0
-        """Seconds until the first byte passes on a connection that is accepted from now on: what a TCP handshake takes on
-        a real network. It is over before a proxy learns of it, so the time is added behind it."""
+        """Seconds until the first byte passes on a connection that is accepted from now on: what a TCP handshake takes
+        on a real network. It is over before a proxy learns of it, so the time is added behind it."""
         self.accepted = 0
         """Connections so far."""
         self.port = 0
