@@ -65,7 +65,8 @@ def test_joined_clauses_are_the_text(pieces: list[str], first: int, later: int, 
     clauses = split(pieces, first_words=first, later_words=later, longest_words=longest)
     assert "".join(clauses) == "".join(pieces)
     for number, clause in enumerate(clauses):
-        assert len(clause.split()) <= (longest if number else first)
+        clinging = 8 * any(char.isdigit() or char == "." for char in clause)
+        assert len(clause.split()) <= (longest if number else first) + clinging
 
 
 AT_ONCE = re.compile(r"[^\W\d_][!?;,…。！？；：，、][\"'”’)\]»」』）】》.,:!?;…。！？；：，、]*")
@@ -139,6 +140,23 @@ def test_where_each_mark_has_its_space_no_chunk_makes_a_difference(pieces: list[
         ("one two three four five six seven eight, nine", ["one two three four five six seven", " eight, nine"]),
         ("  \n Hi, you", ["  \n Hi,", " you"]),
         ("   ", ["   "]),
+        # A line is as good as a sentence.
+        (
+            "First a title\nThen one two\n- milk\n\n- bread",
+            ["First a title", "\nThen one two", "\n- milk", "\n\n- bread"],
+        ),
+        ("\n\n- \n", ["\n\n- \n"]),
+        # The limit does not part a number, nor a title from its name.
+        ("you can call me now at 555 123 4567 or write", ["you can call me now at 555 123 4567 or", " write"]),
+        ("this was said to us by Dr. Smith himself", ["this was said to us by Dr. Smith", " himself"]),
+        ("it is five to one by 10:30 tomorrow then", ["it is five to one by 10:30 tomorrow", " then"]),
+        ("On Jan. 5, at St. Paul, we met.", ["On Jan. 5,", " at St. Paul, we met."]),
+        # Other scripts.
+        ("مرحبا، كيف حالك؟ أنا بخير", ["مرحبا،", " كيف حالك؟", " أنا بخير"]),
+        ("नमस्ते। आप कैसे हैं", ["नमस्ते।", " आप कैसे हैं"]),
+        ("สวัสดีครับผมชื่อ สมชายครับ", ["สวัสดีครับผมชื่อ", " สมชายครับ"]),
+        ("天" * 130, ["天" * 60, "天" * 60, "天" * 10]),
+        ("   \n", ["   \n"]),
         ("Hi,\n\nyou. \t", ["Hi,", "\n\nyou.", " \t"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

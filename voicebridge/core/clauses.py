@@ -1,7 +1,11 @@
 """Cutting a stream of text into clauses that a voice can speak one by one.
 
 The first clause may be short, so that speech starts at once; later ones are longer, because every cut costs melody.
-Numbers (`1,000`, `3.14`, `10:30`), addresses (`example.com`) and common abbreviations are never cut.
+Numbers (`1,000`, `3.14`, `10:30`, `555 123 4567`), addresses (`example.com`) and common abbreviations are never cut. A
+line feed ends a sentence: what models write as a list or a heading has no other mark.
+
+In scripts that put no space between words, such as Chinese, a mark divides by itself; in those that put one between
+phrases, such as Thai, that space does. What has neither for very long is cut between two letters.
 
 How the text was cut into pieces on its way makes no difference, with one exception: a mark after a plain word that is
 the last thing to have come is taken as an end at once. Speech starts a piece earlier for it, and the one who pays is
@@ -15,15 +19,44 @@ from dataclasses import dataclass
 
 __all__ = ["ClauseSplitter"]
 
-_SENTENCE_ENDS = ".!?。！？"
+_SENTENCE_ENDS = ".!?。！？؟۔।॥។။።"
 _WIDE = "…。！？；：，、"  # scripts that put no space after them
-_ENDS = ".!?;:," + _WIDE
-_AT_ONCE = "!?;," + _WIDE  # a full stop may be one of an address, a colon one of a time
+_OTHER = "؟۔،؛।॥។៖။၊።፣"  # Arabic, Urdu, Indic, Khmer, Burmese, Amharic
+_ENDS = ".!?;:," + _WIDE + _OTHER
+_AT_ONCE = "!?;," + _WIDE + _OTHER  # a full stop may be one of an address, a colon one of a time
 _CLOSERS = "\"'”’)]»」』）】》"
 _WITHIN_WORDS = "'’-“\"'‘(["  # beside letters, what plain words are written with
+_PHRASE_CHARS = 12
+"""In a script with spaces between phrases, a clause of fewer characters goes on."""
+_UNSPACED_CHARS = 60
+"""Letters without a space or a mark between them, after which a clause is cut all the same."""
+_CLINGING_WORDS = 8
+"""So many words beyond its limit a clause may have for the sake of a number."""
 _LONGEST_ABBREVIATION = 6
 _ABBREVIATIONS = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "approx", "dept", "inc", "ltd"),
+    (
+        *(
+            "mr",
+            "mrs",
+            "ms",
+            "dr",
+            "prof",
+            "sr",
+            "jr",
+            "st",
+            "mt",
+            "gen",
+            "gov",
+            "sen",
+            "rep",
+            "capt",
+            "lt",
+            "col",
+            "sgt",
+        ),
+        *("rev", "hon", "ave", "blvd", "rd", "apt", "vs", "etc", "approx", "dept", "inc", "ltd", "corp", "fig", "ext"),
+        *("jan", "feb", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
+    ),
 )
 """Beside those of single letters, as in "e.g." and "J. K."."""
 
@@ -45,7 +78,7 @@ class ClauseSplitter:
     Args:
         first_words: the first clause is cut at the next space once it has this many words and no end was found.
         later_words: later clauses end at an end mark only from this many words on, but always at the end of a sentence.
-        longest_words: a later clause is cut at a space after this many words.
+        longest_words: a later clause is cut at a space after this many words, but never within a number.
     """
 
     def __init__(self, *, first_words: int = 7, later_words: int = 4, longest_words: int = 30) -> None:
@@ -96,8 +129,14 @@ class ClauseSplitter:
             if divides and self._long_enough(end):
                 return len(self._held)
             self._end = None
+        if self._speakable and (char == "\n" or (char.isspace() and self._after_phrase())):
+            return self._word_end
+        if self._words and len(self._held) - self._word_start >= _UNSPACED_CHARS and self._between_letters(char):
+            return len(self._held)
         limit = self._first_words if self._first else self._longest_words
-        return self._word_end if self._words == limit and self._begins_word(char) else None
+        if self._words < limit or not self._begins_word(char):
+            return None
+        return None if self._clings() and self._words < limit + _CLINGING_WORDS else self._word_end
 
     def _add(self, char: str) -> None:
         before = self._held[-1] if self._held else ""
@@ -120,11 +159,26 @@ class ClauseSplitter:
     def _begins_word(self, char: str) -> bool:
         return not char.isspace() and (not self._held or self._held[-1].isspace())
 
-    def _abbreviation(self) -> bool:
-        """Whether the full stop that comes belongs to the word before it."""
-        if len(self._held) - self._word_start > _LONGEST_ABBREVIATION + 1:
+    def _after_phrase(self) -> bool:
+        """Whether a space that comes ends a phrase, as the script of the letter before it has it."""
+        return bool(self._held) and _is_phrasal(self._held[-1]) and len(self._held) >= _PHRASE_CHARS
+
+    def _between_letters(self, char: str) -> bool:
+        """Whether both neighbours are letters of a script without spaces, and the next one begins a letter."""
+        return _is_unspaced(char) and _is_unspaced(self._held[-1]) and not unicodedata.category(char).startswith("M")
+
+    def _clings(self) -> bool:
+        """Whether the last word is better not parted from what follows: a number goes on, a title has its name."""
+        word = self._held[self._word_start : self._word_end]
+        if word[-1] == ".":
+            return self._abbreviation(self._word_end - 1)
+        return word[-1].isdigit() and not any(char.isalpha() for char in word)
+
+    def _abbreviation(self, end: int | None = None) -> bool:
+        """Whether the full stop that comes (or stands at `end`) belongs to the word before it."""
+        if len(self._held[self._word_start : end]) > _LONGEST_ABBREVIATION + 1:
             return False
-        word = "".join(self._held[self._word_start :]).lower().lstrip("(\"'“‘")
+        word = "".join(self._held[self._word_start : end]).lower().lstrip("(\"'“‘")
         letters = all(len(part) == 1 and part.isalpha() for part in word.split("."))
         return word in _ABBREVIATIONS or (letters and word != "i")
 
@@ -134,3 +188,12 @@ class ClauseSplitter:
 
 def _is_wide(char: str) -> bool:
     return unicodedata.east_asian_width(char) in "WF"
+
+
+def _is_phrasal(char: str) -> bool:
+    """Thai, Lao, Burmese, Khmer."""
+    return "\u0e00" <= char <= "\u0eff" or "\u1000" <= char <= "\u109f" or "\u1780" <= char <= "\u17ff"
+
+
+def _is_unspaced(char: str) -> bool:
+    return _is_phrasal(char) or (_is_wide(char) and char.isalpha())
