@@ -31,11 +31,14 @@ class Stage:
         tts: Any = None,
         text_only: bool = False,
         room: Callable[[], Any] = room,
+        keep_markup: bool = False,
     ) -> None:
         self.outputs: list[Output] = []
         self.llm = llm or ScriptedModel(script)
         self.tts = None if text_only else tts or ScriptedVoice(character_ms=10)
-        self.reply = Reply(prompt, self.llm, self.tts, emit=self.outputs.append, room=room, timeout_s=5)
+        self.reply = Reply(
+            prompt, self.llm, self.tts, emit=self.outputs.append, room=room, timeout_s=5, keep_markup=keep_markup
+        )
 
     @property
     def written(self) -> list[str]:
@@ -64,6 +67,23 @@ def test_what_an_answer_consists_of() -> None:
         assert ("llm", Usage({"output_tokens": 3})) in stage.outputs
         assert stage.reply.work.characters == len("One. Two.")
         assert stage.reply.work.speech_bytes == sum(len(o.pcm) for o in stage.outputs if isinstance(o, Speech))
+
+    run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize("keep_markup", [False, True])
+@pytest.mark.parametrize("takes", ["clauses", "tokens"])
+def test_the_voice_gets_plain_words_and_the_application_what_was_written(keep_markup: bool, takes: Any) -> None:
+    async def main() -> None:
+        pieces = ["## Two *th", "ings*\n- [milk](https://milk.org)\n", "```\ncode\n```\n- bread \U0001f600"]
+        stage = Stage(
+            pieces, tts=ScriptedVoice(character_ms=10, traits=TextToSpeechTraits(takes=takes)), keep_markup=keep_markup
+        )
+        stage.reply.release()
+        await stage.reply.run()
+        assert "".join(stage.written) == "".join(pieces)
+        said = "".join(pieces) if keep_markup else "Two things\nmilk\n\nbread"
+        assert "".join(stage.spoken).split() == said.split()
 
     run_in_virtual_time(main())
 

@@ -127,6 +127,8 @@ def _own_options(options: Mapping[str, Any]) -> CascadeOptions:
     made = CascadeOptions(**{name: options[name] for name in known if name in options})
     if made.speculate not in ("reply", "transcript", "none"):
         raise BadOption(f"speculate is 'reply', 'transcript' or 'none', not {made.speculate!r}.", code="bad_option")
+    if made.markup not in ("strip", "keep"):
+        raise BadOption(f"markup is 'strip' or 'keep', not {made.markup!r}.", code="bad_option")
     for name in ("timeout_s", "ready_timeout_s"):
         seconds = getattr(made, name)
         if not isinstance(seconds, (int, float)) or not seconds > 0:

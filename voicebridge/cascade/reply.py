@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from voicebridge.contract.stages import Flush, LanguageModel, Prompt, Speech, TextToSpeech, ToolRequest, Usage
 from voicebridge.core.clauses import ClauseSplitter
+from voicebridge.core.speakable import SpeakableText
 
 from .stage_fault import closing, own_cancellation
 
@@ -56,6 +57,7 @@ class Reply:
         room: awaited between pieces of speech, so that a slow reader holds the voice up.
         timeout_s: the longest wait for a stage's next output. What keeps a connection alive (usage, empty text) is
             none.
+        keep_markup: the voice gets the text as it is written.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Reply:
         emit: Callable[[Output], None],
         room: Callable[[], Awaitable[None]],
         timeout_s: float,
+        keep_markup: bool = False,
     ) -> None:
         self.prompt = prompt
         self._llm, self._tts = llm, tts
@@ -77,6 +80,8 @@ class Reply:
         self.spoken = tts is not None
         """Whether it is spoken, or text only."""
         self._pronounceable = False
+        self._splitter = ClauseSplitter()
+        self._plain = None if keep_markup else SpeakableText()
         self._clock = asyncio.get_running_loop().time
         self.times = ReplyTimes(self._clock())
         self.work = Work()
@@ -113,7 +118,6 @@ class Reply:
             raise StageError("voice") from RuntimeError("it gave no audio")
 
     async def _think(self, clauses: asyncio.Queue[str | Flush | None]) -> None:
-        splitter = ClauseSplitter()
         with _named("language model"):
             async with asyncio.timeout(self._timeout_s) as deadline, closing(self._answer()) as outputs:
                 async for output in outputs:
@@ -123,7 +127,7 @@ class Reply:
                         self._note_first("first_token")
                         self.work.characters += len(output)
                         self._pass(output)
-                        await self._hand_over(clauses, output, splitter.feed(output))
+                        await self._hand_over(clauses, self._plain.feed(output) if self._plain else output)
                     elif isinstance(output, ToolRequest):
                         self._pass(output)
                     elif isinstance(output, Usage):
@@ -132,8 +136,7 @@ class Reply:
                         raise TypeError(f"it gave a {type(output).__name__}")
                     goes_on = isinstance(output, ToolRequest) or (isinstance(output, str) and bool(output.strip()))
                     deadline.reschedule(self._clock() + (self._timeout_s if goes_on else due - came_at))
-        rest = splitter.flush()
-        await self._hand_over(clauses, "", [rest] if rest.strip() else [])
+        await self._hand_over(clauses, self._plain.flush() if self._plain else "", last=True)
         if self._tts is not None:
             await clauses.put(None)
 
@@ -146,10 +149,13 @@ class Reply:
                 if output != "":  # a sign of life, and nothing else
                     yield output
 
-    async def _hand_over(self, clauses: asyncio.Queue[str | Flush | None], text: str, ended: list[str]) -> None:
+    async def _hand_over(self, clauses: asyncio.Queue[str | Flush | None], text: str, *, last: bool = False) -> None:
         """Give the voice what it takes: whole clauses, or the text as it comes and a `Flush` where clauses end."""
         if self._tts is None:
             return
+        ended = self._splitter.feed(text)
+        if last and (rest := self._splitter.flush()).strip():
+            ended.append(rest)
         whole = self._tts.traits.takes == "clauses"
         if ended:
             self._note_first("first_clause")

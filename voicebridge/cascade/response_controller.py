@@ -87,6 +87,7 @@ class ResponseController:
         delivery: where events go; its undelivered audio is purged when a response is stopped.
         settle: tells the fate of a command.
         timeout_s: the longest wait for a stage's next output.
+        keep_markup: see `Reply`.
     """
 
     def __init__(
@@ -98,11 +99,13 @@ class ResponseController:
         settle: Callable[[str, Fault | None], None],
         *,
         timeout_s: float,
+        keep_markup: bool = False,
     ) -> None:
         self.history = History(history)
         self.playback = PlaybackTracker(self.history, delivery)
         self.speculation = SpeculationCount()
         self._seats, self._config, self._timeout_s = seats, config, timeout_s
+        self._keep_markup = keep_markup
         self._delivery, self._settle = delivery, settle
         self._arbiter = Arbiter()
         self._arbiter.open_earlier_calls(self.history.open_calls())
@@ -273,6 +276,7 @@ class ResponseController:
             emit=partial(self._output, response),
             room=self._delivery.room,
             timeout_s=self._timeout_s,
+            keep_markup=self._keep_markup,
         )
         response.task = asyncio.create_task(self._conduct(response), name=f"reply {response.id or 'guess'}")
         self.open_tasks.add(response.task)

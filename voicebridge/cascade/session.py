@@ -74,7 +74,15 @@ class CascadeSession:
         self._capabilities = seats.capabilities()
         self._delivery = Delivery(seats.tts.traits.format, self._clock)
         timeout_s = options.timeout_s
-        self._responses = ResponseController(seats, config, history, self._delivery, self._settle, timeout_s=timeout_s)
+        self._responses = ResponseController(
+            seats,
+            config,
+            history,
+            self._delivery,
+            self._settle,
+            timeout_s=timeout_s,
+            keep_markup=options.markup == "keep",
+        )
         self._format = seats.stt.traits.format
         self._input = InputPipeline(seats.stt, seats.detector, self._format, self, timeout_s=timeout_s)
         guess = options.speculate != "none" and seats.stt.traits.recheck == "free"
