@@ -195,6 +195,11 @@ class _Websocket:
         except ConnectionClosed as error:
             raise WireClosed(_ending(error, self._secrets)) from None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has closed it, as far as is known here."""
+        return self._connection.protocol.state is State.OPEN and not self._connection.transport.is_closing()
+
     def send_now(self, frame: Frame) -> bool:
         connection = self._connection
         if connection.protocol.state is not State.OPEN or connection.transport.get_write_buffer_size():

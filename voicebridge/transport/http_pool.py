@@ -1,0 +1,149 @@
+"""Connections that are kept for the next request, and opened ahead of it. One pool an event loop and origin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from .http_connection import HttpConnection
+
+__all__ = ["Dialling", "HttpPool", "shared_pool"]
+
+Dialling = Callable[[], Coroutine[Any, Any, HttpConnection]]
+"""Opens one. Raises `WireClosed`."""
+
+
+class HttpPool:
+    """Connections to one origin, for all stages of an event loop that use it.
+
+    Args:
+        host: for errors.
+        dial: opens one.
+        idle_s: one that was unused for longer is never used again.
+    """
+
+    def __init__(self, host: str, dial: Dialling, idle_s: float) -> None:
+        self.host, self._dial, self._idle_s = host, dial, idle_s
+        self._loop = asyncio.get_running_loop()
+        self._idle: deque[HttpConnection] = deque()
+        """The one that was used last is at the end, and is used first."""
+        self._ahead: deque[asyncio.Task[HttpConnection]] = deque()
+        """Being opened, and asked for by nobody."""
+        self._tasks: set[asyncio.Task[HttpConnection]] = set()
+        self._expecting: set[object] = set()
+        """Who will ask soon."""
+        self.users = 0
+
+    @property
+    def ready(self) -> int:
+        """How many wait unused."""
+        self._throw_away()
+        return len(self._idle)
+
+    async def take(self) -> HttpConnection:
+        """A connection that waits, or one that is being opened, or a new one.
+
+        Raises:
+            WireClosed: there was no way.
+        """
+        self._throw_away()
+        if self._idle:
+            return self._idle.pop()
+        if not self._ahead:
+            return await self._dial()
+        opening = self._ahead.popleft()
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # It was not needed after all: it waits for the next.
+            self._ahead.append(opening)
+            if opening.done():
+                self._opened(opening)
+            raise
+
+    async def fresh(self) -> HttpConnection:
+        """A new one, whatever waits.
+
+        Raises:
+            WireClosed: there was no way.
+        """
+        return await self._dial()
+
+    def put_back(self, connection: HttpConnection) -> None:
+        """Keep it for the next request if it can be used again; else close it."""
+        if not connection.put_by(self._loop.time()):
+            return
+        if self.users:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    async def get_ready(self, who: object) -> None:
+        """Have a connection for each of those who said so and have not asked since. Failures are not told."""
+        self._expecting.add(who)
+        self._throw_away()
+        if len(self._idle) + len(self._ahead) < len(self._expecting):
+            opening = asyncio.ensure_future(self._dial())
+            self._tasks.add(opening)
+            self._ahead.append(opening)
+            opening.add_done_callback(self._opened)
+        if self._ahead and not self._idle:
+            await asyncio.wait(tuple(self._ahead))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is the running loop's."""
+        return asyncio.get_running_loop() is self._loop
+
+    async def leave(self, who: object) -> None:
+        """One user less. With the last one it is closed."""
+        self.begins(who)
+        self.users -= 1
+        if not self.users:
+            await self.aclose()
+
+    def begins(self, who: object) -> None:
+        """That one asks now."""
+        self._expecting.discard(who)
+
+    def _opened(self, opening: asyncio.Task[HttpConnection]) -> None:
+        self._tasks.discard(opening)
+        failed = opening.cancelled() or opening.exception() is not None
+        if opening in self._ahead:
+            self._ahead.remove(opening)
+            if not failed:
+                self.put_back(opening.result())
+
+    def _throw_away(self) -> None:
+        """Close those that waited for too long, and forget those that the peer has closed."""
+        latest = self._loop.time() - self._idle_s
+        while self._idle and (self._idle[0].idle_since <= latest or not self._idle[0].is_open):
+            self._idle.popleft().abort()
+        while self._idle and not self._idle[-1].is_open:
+            self._idle.pop()
+
+    async def aclose(self) -> None:
+        """Close what waits, and stop opening. What is in use is closed when it is put back."""
+        while self._idle:
+            self._idle.pop().abort()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the next round of the loop
+
+
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, HttpPool]] = WeakKeyDictionary()
+
+
+def shared_pool(key: object, make: Callable[[], HttpPool]) -> HttpPool:
+    """The running loop's pool of that key. Made where there is none, or where nobody uses it any more."""
+    pools = _pools.setdefault(asyncio.get_running_loop(), {})
+    pool = pools.get(key)
+    if pool is None or not pool.users:
+        pool = pools[key] = make()
+    return pool
