@@ -23,6 +23,10 @@ class SimulatorSettings:
     """A script of what goes wrong, a line each: see `voicebridge.testing.simulator.fault_script`."""
     log: Path | None = None
     """A file that gets a line of JSON for each turn, with monotonic stamps. None: the log is only kept in memory."""
+    keep_alive_s: float | None = None
+    """Seconds after which the server closes a connection in HTTP that is kept and not used. None: never."""
+    stale: bool = False
+    """Such a connection is closed not then but when its next request has come: the one that crosses the close."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

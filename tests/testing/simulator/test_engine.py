@@ -16,8 +16,9 @@ from websockets.exceptions import ConnectionClosedError, InvalidHandshake, Inval
 from voicebridge.contract.errors import BadOption, ConfigError
 from voicebridge.contract.simulator import SimulatorSettings
 from voicebridge.testing.simulator.bare_client import BareClient, bare_client
+from voicebridge.testing.simulator.doorman import Doorman
 from voicebridge.testing.simulator.engine import SimulatedServer
-from voicebridge.testing.simulator.server_socket import ServerSocket
+from voicebridge.testing.simulator.http_connection import HttpConnection
 from voicebridge.testing.simulator.turn_log import TurnLog, TurnRecord
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link
 
@@ -251,7 +252,7 @@ async def test_a_handshake_hangs_and_the_server_still_closes(counting: Serve) ->
         await hanging
 
 
-SAID = [b"", b"P", b"GET /realt", b"POST /x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc"]
+SAID = [b"", b"P", b"GET /realt", b"POST /x HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nabc"]
 
 
 async def connected(url: str, first: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -277,11 +278,13 @@ async def test_a_client_that_falls_silent_does_not_keep_the_server_open(counting
 async def test_a_client_has_so_long_for_its_request(
     counting: Serve, first: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ServerSocket, "handshake_s", 0.1)
+    monkeypatch.setattr(Doorman, "head_s", 0.1)
+    monkeypatch.setattr(HttpConnection, "silence_s", 0.1)
     async with counting("handshake stall 300ms").serve() as url:
         reader, writer = await connected(url, first)
         async with asyncio.timeout(10):
-            assert await reader.read(1) == b""
+            said = await reader.read()
+        assert said == b"" if not first.startswith(b"P") else said.startswith(b"HTTP/1.1 408 ")
         writer.close()
         async with bare_client(url) as client:  # the stall of the script is longer than a client may take
             await client.until("hello")
@@ -318,19 +321,23 @@ async def test_plain_requests_are_answered_on_the_same_port(counting: Serve) -> 
         answer = await http.post("/keys?x=1", content=b"y" * 70_000)
         assert answer.json() == {"method": "POST", "path": "/keys", "query": {"x": "1"}, "bytes": 70_000}
         assert (await http.get("/keys")).json()["method"] == "GET"
-        assert (await http.post("/keys", content=b"y" * (1 << 20))).status_code == 413
+        assert (await http.post("/keys", content=b"y" * (25 << 20))).status_code == 200
+        assert (await http.post("/keys", content=b"y" * ((25 << 20) + 1))).status_code == 413
 
 
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 411),
-        (b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST /x HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400),
-        (b"POST //[ HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: many\r\n\r\n", 400),
+        (b"POST //[ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 400),
         (b"POST /x\r\n\r\n", 400),
-        (b"POST /x HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", 413),
-        (b"POST /bug HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 500),
+        (b"POST /x HTTP/1.1\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000, 431),
+        (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413),
     ],
 )
 async def test_a_plain_request_that_is_not_understood(counting: Serve, request_: bytes, status: int) -> None:

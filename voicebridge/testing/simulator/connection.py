@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from websockets.exceptions import ConnectionClosed
 
 from .fault_run import FaultRun
 from .fault_script import Mishap
-from .server_socket import ServerSocket
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Outlet"]
 
 _QUEUE = 256
 """Frames that wait behind a fault."""
 _LAST_WORDS_S = 1.0
 """How long a close waits for the frames before it."""
-_NO_TEXT = b"\xff\xfe\xfa"
-"""No UTF-8."""
 _logger = logging.getLogger("voicebridge.simulator")
+
+
+class Outlet(Protocol):
+    """Where frames leave, and what a fault can do to it: a websocket, or the body of an answer in HTTP."""
+
+    @property
+    def half_open(self) -> bool:
+        """Nothing is read or written any more."""
+
+    async def send(self, frame: str | bytes) -> None:
+        """Write a frame. Raises `ConnectionClosed` after the end."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """End it as the protocol has it."""
+
+    def reset(self) -> None:
+        """End the connection at once with RST."""
+
+    def cut(self) -> None:
+        """End the connection with FIN, after what has been written."""
+
+    def go_half_open(self) -> None:
+        """Fall silent without a word: the client can't know."""
+
+    def write_part(self, frame: str | bytes, size: int) -> None:
+        """Write the first `size` bytes of a frame, as they count in `wire_size`."""
+
+    def wire_size(self, frame: str | bytes) -> int:
+        """Bytes of a frame, as faults count them."""
+
+    def garbage(self, kind: str, frame: str | bytes) -> str | bytes | None:
+        """What comes in the place of a frame. None: what is no text at all, by `write_no_text`."""
+
+    def write_no_text(self) -> int:
+        """Write a text that is none; its size."""
+
+    def unheard_of(self, frame: str | bytes) -> str | bytes | None:
+        """A frame as this one, of a kind that no client knows. None: frames have no kind here."""
 
 
 class Connection:
@@ -32,7 +66,7 @@ class Connection:
     With faults it waits in a queue, as on a slow network: the wire reads and works on, until the queue is full.
     """
 
-    def __init__(self, socket: ServerSocket, number: int, faults: FaultRun) -> None:
+    def __init__(self, socket: Outlet, number: int, faults: FaultRun) -> None:
         self.number = number
         self.closed = asyncio.Event()
         """The connection is over, or only looks alive (half open): nothing more is sent."""
@@ -69,6 +103,29 @@ class Connection:
         with suppress(TimeoutError):  # behind a stall, nothing can be waited for
             await asyncio.wait_for(self._queue.join(), _LAST_WORDS_S)
         await self._close(code, reason)
+
+    async def written(self) -> None:
+        """Wait until all that was sent has gone out, or can't any more."""
+        if self._faults.idle or self.closed.is_set():
+            return
+        gone = asyncio.ensure_future(self.closed.wait())
+        done = asyncio.ensure_future(self._queue.join())
+        try:
+            await asyncio.wait({gone, done}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            done.cancel()
+
+    async def happen_to_head(self, kind: str) -> str:
+        """What the script has for the head of an answer: `drop`, `garbage`, or nothing more."""
+        what = ""
+        async with self._order:
+            for mishap in self._faults.before_head(kind):
+                if mishap.action in ("drop", "garbage"):
+                    what = mishap.action
+                elif mishap.action not in ("duplicate", "reorder", "unknown"):
+                    await self._happen(mishap)
+        return what
 
     async def _close(self, code: int, reason: str) -> None:
         self.closed.set()
@@ -128,7 +185,8 @@ class Connection:
                 await self._write_garbage(mishap.garbage, frame)
                 times = 0
             elif mishap.action == "unknown":
-                await self._counted(_unheard_of(frame))
+                if (strange := self._socket.unheard_of(frame)) is not None:
+                    await self._counted(strange)
             else:
                 await self._happen(mishap)
         for _ in range(times):
@@ -161,7 +219,7 @@ class Connection:
     async def _counted(self, frame: str | bytes) -> None:
         if self.closed.is_set():
             return
-        size = _wire_size(frame)
+        size = self._socket.wire_size(frame)
         if found := self._faults.cutting(size):
             mishap, part = found
             self._socket.write_part(frame, part)
@@ -184,28 +242,7 @@ class Connection:
             self.closed.set()
 
     async def _write_garbage(self, kind: str, frame: str | bytes) -> None:
-        if kind == "truncated":
-            await self._counted(frame[: len(frame) // 2])
-        elif kind == "binary":
-            await self._counted(bytes(range(256)))
-        elif kind != "utf8":
-            await self._counted("}{ this is no JSON")
+        if (garbage := self._socket.garbage(kind, frame)) is not None:
+            await self._counted(garbage)
         elif not self.closed.is_set():
-            self._socket.write_text_bytes(_NO_TEXT)
-            await self._after(_wire_size(_NO_TEXT))
-
-
-def _unheard_of(frame: str | bytes) -> str:
-    """A message as this one, of a type that nobody knows; on wires whose messages have no type, one of nothing else."""
-    try:
-        fields = json.loads(frame)
-    except ValueError:
-        fields = None
-    typed = fields if isinstance(fields, dict) and "type" in fields else {}
-    return json.dumps({**typed, "type": "unheard_of.event", "unheard_of": {"since": 2099, "why": None}})
-
-
-def _wire_size(frame: str | bytes) -> int:
-    """Bytes of a frame with its header, as a server sends it: not masked."""
-    size = len(frame.encode() if isinstance(frame, str) else frame)
-    return size + (2 if size < 126 else 4 if size < 65536 else 10)
+            await self._after(self._socket.write_no_text())

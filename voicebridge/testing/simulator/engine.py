@@ -15,7 +15,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from http import HTTPStatus
+from typing import Literal
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -27,9 +27,13 @@ from websockets.typing import Subprotocol
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.simulator import SimulatorSettings
 
+from .callers import Callers
 from .connection import Connection
+from .doorman import Doorman
 from .fault_run import FaultRun
 from .fault_script import read_script
+from .http_connection import HttpConnection, reason_of
+from .http_side import HttpSide
 from .server_socket import ServerSocket, read_url
 from .turn_log import TurnLog
 from .wire import HttpAnswer, HttpRequest, Vendor, Wire
@@ -55,6 +59,8 @@ class SimulatedServer:
         options: those of the wire, a dataclass: kept for whoever lists them.
         base_path: of the URL that `serve` gives.
         hints: lines that tell how clients are pointed at the server; `{url}` and `{http}` are filled in.
+        scheme: of the URL that `serve` gives: `http` where clients speak no websocket.
+        callers: those whom the vendor draws times for; their turns can then be set (`PUT /simulator/turn`).
 
     Raises:
         BadOption: a line of the fault script is not clear.
@@ -68,6 +74,8 @@ class SimulatedServer:
         options: object = None,
         base_path: str = "",
         hints: tuple[str, ...] = (),
+        scheme: Literal["ws", "http"] = "ws",
+        callers: Callers | None = None,
     ) -> None:
         self.settings = settings
         self.options = options
@@ -75,25 +83,29 @@ class SimulatedServer:
         self.turns: TurnLog | None = None
         """Of the last `serve`: `turns.turns` holds what happened."""
         self.connections = 0
-        """Handshakes seen so far, refused ones too."""
+        """Handshakes and requests seen so far, refused ones too."""
         self.frame_received: Callable[[HttpRequest, str | bytes], None] | None = None
         """Called with each frame of a client and its handshake, before the wire takes it: for those who count."""
         self._script = read_script(settings.faults)
         self._vendor = vendor
         self._base_path = base_path
+        self._scheme = scheme
+        self._callers = callers
 
     @asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
         """See `Simulator.serve`."""
         self.turns = TurnLog(self.settings.log)
+        if self._callers is not None:
+            self._callers.serve(self.turns)
         try:
-            house = _House(self, self._vendor(self.turns))
+            house = _House(self, self._vendor(self.turns), self.turns)
             await house.vendor.warm()
             server = await self._listening(house, host, port)
             try:
                 bound = server.sockets[0].getsockname()[1]
                 shown = f"[{host}]" if ":" in host else host
-                yield f"ws://{shown}:{bound}{self._base_path}"
+                yield f"{self._scheme}://{shown}:{bound}{self._base_path}"
             finally:
                 await house.close(server)
         finally:
@@ -106,7 +118,7 @@ class SimulatedServer:
                 host,
                 port,
                 process_request=house.process_request,
-                create_connection=house.socket,  # type: ignore[arg-type]  # a factory is all that it is used as
+                create_connection=house.doorman,  # type: ignore[arg-type]  # a factory is all that it is used as
                 subprotocols=[Subprotocol(name) for name in house.vendor.subprotocols] or None,
                 select_subprotocol=house.subprotocol,
                 compression=None,
@@ -126,25 +138,36 @@ class SimulatedServer:
 class _House:
     """One running server: its vendor and its connections."""
 
-    def __init__(self, simulator: SimulatedServer, vendor: Vendor) -> None:
+    def __init__(self, simulator: SimulatedServer, vendor: Vendor, log: TurnLog) -> None:
         self.vendor = vendor
         self._simulator = simulator
+        settings = simulator.settings
+        self._http = HttpSide(
+            vendor, log, simulator._callers, self._next_run, keep_alive_s=settings.keep_alive_s, stale=settings.stale
+        )
+        self._doormen: set[Doorman] = set()
+        """Before those of whom nobody knows yet what they speak."""
         self._waiting: dict[ServerConnection, tuple[int, FaultRun, HttpRequest]] = {}
         """Let in by the handshake, not handled yet."""
         self._sockets: set[ServerSocket] = set()
         """All that are connected, whatever they have said so far."""
 
-    def socket(self, *arguments: object, **settings: object) -> ServerSocket:
-        """A new client's socket."""
-        made = ServerSocket(*arguments, **settings)  # type: ignore[arg-type]  # passed through from `serve`
-        made.answer_http = self.vendor.answer
-        made.made = self._sockets.add
-        made.lost = self._forget
-        return made
+    def doorman(self, *arguments: object, **settings: object) -> Doorman:
+        """Stands before a new client."""
+        socket = ServerSocket(*arguments, **settings)  # type: ignore[arg-type]  # passed through from `serve`
+        socket.made = self._sockets.add
+        socket.lost = self._forget
+        return Doorman(socket, HttpConnection(self._http), self._doormen.add, self._doormen.discard)
 
     def _forget(self, socket: ServerSocket) -> None:
         self._sockets.discard(socket)
         self._waiting.pop(socket, None)
+
+    def _next_run(self) -> tuple[int, FaultRun]:
+        """The number of the next handshake or request, and what goes wrong with it."""
+        self._simulator.connections += 1
+        number = self._simulator.connections
+        return number, FaultRun(self._simulator._script, number, self._simulator.settings.seed)
 
     def subprotocol(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """The first one that both know; a client that offers none of ours gets none."""
@@ -153,17 +176,12 @@ class _House:
     async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Let a client in, or say why not."""
         assert isinstance(socket, ServerSocket)
-        socket.request_came()
         path, query = read_url(request.path)
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         asked = HttpRequest(method="GET", path=path, query=query, headers=headers)
-        self._simulator.connections += 1
-        number = self._simulator.connections
-        faults = FaultRun(self._simulator._script, number, self._simulator.settings.seed)
+        number, faults = self._next_run()
         if answer := await self._mishap_of_handshake(socket, faults) or self.vendor.refusal(asked):
             return _response(answer)
-        if "websocket" not in headers.get("upgrade", "").lower():
-            return _response(self.vendor.answer(asked))
         self._waiting[socket] = (number, faults, asked)
         return None
 
@@ -229,8 +247,13 @@ class _House:
     async def close(self, server: Server) -> None:
         """End the server and all that is connected: by a close frame where one is understood, else at once."""
         self._abort(lambda socket: socket.half_open or socket.state is not State.OPEN)
+        for doorman in list(self._doormen):
+            doorman.transport.abort()
         server.close()
+        ended = await self._http.close(_CLOSED_WITHIN_S)
         if await _is_closed(server):
+            if not ended:
+                _logger.error("A request was still answered after %g s.", _CLOSED_WITHIN_S)
             return
         self._abort(lambda _: True)
         if not await _is_closed(server):
@@ -255,8 +278,4 @@ def _response(answer: HttpAnswer) -> Response:
     headers["Content-Type"] = "application/json"
     headers["Content-Length"] = str(len(answer.body))
     headers["Connection"] = "close"
-    try:
-        phrase = HTTPStatus(answer.status).phrase
-    except ValueError:
-        phrase = "Error"
-    return Response(answer.status, phrase, headers, answer.body)
+    return Response(answer.status, reason_of(answer.status).decode(), headers, answer.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from .fault_script import Mishap
@@ -34,11 +34,18 @@ class FaultRun:
 
     def before(self, kind: str) -> list[Mishap]:
         """What is due in the place of the next frame, or before it."""
+        return self._due(lambda event: event is None or fnmatchcase(kind, event))
+
+    def before_head(self, kind: str) -> list[Mishap]:
+        """What is due in the place of the head of an answer in HTTP: it is no frame, and meant by its name alone."""
+        return self._due(lambda event: event == kind)
+
+    def _due(self, meant: Callable[[str | None], bool]) -> list[Mishap]:
         due = []
         for index, mishap in enumerate(self._frames):
             if mishap.after_frames is not None or mishap.after_s is not None or mishap.at_byte is not None:
                 continue
-            if mishap.event is not None and not fnmatchcase(kind, mishap.event):
+            if not meant(mishap.event):
                 continue
             seen = self._seen[index] = self._seen.get(index, 0) + 1
             if (mishap.every or seen == mishap.occurrence) and self._happens(mishap):

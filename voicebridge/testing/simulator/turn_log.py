@@ -34,11 +34,13 @@ class TurnRecord:
     """One turn, as it fills."""
 
     connection: int
+    caller: str = ""
+    """Of a request in HTTP: see `callers.shown_caller`."""
     turn: int = 0
     """From 1; 0: not counted yet."""
     cause: str = ""
     """`speech`: the user's turn was answered by itself. `request`: the client asked.
-    `idle`: the user said nothing for too long."""
+    `idle`: the user said nothing for too long. In HTTP: which endpoint."""
     profile: str = ""
     drawn_ms: dict[str, float] = field(default_factory=dict)
     stamps: dict[str, float] = field(default_factory=dict)

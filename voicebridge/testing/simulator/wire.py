@@ -1,16 +1,17 @@
 """What a plugin implements to simulate a vendor, and what the engine gives it.
 
-A `Vendor` is made once for a server and lets clients in; a `Wire` is one client's session. The engine owns sockets,
-faults and the log; a wire only takes frames and sends frames, so that it can be tested without a socket.
+A `Vendor` is made once for a server and lets clients in; a `Wire` is one client's session on a websocket. A vendor
+that also `Converses` answers plain HTTP piece by piece. The engine owns sockets, faults and the log; a vendor only
+takes frames and requests, and sends frames and pieces, so that it can be tested without a socket.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["HttpAnswer", "HttpRequest", "Link", "Vendor", "Wire"]
+__all__ = ["Converses", "HttpAnswer", "HttpRequest", "Link", "Reply", "Vendor", "Wire"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
     body: bytes = b""
+    at: float = 0.0
+    """Seconds of the monotonic clock when its last byte had come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,29 @@ class Link(Protocol):
         """End the connection."""
 
 
+class Reply(Protocol):
+    """The answer to one request, piece by piece.
+
+    Without a Content-Length in its headers the body goes out in chunks. An answer to HEAD goes out without its body.
+    Where a client is gone, nothing that is sent raises: `converse` is cancelled.
+    """
+
+    number: int
+    """Of this request on this server, from 1: what `connection N` of a fault script means."""
+
+    async def start(self, status: int = 200, headers: Mapping[str, str] = {}, *, kind: str = "response") -> None:
+        """Send the head; `kind` is the name by which fault scripts mean it."""
+
+    async def send(self, kind: str, data: bytes) -> None:
+        """Send a piece of the body; `kind` is the name by which fault scripts mean it.
+
+        Waits while a slow client has too much unread.
+        """
+
+    async def end(self) -> None:
+        """The body is whole. Also called by the engine when `converse` returns."""
+
+
 class Wire(Protocol):
     """One client's session."""
 
@@ -77,10 +103,18 @@ class Vendor(Protocol):
         """Load what sessions need, before the first client comes."""
 
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
-        """Why a client may not come in; None: it may."""
+        """Why a client may not open a websocket; None: it may."""
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request that is no handshake."""
+        """Answer a request that is no handshake, where the vendor does not converse."""
 
     def wire(self, link: Link, request: HttpRequest) -> Wire:
         """Begin a session."""
+
+
+@runtime_checkable
+class Converses(Protocol):
+    """A vendor that answers plain requests piece by piece: it is asked here instead of by `Vendor.answer`."""
+
+    async def converse(self, request: HttpRequest, reply: Reply) -> None:
+        """Answer a request that is no handshake. Cancelled when its client goes away."""
