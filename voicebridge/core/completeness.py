@@ -29,8 +29,8 @@ _OPEN_WORDS = {
         vous ils elles euh heu ben alors donc très pas""",
     "es": """el la los las un una unos unas mi tu su y o pero porque que si cuando como con sin de del a al para por en
         sobre entre es son era estoy está ha he han yo nosotros eh este pues bueno entonces muy no""",
-    "it": """il lo la i gli le un uno una mio mia tuo tua suo sua e o ma perché che se quando come con senza di del della
-        a al alla per in nel nella su sul tra fra è sono era ho ha hanno io noi ehm allora cioè molto non""",
+    "it": """il lo la i gli le un uno una mio mia tuo tua suo sua e o ma perché che se quando come con senza di del
+        della a al alla per in nel nella su sul tra fra è sono era ho ha hanno io noi ehm allora cioè molto non""",
     "pt": """o a os as um uma meu minha seu sua e ou mas porque que se quando como com sem de do da dos das para por em
         no na sobre entre é são era estou está tenho tem eu nós ah hum então muito não""",
     "nl": """de het een mijn jouw zijn haar en of maar omdat dat als wanneer met zonder van voor naar in op aan bij over
