@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import statistics
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,26 @@ def test_profiles_by_name() -> None:
     assert profile_named("measured", {"measured": MEASURED}) is MEASURED
     with pytest.raises(BadOption, match="There are: instant, measured"):
         profile_named("other", {"measured": MEASURED})
+
+
+def test_a_profile_may_be_written_in_place_of_its_name() -> None:
+    [stage] = MEASURED.stages
+    known = {"measured": MEASURED}
+    written = profile_named(f"{stage}=350", known)
+    assert {written.stages[stage].draw(random.Random(n)) for n in range(5)} == {350.0}
+    ranged = profile_named(f" {stage}=200-500", known).stages[stage]
+    draws = sorted(ranged.draw(random.Random(n)) for n in range(1000))
+    assert 180 < draws[50] < 220
+    assert 460 < draws[950] < 550
+    for text, words in (
+        ("other=5", f"It has: {stage}"),
+        (f"{stage}=fast", "write ms"),
+        (f"{stage}=0", "write ms"),
+        (f"{stage}=9-2", "write ms"),
+        (f"{stage}=1e999", "write ms"),
+    ):
+        with pytest.raises(BadOption, match=words):
+            profile_named(text, known)
 
 
 def test_the_log_keeps_turns_and_writes_them(tmp_path: Path) -> None:
