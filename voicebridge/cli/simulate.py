@@ -116,9 +116,10 @@ def simulate(asked: Simulation) -> int:
 
 async def _serve(simulator: Simulator, asked: Simulation) -> None:
     async with simulator.serve(asked.host, asked.port) as url:
-        http = f"http{url.removeprefix('ws')}"
+        http = f"http{url.removeprefix('ws')}" if url.startswith("ws") else url
         print(f"{asked.name} listens at {url} with the profile {asked.profile!r}.")
-        print(f"Point a client at it: base_url={url} (or {http}), and any key.")
+        also = f" (or {http})" if http != url else ""
+        print(f"Point a client at it: base_url={url}{also}, and any key.")
         for hint in getattr(simulator, "hints", ()):
             print(f"  {hint.format(url=url, http=http)}")
         if asked.log is not None:

@@ -43,15 +43,25 @@ def register_backends(register: RegisterBackend) -> None:
 
 @hookimpl
 def register_simulators(register: RegisterSimulator) -> None:
-    """A server that speaks the wire without the vendor."""
+    """Servers that speak the vendor's wires without the vendor."""
     from voicebridge.registry.rows import About
 
     about = About(summary="OpenAI Realtime (GA) over websockets", requires=("orjson", "pybase64", "websockets"))
     register("openai-realtime", _simulator, about)
+    about = About(
+        summary="OpenAI's HTTP API: chat, responses, transcriptions, speech", requires=("orjson", "websockets")
+    )
+    register("openai-http", _http_simulator, about)
 
 
 def _simulator(settings: SimulatorSettings) -> Simulator:
     from .simulator import simulator
+
+    return simulator(settings)
+
+
+def _http_simulator(settings: SimulatorSettings) -> Simulator:
+    from .http_simulator import simulator
 
     return simulator(settings)
 

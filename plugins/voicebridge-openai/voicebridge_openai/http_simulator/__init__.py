@@ -1,0 +1,57 @@
+"""A server that speaks the HTTP API of OpenAI, for tests, benchmarks and work without a key.
+
+Chat, responses, transcriptions, speech and models, streamed and not. Facts come from the types of the `openai` SDK 3.54
+and from public reports of what the vendor answers; each module says what is a guess. Compatible servers are dialects:
+rows of data in `dialects`. What it says is scripted or echoed, unless a recogniser or a voice of this machine is named.
+
+admission           keys, models, how many at once
+*_request           a body, read and checked: what is asked
+ask                 what is asked of the model, and the answer before it becomes bytes
+*_output            the answer as bytes, whole or piece by piece
+*_endpoints         the two, put together and timed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicebridge.contract.simulator import SimulatorSettings
+    from voicebridge.testing.simulator.engine import SimulatedServer
+
+__all__ = ["simulator"]
+
+
+def simulator(settings: SimulatorSettings) -> SimulatedServer:
+    """The simulator with these settings; its options are those of `options.HttpOptions`.
+
+    Raises:
+        BadOption: an option, the profile or a line of the fault script does not fit.
+        ConfigError: a stage that an option names can't be had.
+    """
+    from voicebridge.testing.simulator.callers import Callers
+    from voicebridge.testing.simulator.ears import check_stage
+    from voicebridge.testing.simulator.engine import SimulatedServer
+    from voicebridge.testing.simulator.option import read_options
+    from voicebridge.testing.simulator.profile import profile_named
+
+    from .options import HttpOptions
+    from .profiles import PROFILES
+    from .vendor import HttpVendor
+
+    options = read_options(HttpOptions, settings.options)
+    profile = profile_named(settings.profile, PROFILES)
+    if options.voice not in ("tone", "installed"):
+        check_stage("tts", options.voice)
+    if options.recogniser is not None:
+        check_stage("stt", options.recogniser)
+    callers = Callers(profile, settings.seed)
+    return SimulatedServer(
+        settings,
+        lambda log: HttpVendor(options, callers, settings.seed),
+        options=options,
+        base_path="/v1",
+        hints=('openai SDK: AsyncOpenAI(api_key="any", base_url="{url}")',),
+        scheme="http",
+        callers=callers,
+    )
