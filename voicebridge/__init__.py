@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .cascade.stage_choice import StageChoice, stage
     from .contract.account import Account, DiscardReason, Disclosed, DropReason, InputAccount, OutputAccount
     from .contract.audio import DOOR_FORMAT, AudioFormat
     from .contract.call_policy import Budget, CallPolicy
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from .contract.stages import (
         DetectorTraits,
         Flush,
+        GetsReady,
         LanguageModel,
         LanguageModelTraits,
         Mark,
@@ -156,6 +158,7 @@ __all__ = [
     "Fault",
     "Flush",
     "Frame",
+    "GetsReady",
     "HistoryStore",
     "InputAccount",
     "InputTranscript",
@@ -206,6 +209,7 @@ __all__ = [
     "SpeechToText",
     "SpeechToTextTraits",
     "Stage",
+    "StageChoice",
     "TextToSpeech",
     "TextToSpeechTraits",
     "Tick",
@@ -242,9 +246,11 @@ __all__ = [
     "open_store",
     "restart_command_ids",
     "simulator",
+    "stage",
 ]
 
 _HOMES = {
+    "cascade.stage_choice": "StageChoice stage",
     "contract.account": "Account DiscardReason Disclosed DropReason InputAccount OutputAccount",
     "contract.audio": "AudioFormat DOOR_FORMAT",
     "contract.call_policy": "Budget CallPolicy",
@@ -271,7 +277,7 @@ _HOMES = {
     "contract.session": "Backend VoiceSession",
     "contract.simulator": "Simulator SimulatorSettings",
     "contract.stages": (
-        "DetectorTraits Flush LanguageModel LanguageModelTraits Mark Prompt ReadsAhead Speech SpeechToText "
+        "DetectorTraits Flush GetsReady LanguageModel LanguageModelTraits Mark Prompt ReadsAhead Speech SpeechToText "
         "SpeechToTextTraits Stage TextToSpeech TextToSpeechTraits ToolRequest Transcript TurnDetector TurnSignal "
         "Usage Word"
     ),

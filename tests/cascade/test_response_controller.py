@@ -34,7 +34,9 @@ class Stage:
     def __init__(self, llm: ScriptedModel, tts: ScriptedVoice | None = None, **config: Any) -> None:
         self.llm, self.tts = llm, tts or ScriptedVoice(character_ms=10)
         names = {"stt": "a/stt", "llm": "a/llm", "tts": "a/tts"}
-        seats = Seats(stt=ScriptedRecogniser(["x"]), detector=EnergyDetector(), llm=llm, tts=self.tts, names=names)
+        seats = Seats(
+            stt=ScriptedRecogniser(["x"]), detector=EnergyDetector(), llm=llm, tts=self.tts, names=names, placed=()
+        )
         self.delivery = Delivery(self.tts.traits.format, asyncio.get_running_loop().time)
         self.settled: list[tuple[str, str | None]] = []
         self.controller = ResponseController(

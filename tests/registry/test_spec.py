@@ -20,8 +20,9 @@ from voicebridge.registry.spec import BackendSpec, CascadeSpec, check_name, pars
         ("vendor/family/model:8b@2", BackendSpec("vendor", "family/model:8b@2")),
         ("replay/calls/7", BackendSpec("replay", "calls/7")),
         ("replay//srv/calls/7", BackendSpec("replay", "/srv/calls/7")),
-        ("a/x+b/y+c/z", CascadeSpec("a/x", "b/y", "c/z")),
-        ("a+b/y/z+c", CascadeSpec("a", "b/y/z", "c")),
+        ("a/x+b/y+c/z", CascadeSpec(("a/x",), ("b/y",), ("c/z",))),
+        ("a+b/y/z+c", CascadeSpec(("a",), ("b/y/z",), ("c",))),
+        ("a/x|a/y+b|c|d+e", CascadeSpec(("a/x", "a/y"), ("b", "c", "d"), ("e",))),
     ],
 )
 def test_a_spec_has_one_meaning_and_is_written_back_the_same(spec: str, meaning: object) -> None:
@@ -48,7 +49,13 @@ def test_a_spec_has_one_meaning_and_is_written_back_the_same(spec: str, meaning:
         ("a+b+c+d", "this has 4"),
         ("a++c", "a name is empty"),
         ("+", "this has 2"),
-        ("a|b", "kept free"),
+        ("a|b", "`fallback=[...]`"),
+        ("a|+b+c", "a name is empty"),
+        ("a||x+b+c", "a name is empty"),
+        ("a+b+c|", "a name is empty"),
+        ("|", "`fallback=[...]`"),
+        ("a|a+b+c", "a is there twice"),
+        ("a | b+c+d", "no spaces"),
         (None, "NoneType"),
         (7, "int"),
         (b"local", "bytes"),
@@ -66,7 +73,7 @@ def test_what_is_no_spec_is_refused_and_told_what_one_looks_like(spec: Any, said
 def test_a_long_mistake_is_not_repeated_whole() -> None:
     with pytest.raises(ConfigError) as caught:
         parse("x " * 10_000)
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value)) < 500
 
 
 @given(st.text())
@@ -76,4 +83,4 @@ def test_any_text_is_either_refused_or_written_back_the_same(text: str) -> None:
     except ConfigError:
         return
     assert str(meaning) == text
-    assert not any(check_name(seat) for seat in text.split("+"))
+    assert not any(check_name(name) for seat in text.split("+") for name in seat.split("|"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from difflib import get_close_matches
@@ -16,6 +16,7 @@ from voicebridge.contract.items import Item
 from voicebridge.registry.rows import SEATS, Seat
 
 from .options import CascadeOptions
+from .seat_settings import own_settings, settings_of
 from .seats import Choice, Seats
 from .session import CascadeSession
 
@@ -31,8 +32,11 @@ class CascadeBackend:
     Args:
         stt, llm, tts, detector: names of stages (`vendor/model`), their classes, functions without parameters that make
             one, or what can be lifted into the seat: a function `pcm -> text`, a text agent (see `LiftedModel`), a
-            function `text -> pcm`. A stage itself will do for a single session. Each session may choose otherwise by
-            an option of the same name. Without a detector, the first one installed is taken.
+            function `text -> pcm`. A stage itself will do for a single session. `voicebridge.stage` gives one settings
+            of its own. A list of them, or `a|b`: each takes over when the one before it fails. Each session may choose
+            otherwise by an option of the same name, and set a single stage by an option such as `tts.voice`. Without a
+            detector, the first one installed is taken, if the recogniser does not find turns itself; one that is
+            chosen finds them in its place.
     """
 
     def __init__(self, *, stt: Choice, llm: Choice, tts: Choice, detector: Choice = None) -> None:
@@ -49,8 +53,10 @@ class CascadeBackend:
 
     def check(self, config: SessionConfig) -> None:
         """What `connect` would raise, but for what a stage itself has against its settings."""
-        _own_options(config.options)
-        seats = Seats.of(self._choices | _seat_options(config.options))
+        others, own = own_settings(config.options)
+        _own_options(others)
+        seats = Seats.of(self._choices | _seat_options(others), own)
+        settings_of(seats.placed, config)
         _refuse_what_nobody_takes(config, seats)
         _with_mode(config, seats)
 
@@ -65,14 +71,14 @@ class CascadeBackend:
             BadOption: an option that a cascade does not know.
             Unsupported: a way to find turns that these stages have not, or a setting that none of them takes.
         """
-        options = _own_options(config.options)
-        seats = Seats.of(self._choices | _seat_options(config.options))
+        others, own = own_settings(config.options)
+        options = _own_options(others)
+        seats = Seats.of(self._choices | _seat_options(others), own)
         _refuse_what_nobody_takes(config, seats)
         config = _with_mode(config, seats)
         seats.claim()
         try:
-            for stage in seats.all().values():
-                stage.configure(config)
+            seats.configure(config)
             session = CascadeSession(seats, config, history, options)
         except BaseException:
             await seats.aclose()
@@ -110,10 +116,9 @@ def _refuse_what_nobody_takes(config: SessionConfig, seats: Seats) -> None:
         raise Unsupported("A cascade has no one model: choose its stages by `stt`, `llm` and `tts`, or in its spec.")
     if config.transcription and config.transcription.model is not None:
         raise Unsupported("What writes down the user's voice in a cascade is its recogniser: choose it by `stt`.")
-    stages: Iterable[Any] = seats.all().values()
-    heeded = frozenset[str]().union(*(stage.traits.heeds for stage in stages))
-    for name in sorted(_HEEDED - heeded):
-        if getattr(config, name) is not None:
+    for name in sorted(_HEEDED):
+        taken = any(name in one.stage.traits.heeds and name not in one.own for one in seats.placed)
+        if getattr(config, name) is not None and not taken:
             raise Unsupported(f"No stage of this cascade ({seats.model}) takes the setting {name!r}.")
 
 

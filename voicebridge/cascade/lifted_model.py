@@ -41,6 +41,7 @@ class LiftedModel:
     It may give text, pieces of text, `ToolRequest`, `Usage`, and objects with `content` (a message).
 
     Args:
+        speculative, memory, tools, usage: its traits, see `LanguageModelTraits`.
         input: makes the input from the `Prompt`, instead of the rules above.
     """
 
@@ -51,9 +52,10 @@ class LiftedModel:
         speculative: Literal["safe", "unsafe"] = "unsafe",
         memory: Literal["prompt", "own"] = "prompt",
         tools: bool = False,
+        usage: Literal["exact", "estimated", "none"] = "none",
         input: Callable[[Prompt], Any] | None = None,
     ) -> None:
-        self.traits = LanguageModelTraits(speculative=speculative, memory=memory, tools=tools)
+        self.traits = LanguageModelTraits(speculative=speculative, memory=memory, tools=tools, usage=usage)
         self._run = _runner(model)
         self._input = input or _input_of(model)
 

@@ -35,7 +35,7 @@ class LiftedRecogniser:
     """
 
     def __init__(self, recognise: Callable[[bytes], str | Awaitable[str]], *, format: AudioFormat = PCM_16K) -> None:
-        self.traits = SpeechToTextTraits(format=format)
+        self.traits = SpeechToTextTraits(format=format, usage="none")
         self._recognise = recognise
 
     def configure(self, config: SessionConfig) -> None:
@@ -68,7 +68,7 @@ class LiftedVoice:
     """
 
     def __init__(self, speak: Callable[[str], bytes | Awaitable[bytes]], *, format: AudioFormat = DOOR_FORMAT) -> None:
-        self.traits = TextToSpeechTraits(format=format)
+        self.traits = TextToSpeechTraits(format=format, usage="none")
         self._speak = speak
 
     def configure(self, config: SessionConfig) -> None:

@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from voicebridge.contract.capabilities import Capabilities
-from voicebridge.contract.errors import ConfigError, VoiceBridgeError
+from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import BadOption, ConfigError, VoiceBridgeError
 from voicebridge.contract.stages import LanguageModel, SpeechToText, Stage, TextToSpeech, TurnDetector
-from voicebridge.registry.registry import METHODS, registry
-from voicebridge.registry.rows import Seat
+from voicebridge.registry.rows import SEATS, Seat
 
-from .energy import EnergyDetector
-from .lifted_model import LiftedModel
-from .lifted_voice import LiftedRecogniser, LiftedVoice
+from .seat_settings import SEAT_NAMES, OwnOptions, Placed, of_seat, settings_of
+from .stage_maker import WRAPPERS, Choice, installed_detector, places
 
 __all__ = ["SEAT_NAMES", "Choice", "Seats"]
 
-Choice = Any
-"""A stage's name; its class, or a function without parameters that makes one for each session; a stage, for one
-session; or what can be lifted into its seat."""
-
-SEAT_NAMES: dict[Seat, str] = {
-    "stt": "speech recogniser",
-    "detector": "turn detector",
-    "llm": "language model",
-    "tts": "voice",
-}
-_LIFTS: dict[Seat, Callable[[Any], Any]] = {"stt": LiftedRecogniser, "llm": LiftedModel, "tts": LiftedVoice}
-_WRAPPERS = (LiftedRecogniser, LiftedModel, LiftedVoice)
-"""They keep nothing of a session: what is shared is the caller's own."""
 _CLOSE_TIMEOUT_S = 5.0
 _claimed: dict[int, weakref.ref[Stage]] = {}
 """The stages of this process that serve or have served a session, by identity, for as long as they exist."""
@@ -55,28 +41,40 @@ class Seats:
     llm: LanguageModel
     tts: TextToSpeech
     names: Mapping[str, str]
+    """Of each seat, as in a spec."""
+    placed: tuple[Placed, ...]
+    """Every single stage."""
 
     @classmethod
-    def of(cls, choices: Mapping[Seat, Choice]) -> Seats:
+    def of(
+        cls, choices: Mapping[Seat, Choice], own: Mapping[tuple[Seat, int], Mapping[str, Any]] = MappingProxyType({})
+    ) -> Seats:
         """The stages that were chosen. Without a choice of detector: the first installed one, else by energy.
+
+        Args:
+            own: settings of single stages, by their seat and number.
 
         Raises:
             BackendNotFound, MissingExtra, BrokenPlugin: a name can't be had.
+            BadOption: settings for a stage that there is not.
             ConfigError: something can't sit in its seat.
         """
-        stt = _seat("stt", choices["stt"])
-        chosen = choices.get("detector")
-        names: dict[str, str] = {
-            seat: choice if isinstance(choice, str) else "custom" for seat, choice in choices.items() if choice
-        }
-        if chosen is None and stt.traits.turns == "none":
-            chosen = names["detector"] = _installed_detector()
+        mine = {seat: {number: given for (of, number), given in own.items() if of == seat} for seat in SEATS}
+        placed = {seat: places(seat, choices[seat], mine[seat]) for seat in ("stt", "llm", "tts")}
+        detector = choices.get("detector")
+        if detector is None and any(one.stage.traits.turns == "none" for one in placed["stt"]):
+            detector = installed_detector()
+        if detector is not None:
+            placed["detector"] = places("detector", detector, mine["detector"])
+        elif mine["detector"]:
+            raise BadOption("This cascade has no turn detector to be set: its speech recogniser finds the turns.")
         return cls(
-            stt=stt,
-            detector=_seat("detector", chosen) if chosen is not None else None,
-            llm=_seat("llm", choices["llm"]),
-            tts=_seat("tts", choices["tts"]),
-            names=names,
+            stt=placed["stt"][0].stage,
+            detector=placed["detector"][0].stage if detector is not None else None,
+            llm=placed["llm"][0].stage,
+            tts=placed["tts"][0].stage,
+            names={seat: "|".join(one.name for one in stages) for seat, stages in placed.items()},
+            placed=tuple(one for stages in placed.values() for one in stages),
         )
 
     def claim(self) -> None:
@@ -85,22 +83,41 @@ class Seats:
         Raises:
             ConfigError: one of them has served before. None is taken then.
         """
-        stages = {seat: stage for seat, stage in self.all().items() if not isinstance(stage, _WRAPPERS)}
-        for seat, stage in stages.items():
-            if (known := _claimed.get(id(stage))) and known() is stage:
+        stages = [one for one in self.placed if not isinstance(one.stage, WRAPPERS)]
+        for number, one in enumerate(stages):
+            known = _claimed.get(id(one.stage))
+            if (known and known() is one.stage) or any(other.stage is one.stage for other in stages[:number]):
                 raise ConfigError(
-                    f"The {type(stage).__name__} given as `{seat}` has served a session already, and a stage serves "
-                    f"one. Give its name, its class, or what makes one for each session: `{seat}=lambda: ...`."
+                    f"The {type(one.stage).__name__} given as `{one.seat}` has served a session already, and a stage "
+                    f"serves one. Give its name, its class, or what makes one for each session: "
+                    f"`{one.seat}=lambda: ...`."
                 )
-        for stage in stages.values():
+        for one in stages:
             with suppress(TypeError):  # an object that nobody can watch
-                _claimed[id(stage)] = weakref.ref(stage, partial(_forget, id(stage)))
+                _claimed[id(one.stage)] = weakref.ref(one.stage, partial(_forget, id(one.stage)))
+
+    def configure(self, config: SessionConfig, changed: Set[str] = frozenset()) -> None:
+        """Give every stage its settings. See `settings_of`.
+
+        Raises:
+            ConfigError: a setting does not fit a stage, which the message names.
+        """
+        for one, own in zip(self.placed, settings_of(self.placed, config, changed), strict=True):
+            if one.seat == "stt" and self.detector is not None and one.stage.traits.turns == "own":
+                own = own.model_copy(update={"turns": own.turns.model_copy(update={"mode": "manual"})})
+            try:
+                one.stage.configure(own)
+            except VoiceBridgeError as error:
+                raise of_seat(one, error) from error
+            options = own.options
+            if isinstance(options, OwnOptions) and options and not options.seen:
+                raise BadOption(f"The {one.label} has no options, and was given {', '.join(options)}.")
 
     async def aclose(self) -> None:
         """Close every stage, in a bounded time. One that can't has nobody left to tell."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await asyncio.gather(*(stage.aclose() for stage in self.all().values()), return_exceptions=True)
+                await asyncio.gather(*(one.stage.aclose() for one in self.placed), return_exceptions=True)
 
     @property
     def model(self) -> str:
@@ -108,7 +125,7 @@ class Seats:
         return "+".join(self.names[seat] for seat in ("stt", "llm", "tts"))
 
     def all(self) -> dict[Seat, Stage]:
-        """Every stage by its seat."""
+        """Who works in each seat."""
         stages: dict[Seat, Stage] = {"stt": self.stt, "llm": self.llm, "tts": self.tts}
         return stages | ({"detector": self.detector} if self.detector else {})
 
@@ -129,68 +146,13 @@ class Seats:
             live_update=frozenset({"instructions", "tools", "voice", "turns"}),
             speech_events="reported",
             input_transcript="live" if self.stt.traits.interim else "late",
-            usage="exact",
+            usage=_usage(one.stage.traits.usage for one in self.placed if one.seat != "detector"),
             formats_in=(self.stt.traits.format,),
             formats_out=(self.tts.traits.format,),
         )
 
 
-def _seat(seat: Seat, choice: Choice) -> Any:
-    if isinstance(choice, str):
-        return _default_detector(choice) if seat == "detector" else registry().stage(seat, choice)
-    if _makes_stages(choice):
-        choice = _made(seat, choice)
-    if hasattr(choice, "traits"):
-        return _fitting(seat, choice)
-    lift = _LIFTS.get(seat)
-    if lift is None or not (callable(choice) or seat == "llm"):
-        raise ConfigError(f"A {type(choice).__name__} can't be the {SEAT_NAMES[seat]}: give a stage or its name.")
-    return lift(choice)
-
-
-def _makes_stages(choice: Choice) -> bool:
-    """Whether it is a stage's class, or a function without parameters: what is lifted takes what it shall work on."""
-    if isinstance(choice, type):
-        return any(hasattr(choice, method) for method in METHODS.values())
-    if hasattr(choice, "traits") or not callable(choice):
-        return False
-    try:
-        return not inspect.signature(choice).parameters
-    except (TypeError, ValueError):  # it does not tell
-        return False
-
-
-def _made(seat: Seat, factory: Callable[[], Any]) -> Any:
-    name = getattr(factory, "__name__", type(factory).__name__)
-    try:
-        made = factory()
-    except VoiceBridgeError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"{name} could not make the {SEAT_NAMES[seat]}: {type(error).__name__}: {error}. It is called without "
-            f"arguments; for one that needs some, give `{seat}=lambda: ...`."
-        ) from error
-    if not hasattr(made, "traits") and not callable(made) and not hasattr(made, "astream"):
-        raise ConfigError(f"{name} was asked for a {SEAT_NAMES[seat]} and gave a {type(made).__name__}, no stage.")
-    return made
-
-
-def _fitting(seat: Seat, stage: Any) -> Any:
-    # As the registry does for stages that it makes: told here it is a clear mistake, later it is a riddle.
-    if callable(getattr(stage, METHODS[seat], None)):
-        return stage
-    others = [other for other, method in METHODS.items() if callable(getattr(stage, method, None))]
-    hint = f" It would be a {SEAT_NAMES[others[0]]}: give it as `{others[0]}`." if others else ""
-    raise ConfigError(
-        f"A {type(stage).__name__} can't be the {SEAT_NAMES[seat]}: it has no method {METHODS[seat]}.{hint}"
-    )
-
-
-def _default_detector(name: str) -> TurnDetector:
-    return EnergyDetector() if name == "energy" else registry().stage("detector", name)  # type: ignore[return-value]  # the row's seat says so
-
-
-def _installed_detector() -> str:
-    rows = registry().rows().stages
-    return next((row.name for row in rows if row.seat == "detector" and not row.about.missing()), "energy")
+def _usage(reported: Iterable[Literal["exact", "estimated", "none"]]) -> Literal["exact", "estimated", "none"]:
+    """What all stages tell together: exact if each is, none if none tells any; else it is no more than an estimate."""
+    kinds = set(reported)
+    return kinds.pop() if len(kinds) == 1 else "estimated"

@@ -88,6 +88,8 @@ class CascadeSession:
         guess = options.speculate != "none" and seats.stt.traits.recheck == "free"
         self._turns = TurnMachine(guess=guess, policy=config.turns)
         self._order = CommandOrder()
+        self._changed: set[str] = set()
+        """Settings that were set since the session began."""
         self._open: set[str] = set()
         self._unwanted: set[str] = set()
         """Commands that were not carried out yet when an `Interrupt` came: nobody waits for their answers any more."""
@@ -307,14 +309,13 @@ class CascadeSession:
         before = self._config
         try:
             config = self._patched(command)  # again: others may have been carried out since it was sent
-            for stage in self._seats.all().values():
-                stage.configure(config)
+            self._seats.configure(config, self._changed | set(command.patch))
         except Exception as error:
-            for stage in self._seats.all().values():
-                with suppress(Exception):  # it took these settings before
-                    stage.configure(before)
+            with suppress(Exception):  # they took these settings before
+                self._seats.configure(before, self._changed)
             self._settle(command.id, fault_of("stage", error))
             return
+        self._changed |= set(command.patch)
         if config.turns.mode != before.turns.mode:
             self._do(self._turns.discard(self._input.heard_ms))
         self._config = config

@@ -139,8 +139,8 @@ def _abouts(spec: str) -> list[About]:
     parsed = parse(spec)
     if not isinstance(parsed, CascadeSpec):
         return [registry().backend_row(parsed.name, parsed.model).about]
-    seats: list[tuple[Seat, str]] = [("stt", parsed.stt), ("llm", parsed.llm), ("tts", parsed.tts)]
-    return [registry().stage_row(seat, name).about for seat, name in seats]
+    seats: list[tuple[Seat, tuple[str, ...]]] = [("stt", parsed.stt), ("llm", parsed.llm), ("tts", parsed.tts)]
+    return [registry().stage_row(seat, name).about for seat, names in seats for name in names]
 
 
 def _run(checks: Sequence[Check], subject: Subject) -> Iterator[Verdict]:

@@ -58,7 +58,7 @@ class Settings:
         given: dict[str, Any] = {}
         for one in self.more:
             name, sign, value = one.partition("=")
-            if not (sign and name.isidentifier()):
+            if not (sign and _is_name(name)):
                 raise BadOption(f"{one!r} is no option: write NAME=VALUE, such as `--option timeout_s=10`.")
             if name in _OURS:
                 raise BadOption(f"{name!r} can't be set by --option{_OURS[name]}.")
@@ -113,6 +113,12 @@ _OURS = dict.fromkeys(("input_format", "output_format", "tools", "agents", "prov
     }.items()
 }
 """What the command sets itself, and where to set it instead."""
+
+
+def _is_name(text: str) -> bool:
+    """A name, or one with the seat of a cascade before it: `tts.voice`, `tts.2.voice`."""
+    first, *others = text.split(".")
+    return first.isidentifier() and all(other.isidentifier() or other.isdecimal() for other in others)
 
 
 def _value(text: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from .audio import DOOR_FORMAT, AudioFormat
 from .errors import BadOption
@@ -76,6 +76,13 @@ class SessionConfig(_Settings):
     """Let `ProviderEvent`s through."""
     options: Mapping[str, Any] = Field(default_factory=dict)
     """What only this backend knows. One that it does not know raises `BadOption`."""
+
+    @field_validator("options")
+    @classmethod
+    def _hide_keys(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A key of one stage (`stt.api_key`) is as secret as that of the session: settings are shown and recorded."""
+        keys = {name for name, value in options.items() if name.endswith(".api_key") and isinstance(value, str)}
+        return {**options, **{name: SecretStr(options[name]) for name in keys}} if keys else options
 
     def patched(self, patch: Mapping[str, Any]) -> SessionConfig:
         """A copy with the fields of `patch` replaced, and all of it checked again.

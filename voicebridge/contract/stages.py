@@ -155,6 +155,8 @@ class Speech:
 class _Traits:
     heeds: frozenset[Literal["tool_choice", "noise_reduction", "base_url", "api_key"]] = frozenset()
     """Which of these fields of `SessionConfig` it takes. A cascade refuses those that none of its stages does."""
+    usage: Literal["exact", "estimated", "none"] = "estimated"
+    """How well it tells what it used: as its vendor bills it, as it counted itself, or not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +165,12 @@ class SpeechToTextTraits(_Traits):
 
     format: AudioFormat = PCM_16K
     turns: Literal["none", "own"] = "none"
-    """`own`: it yields turn signals itself, and no detector is needed."""
+    """`own`: it yields turn signals itself, and no detector is needed. Where somebody else finds the turns (a detector
+    that was chosen all the same, or the application), `turns.mode` of its config is `manual`: then only marks end
+    utterances, and its signals are not heeded."""
     recheck: Literal["free", "paid"] = "free"
-    """Whether a mark may be sent on a guess."""
+    """What a mark on a guess costs: nothing, or as much as any other, as where each mark is an upload. Guesses are
+    marked either way, but where they are paid at most twice a turn, as long as the session's `speculate` allows any."""
     interim: bool = False
     """It also tells transcripts that are not final."""
 

@@ -4,8 +4,9 @@
     vendor/model     a vendor's backend, and which of its models; a model may hold more slashes
     replay/FOLDER    a recorded session; `replay//srv/calls/7` is an absolute folder, the second slash its own
     stt+llm+tts      a cascade of three stages, each named `vendor/model`
+    a|b+llm+tts      the same with two stages in a seat: `b` takes over when `a` fails
 
-`|` is kept free for a list of backends to fall back on.
+`|` binds tighter than `+`. A whole backend that takes over is no part of the spec: `fallback` names it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 
 from voicebridge.contract.errors import ConfigError
 
-__all__ = ["BackendSpec", "CascadeSpec", "Spec", "check_name", "parse"]
+__all__ = ["BackendSpec", "CascadeSpec", "Spec", "check_name", "parse", "parse_seat"]
 
-_SHAPES = "A backend is written `local`, `vendor/model`, or for a cascade `vendor/stt+vendor/llm+vendor/tts`"
+_SHAPES = (
+    "A backend is written `local`, `vendor/model`, or for a cascade `vendor/stt+vendor/llm+vendor/tts`, in each seat "
+    "perhaps several: `vendor/stt|other/stt`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,14 @@ class BackendSpec:
 
 @dataclass(frozen=True, slots=True)
 class CascadeSpec:
-    """The names of a cascade's three stages."""
+    """The names of the stages in a cascade's three seats, the preferred one of each first."""
 
-    stt: str
-    llm: str
-    tts: str
+    stt: tuple[str, ...]
+    llm: tuple[str, ...]
+    tts: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.stt}+{self.llm}+{self.tts}"
+        return "+".join("|".join(names) for names in (self.stt, self.llm, self.tts))
 
 
 Spec = BackendSpec | CascadeSpec
@@ -56,14 +60,32 @@ def parse(spec: str) -> Spec:
     seats = spec.split("+")
     if len(seats) not in (1, 3):
         raise _bad(spec, f"a cascade has three stages joined by two pluses, and this has {len(seats)}")
-    for seat in seats:
-        problem = check_name(seat)
-        if problem:
+    if len(seats) == 1:
+        if "|" in spec:
+            raise _bad(spec, "`|` stands between the stages of one seat; backends to fall back on are `fallback=[...]`")
+        if problem := check_name(spec):
             raise _bad(spec, problem)
-    if len(seats) == 3:
-        return CascadeSpec(*seats)
-    name, slash, model = spec.partition("/")
-    return BackendSpec(name, model if slash else None)
+        name, slash, model = spec.partition("/")
+        return BackendSpec(name, model if slash else None)
+    try:
+        return CascadeSpec(*(parse_seat(seat) for seat in seats))
+    except ConfigError as error:
+        raise _bad(spec, error.fault.message) from None
+
+
+def parse_seat(text: str) -> tuple[str, ...]:
+    """The stages of one seat: `vendor/model`, or several with `|` between them.
+
+    Raises:
+        ConfigError: a name is none, or one is there twice. The message says it in a few words.
+    """
+    names = tuple(text.split("|"))
+    for name in names:
+        if problem := check_name(name):
+            raise ConfigError(problem, code="bad_spec")
+        if names.count(name) > 1:
+            raise ConfigError(f"{name} is there twice in one seat", code="bad_spec")
+    return names
 
 
 def check_name(name: str) -> str:
@@ -71,7 +93,7 @@ def check_name(name: str) -> str:
     if not name:
         return "a name is empty"
     if "|" in name:
-        return "`|` is kept free for lists of backends, which do not exist yet"
+        return "`|` stands between the stages of one seat"
     if "+" in name:
         return "a plus joins the stages of a cascade"
     if not name.isprintable() or any(character.isspace() for character in name):
