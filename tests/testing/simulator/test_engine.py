@@ -293,7 +293,7 @@ async def test_a_client_has_so_long_for_its_request(
 async def test_a_wire_that_does_not_end_is_left_behind(
     counting: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("voicebridge.testing.simulator.engine._CLOSED_WITHIN_S", 0.1)
+    monkeypatch.setattr("voicebridge.testing.simulator.engine._CUT_OFF_WITHIN_S", 0.1)
     let_go = asyncio.Event()
 
     async def stuck(wire: CountingWire) -> None:

@@ -13,16 +13,16 @@ import asyncio
 import hashlib
 import json
 import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+from .pacing import until
 from .profile import Profile
 from .turn_log import TurnLog, TurnRecord
 from .wire import HttpAnswer, HttpRequest
 
-__all__ = ["CallerTurn", "Callers", "control", "shown_caller"]
+__all__ = ["CallerTurn", "Callers", "control", "is_control", "shown_caller"]
 
 _LONGEST_SHOWN = 24
 """Characters. What is longer may be a real key."""
@@ -58,13 +58,11 @@ class CallerTurn:
 
     async def wait(self, stage: str, *, since: float | None = None) -> None:
         """Sleep until the stage is done, counted from `since` (monotonic seconds), else from the request."""
-        due = (self.began if since is None else since) + self.ms(stage) / 1000
-        if (left := due - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+        await until((self.began if since is None else since) + self.ms(stage) / 1000)
 
     def stamp(self, name: str) -> None:
         """Note when something happened; only the first time counts."""
-        self.record.stamps.setdefault(name, time.monotonic())
+        self.record.stamps.setdefault(name, asyncio.get_running_loop().time())
 
 
 class Callers:
@@ -101,7 +99,7 @@ class Callers:
             connection: `Reply.number` or `Link.number`.
             at: `HttpRequest.at`. None: now.
         """
-        began = time.monotonic() if at is None else at
+        began = asyncio.get_running_loop().time() if at is None else at
         record = TurnRecord(
             connection=connection,
             caller=shown_caller(caller),
@@ -131,12 +129,17 @@ class Callers:
         return number
 
 
+def is_control(path: str) -> bool:
+    """Whether a request is for the simulator itself: it is not counted, and no fault meets it."""
+    return path in ("/simulator/turn", "/simulator/turns")
+
+
 def control(request: HttpRequest, log: TurnLog, callers: Callers | None) -> HttpAnswer | None:
     """The answer to a request for the simulator itself; None: it is for the vendor."""
+    if not is_control(request.path):
+        return None
     if request.path == "/simulator/turn":
         return _set_turn(request, callers)
-    if request.path != "/simulator/turns":
-        return None
     if request.method != "GET":
         return _problem(405, "Ask by GET.")
     wanted = request.query.get("caller")

@@ -42,8 +42,8 @@ __all__ = ["SimulatedServer"]
 
 _CLOSE_TIMEOUT_S = 1.0
 """A client that does not answer a close frame is cut off then."""
-_CLOSED_WITHIN_S = 2.0
-"""Longer than that the end of a server waits for nobody: first for close frames, then for what is cut off."""
+_CUT_OFF_WITHIN_S = 0.4
+"""So long the end of a server waits for what is cut off."""
 _logger = logging.getLogger("voicebridge.simulator")
 _silent = logging.getLogger("voicebridge.simulator.websocket")
 _silent.addHandler(logging.NullHandler())
@@ -250,14 +250,13 @@ class _House:
         for doorman in list(self._doormen):
             doorman.transport.abort()
         server.close()
-        ended = await self._http.close(_CLOSED_WITHIN_S)
-        if await _is_closed(server):
-            if not ended:
-                _logger.error("A request was still answered after %g s.", _CLOSED_WITHIN_S)
+        if not await self._http.close(_CUT_OFF_WITHIN_S):
+            _logger.error("A request did not end within %g s.", _CUT_OFF_WITHIN_S)
+        if await _is_closed(server, _CLOSE_TIMEOUT_S + _CUT_OFF_WITHIN_S / 2):
             return
         self._abort(lambda _: True)
-        if not await _is_closed(server):
-            _logger.error("A wire did not end within %g s.", _CLOSED_WITHIN_S)
+        if not await _is_closed(server, _CUT_OFF_WITHIN_S):
+            _logger.error("A wire did not end within %g s.", _CUT_OFF_WITHIN_S)
 
     def _abort(self, chosen: Callable[[ServerSocket], bool]) -> None:
         for socket in list(self._sockets):
@@ -265,9 +264,9 @@ class _House:
                 socket.transport.abort()
 
 
-async def _is_closed(server: Server) -> bool:
+async def _is_closed(server: Server, within_s: float) -> bool:
     try:
-        await asyncio.wait_for(server.wait_closed(), _CLOSED_WITHIN_S)
+        await asyncio.wait_for(server.wait_closed(), within_s)
     except TimeoutError:
         return False
     return True

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Protocol
 
 import h11
 
+from .callers import is_control
 from .server_socket import read_url, reset
 from .wire import HttpRequest
 
@@ -69,6 +69,11 @@ class HttpConnection(asyncio.Protocol):
         self._refused = False
         self._timer: asyncio.TimerHandle | None = None
         self._idle_since: float | None = None
+        self._idle_s: float | None = None
+        """How long it was idle before the request that comes. None: that is its first."""
+        self._eof = False
+        self._cancelled = False
+        self._loop = asyncio.get_running_loop()
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -83,8 +88,7 @@ class HttpConnection(asyncio.Protocol):
         self._wait(None)
         self.over.set()
         self._writable.set()
-        if self.task is not None:
-            self.task.cancel()
+        self._cancel()
         self._door.lost(self)
 
     def pause_writing(self) -> None:
@@ -100,10 +104,7 @@ class HttpConnection(asyncio.Protocol):
         if self.half_open or self._refused:
             return
         if self._idle_since is not None:
-            idle, self._idle_since = time.monotonic() - self._idle_since, None
-            if self._door.stale and self._door.keep_alive_s is not None and idle >= self._door.keep_alive_s:
-                self.cut()
-                return
+            self._idle_s, self._idle_since = self._loop.time() - self._idle_since, None
         self._machine.receive_data(data)
         if self.task is None:
             self._wait(self.silence_s, self._silent)
@@ -115,13 +116,13 @@ class HttpConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends nothing more. Gives whether the connection stays."""
+        self._eof = True
         if self.half_open or self._refused:
             return False
         if self.task is not None:
-            if self._says_close():
-                return True
-            self.task.cancel()
-            return False
+            if not self._says_close():
+                self._cancel()
+            return self._says_close()
         self._machine.receive_data(b"")
         self._read()
         return self._refused
@@ -148,6 +149,11 @@ class HttpConnection(asyncio.Protocol):
     def cut(self) -> None:
         """End the connection with FIN, after what has been written."""
         self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once, and what is answered on it."""
+        self._cancel()
+        self.transport.abort()
 
     def go_half_open(self) -> None:
         """Fall silent without a word: the client can't know."""
@@ -200,10 +206,24 @@ class HttpConnection(asyncio.Protocol):
             query=query,
             headers=headers,
             body=bytes(self._body),
-            at=time.monotonic(),
+            at=self._loop.time(),
         )
         self._body = bytearray()
-        self.task = asyncio.get_running_loop().create_task(self._answer(request))
+        if self._is_stale(path):
+            self.cut()
+            self._refused = True
+        else:
+            self.task = self._loop.create_task(self._answer(request))
+
+    def _is_stale(self, path: str) -> bool:
+        limit = self._door.keep_alive_s if self._door.stale else None
+        return limit is not None and self._idle_s is not None and self._idle_s >= limit and not is_control(path)
+
+    def _cancel(self) -> None:
+        """The client is gone. Once: a second cancel would disturb what tidies up after the first."""
+        if self.task is not None and not self._cancelled:
+            self._cancelled = True
+            self.task.cancel()
 
     async def _answer(self, request: HttpRequest) -> None:
         try:
@@ -225,7 +245,7 @@ class HttpConnection(asyncio.Protocol):
         self._read()
 
     def _rest(self) -> None:
-        self._idle_since = time.monotonic()
+        self._idle_since = self._loop.time()
         if self._door.keep_alive_s is not None and not self._door.stale:
             self._wait(self._door.keep_alive_s, self.cut)
 
@@ -250,6 +270,9 @@ class HttpConnection(asyncio.Protocol):
         self._refused = True
         if self.transport.is_closing():
             return
+        if self._eof:
+            self.cut()
+            return
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._wait(_LINGER_S, self.transport.abort)
@@ -265,7 +288,7 @@ class HttpConnection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         if seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, then)
+            self._timer = self._loop.call_later(seconds, then)
 
 
 def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:

@@ -111,9 +111,7 @@ class HttpSide:
     async def close(self, within_s: float) -> bool:
         """End all connections and what is answered on them; whether it ended in time."""
         for connection in list(self._connections):
-            connection.transport.abort()
-        for task in self._tasks:
-            task.cancel()
+            connection.abort()
         if not self._tasks:
             return True
         _, left = await asyncio.wait(set(self._tasks), timeout=within_s)
