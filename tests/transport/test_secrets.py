@@ -10,7 +10,7 @@ from voicebridge.contract.codec import Endpoint
 from voicebridge.contract.events import BackendError, CommandSettled, Event, ResponseEnded, SessionNotice
 from voicebridge.contract.fault import Fault
 from voicebridge.transport.secrets import Secrets
-from voicebridge.transport.wire import _is_this_machine
+from voicebridge.transport.tcp import is_this_machine
 
 KEY = "sk-CANARY-0123456789"
 SECRETS = Secrets.of(Endpoint(url="ws://x", headers={"Authorization": f"Bearer {KEY}"}, subprotocols=("realtime",)))
@@ -73,4 +73,4 @@ def test_the_librarys_words_on_headers_are_dropped_at_any_level(caplog: pytest.L
     ],
 )
 def test_no_proxy_stands_before_this_machine(url: str, here: bool) -> None:
-    assert _is_this_machine(url) is here
+    assert is_this_machine(url) is here

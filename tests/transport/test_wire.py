@@ -441,9 +441,9 @@ async def test_closing_is_bounded_when_the_peer_is_frozen(blocked: bool) -> None
 
 
 def test_the_certificates_are_read_once() -> None:
-    from voicebridge.transport.wire import _tls
+    from voicebridge.transport.tcp import tls_context
 
-    assert _tls() is _tls()
-    assert isinstance(_tls(), ssl.SSLContext)
-    assert _tls().verify_mode == ssl.CERT_REQUIRED
+    assert tls_context() is tls_context()
+    assert isinstance(tls_context(), ssl.SSLContext)
+    assert tls_context().verify_mode == ssl.CERT_REQUIRED
     assert os.environ.get("SSLKEYLOGFILE") is None

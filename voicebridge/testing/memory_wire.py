@@ -32,7 +32,7 @@ class MemoryWire:
         """Whether the client's writing gets through; cleared, it waits."""
         self.takes.set()
         self.endpoint: Endpoint | None = None
-        self.closed_by_client = False
+        self.closed_by_client = self._ended = False
         self.on_frame: Callable[[Frame], None] = lambda _: None
         """Called with each frame that the client sent."""
         self._greeting = greeting
@@ -53,6 +53,7 @@ class MemoryWire:
 
     def end(self, closed: Closed | None = None) -> None:
         """End the connection; without more, it is just lost."""
+        self._ended = True
         self._inbox.put_nowait(closed or Closed(by="nobody", problem="reset"))
 
     # The client's end
@@ -70,6 +71,11 @@ class MemoryWire:
         await self.takes.wait()
         self.written.append(frame)
         self.on_frame(frame)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has ended it."""
+        return not self._ended and not self.closed_by_client
 
     def send_now(self, frame: Frame) -> bool:
         """Write a frame, unless that would have to wait."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -12,13 +12,18 @@ from voicebridge.contract.codec import Closed
 from voicebridge.contract.errors import ConfigError
 
 from .http_connection import HttpConnection
-from .wire import WireClosed, _refusal, _tls
+from .http_proxy import HttpProxy
+from .tcp import connection_problem, tls_context
+from .wire import WireClosed
 
 __all__ = ["HttpAddress"]
 
 _SECRETS = frozenset(
     {"access_token", "api-key", "api_key", "apikey", "authorization", "key", "sig", "signature", "token"}
 )
+
+_NEXT_ADDRESS_S = 0.25
+"""After so long the host's next address is tried as well (RFC 8305 recommends it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +34,14 @@ class HttpAddress:
     host: str
     port: int
     secure: bool
+    proxy: HttpProxy | None = None
 
     @classmethod
     def of(cls, base_url: str) -> HttpAddress:
         """Read it.
 
         Raises:
-            ConfigError: it is none, or it holds a secret.
+            ConfigError: it is none, or it holds a secret, or the way is through a proxy that can't be used.
         """
         try:
             parts = urlsplit(base_url)
@@ -52,40 +58,41 @@ class HttpAddress:
                 "base_url holds a secret: pass it as api_key, which is sent as a header.", code="bad_base_url"
             )
         secure = scheme == "https"
-        return cls(url, url.raw_host.decode("ascii"), url.port or (443 if secure else 80), secure)
+        host = url.raw_host.decode("ascii")
+        return cls(url, host, url.port or (443 if secure else 80), secure, HttpProxy.for_url(base_url))
 
     @property
-    def origin(self) -> tuple[bool, str, int]:
+    def origin(self) -> tuple[bool, str, int, HttpProxy | None]:
         """What connections are shared by."""
-        return self.secure, self.host, self.port
+        return self.secure, self.host, self.port, self.proxy
 
     @property
     def shown(self) -> str:
         """For errors."""
         return f"{self.host}:{self.port}" if self.url.port else self.host
 
-    async def dial(self, connect_s: float) -> HttpConnection:
-        """Open a connection.
+    async def dial(self) -> HttpConnection:
+        """Open a connection. Takes as long as it takes: the caller bounds it.
 
         Raises:
-            WireClosed: there was no way, or not in time.
+            WireClosed: there was no way.
         """
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(connect_s):
-                _, connection = await loop.create_connection(
-                    lambda: HttpConnection(self.shown),
-                    self.host,
-                    self.port,
-                    ssl=_tls() if self.secure else None,
-                    happy_eyeballs_delay=0.25,
-                )
-        except OSError as error:
-            raise WireClosed(_network_problem(error, self.shown)) from None
+            if self.proxy is None:
+                return await self._dial_directly()
+            if self.secure:
+                return await self.proxy.tunnel(self.host, self.port, self.shown)
+            return await self.proxy.dial(self.shown)
+        except (OSError, UnicodeError) as error:
+            lost = Closed(by="nobody", problem="no_such_host" if isinstance(error, UnicodeError) else "reset")
+            raise WireClosed(connection_problem(error, self.shown) or replace(lost, reason=self.shown)) from None
+
+    async def _dial_directly(self) -> HttpConnection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: HttpConnection(self.shown),
+            self.host,
+            self.port,
+            ssl=tls_context() if self.secure else None,
+            happy_eyeballs_delay=_NEXT_ADDRESS_S,
+        )
         return connection
-
-
-def _network_problem(error: OSError, host: str) -> Closed:
-    from voicebridge.contract.codec import Endpoint
-
-    return _refusal(error, Endpoint(url=f"ws://{host}"))

@@ -10,9 +10,15 @@ import h11
 import httpx
 import orjson
 
+from voicebridge.contract.errors import ConfigError
+
+from .http_address import HttpAddress
+
 __all__ = ["HttpCall", "HttpFile", "HttpTimeouts", "encoded"]
 
 Several = Mapping[str, str | Sequence[str]]
+_HEADERS = {"User-Agent": "voicebridge", "Accept": "*/*", "Accept-Encoding": "identity"}
+"""Nothing is compressed: it would come later, and a small answer could unpack to a huge one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,37 +63,55 @@ class HttpCall:
     files: Sequence[HttpFile] = ()
 
 
-def encoded(call: HttpCall, base: httpx.URL, headers: Mapping[str, str]) -> tuple[h11.Request, bytes]:
+def encoded(call: HttpCall, address: HttpAddress, headers: Mapping[str, str]) -> tuple[h11.Request, bytes]:
     """What to write: the head, and the body.
 
     Args:
-        base: scheme, host and the beginning of the path; its query is kept.
+        address: its path comes before that of the call, and its query before that of the call.
         headers: those of the API.
+
+    Raises:
+        ConfigError: the path or the method is none.
     """
-    url = base.copy_with(raw_path=base.raw_path.partition(b"?")[0].rstrip(b"/") + b"/" + _path(call.path))
-    if pairs := [*base.params.multi_items(), *_pairs(call.query)]:
-        url = url.copy_with(params=pairs)
     sent = httpx.Headers(_HEADERS)
     if call.json is not None:
         sent["Content-Type"] = "application/json"
     sent.update(headers)
     sent.update(call.headers)
-    request = httpx.Request(call.method, url, headers=sent, **_body(call))
-    content = request.read()
-    return h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw), content
+    try:
+        url = _url(call, address.url)
+        request = httpx.Request(call.method, url, headers=sent, **_body(call))
+        content, raw = request.read(), request.headers.raw
+        return h11.Request(method=call.method, target=_target(url, address), headers=raw + _proxy(address)), content
+    except (httpx.InvalidURL, h11.LocalProtocolError, UnicodeError):
+        raise ConfigError(f"{call.method} {call.path!r} is no request that can be sent.", code="bad_request") from None
 
 
-_HEADERS = {"User-Agent": "voicebridge", "Accept": "*/*", "Accept-Encoding": "identity"}
+def _url(call: HttpCall, base: httpx.URL) -> httpx.URL:
+    path = base.raw_path.partition(b"?")[0].rstrip(b"/")
+    if call.path.strip("/"):
+        path += httpx.URL(path=f"/{call.path.lstrip('/')}").raw_path
+    url = base.copy_with(raw_path=path or b"/")
+    pairs = [*base.params.multi_items(), *_pairs(call.query)]
+    return url.copy_with(params=pairs) if pairs else url
 
 
-def _path(path: str) -> bytes:
-    return httpx.URL(path=f"/{path.lstrip('/')}").raw_path[1:]
+def _target(url: httpx.URL, address: HttpAddress) -> bytes:
+    """A proxy that is no tunnel needs to know whose path it is."""
+    if address.proxy is None or address.secure:
+        return url.raw_path
+    return b"%s://%s%s" % (url.raw_scheme, url.netloc, url.raw_path)
+
+
+def _proxy(address: HttpAddress) -> list[tuple[bytes, bytes]]:
+    if address.proxy is None or address.secure:
+        return []
+    return [(name.encode(), value.encode()) for name, value in address.proxy.headers]
 
 
 def _pairs(several: Several) -> list[tuple[str, str]]:
-    return [
-        (name, one) for name, value in several.items() for one in ((value,) if isinstance(value, str) else tuple(value))
-    ]
+    listed = ((name, (value,) if isinstance(value, str) else value) for name, value in several.items())
+    return [(name, one) for name, values in listed for one in values]
 
 
 def _body(call: HttpCall) -> dict[str, Any]:

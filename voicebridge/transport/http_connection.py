@@ -96,6 +96,12 @@ class HttpConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """To put another protocol upon it."""
+        assert self._transport is not None, "it is connected"
+        return self._transport
+
     # A request and its answer
 
     async def ask(self, request: h11.Request, content: bytes) -> Answer:
@@ -127,12 +133,14 @@ class HttpConnection(asyncio.Protocol):
         Raises:
             WireClosed: it was cut off, or is none of HTTP.
         """
-        event: _Next = await self._next_event()
         pieces: list[bytes] = []
-        with suppress(WireClosed):  # after what came before it; the next call raises it again
-            while isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-                event = self._event_here()
+        while not pieces and not self.finished:
+            event: _Next = await self._next_event()
+            with suppress(WireClosed):  # after what came before it; the next call raises it again
+                while isinstance(event, h11.Data):
+                    if event.data:
+                        pieces.append(bytes(event.data))
+                    event = self._event_here()
         return b"".join(pieces)
 
     @property
@@ -147,7 +155,8 @@ class HttpConnection(asyncio.Protocol):
                 while isinstance(self._event_here(), h11.Data):
                     pass  # what nobody wanted to read
             done = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
-            if not done or self._received or self._h11.trailing_data[0]:
+            unread = self._received or self._h11.trailing_data[0]
+            if not done or unread or self.transport.get_write_buffer_size():
                 self.abort()
                 return False
             self._h11.start_next_cycle()

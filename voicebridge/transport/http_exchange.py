@@ -31,6 +31,7 @@ class HttpExchange:
     def __init__(self, pool: HttpPool, patience: Patience, connect_s: float) -> None:
         self._pool, self._patience, self._connect_s = pool, patience, connect_s
         self._connection: HttpConnection | None = None
+        self._aborted = False
 
     async def begin(self, request: h11.Request, content: bytes) -> Answer:
         """Send the request, and wait for the head of the answer.
@@ -41,11 +42,15 @@ class HttpExchange:
         """
         connection = await self._connected(self._pool.take)
         try:
-            return await self._waiting(connection, connection.ask(request, content))
+            answer = await self._waiting(connection, connection.ask(request, content))
+            # 408 on a connection that was kept is how some servers say that they were about to close it.
+            if not (connection.waited and answer.status == 408):
+                return answer
         except WireClosed as error:
             if not connection.waited or connection.answered or error.closed.problem != "reset":
                 raise
         # The peer closed it while it was kept, and has not begun to answer.
+        connection.abort()
         self.release()
         connection = await self._connected(self._pool.fresh)
         return await self._waiting(connection, connection.ask(request, content))
@@ -68,7 +73,8 @@ class HttpExchange:
         return piece
 
     def abort(self) -> None:
-        """Close the connection under it."""
+        """Close the connection under it, also one that is still to come."""
+        self._aborted = True
         if self._connection is not None:
             self._connection.abort()
 
@@ -88,6 +94,8 @@ class HttpExchange:
             raise WireClosed(Closed(by="nobody", problem="timeout", reason=self._pool.host)) from None
         finally:
             patience.end()
+        if self._aborted:
+            self._connection.abort()
         return self._connection
 
     async def _waiting(self, connection: HttpConnection, work: Awaitable[T]) -> T:

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from .http_connection import HttpConnection
 
@@ -44,7 +43,7 @@ class HttpPool:
         return len(self._idle)
 
     async def take(self) -> HttpConnection:
-        """A connection that waits, or one that is being opened, or a new one.
+        """A connection that waits, or one that is being opened, or a new one. The caller bounds the time.
 
         Raises:
             WireClosed: there was no way.
@@ -65,11 +64,7 @@ class HttpPool:
             raise
 
     async def fresh(self) -> HttpConnection:
-        """A new one, whatever waits.
-
-        Raises:
-            WireClosed: there was no way.
-        """
+        """A new one, whatever waits. As `take`."""
         return await self._dial()
 
     def put_back(self, connection: HttpConnection) -> None:
@@ -81,17 +76,21 @@ class HttpPool:
         else:
             connection.abort()
 
-    async def get_ready(self, who: object) -> None:
+    async def get_ready(self, who: object, connect_s: float) -> None:
         """Have a connection for each of those who said so and have not asked since. Failures are not told."""
         self._expecting.add(who)
         self._throw_away()
         if len(self._idle) + len(self._ahead) < len(self._expecting):
-            opening = asyncio.ensure_future(self._dial())
+            opening = asyncio.ensure_future(self._ahead_of_need(connect_s))
             self._tasks.add(opening)
             self._ahead.append(opening)
             opening.add_done_callback(self._opened)
         if self._ahead and not self._idle:
             await asyncio.wait(tuple(self._ahead))
+
+    async def _ahead_of_need(self, connect_s: float) -> HttpConnection:
+        async with asyncio.timeout(connect_s):
+            return await self._dial()
 
     @property
     def is_here(self) -> bool:
@@ -137,11 +136,14 @@ class HttpPool:
         await asyncio.sleep(0)  # an aborted transport closes its socket in the next round of the loop
 
 
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, HttpPool]] = WeakKeyDictionary()
+_pools: dict[asyncio.AbstractEventLoop, dict[object, HttpPool]] = {}
 
 
 def shared_pool(key: object, make: Callable[[], HttpPool]) -> HttpPool:
     """The running loop's pool of that key. Made where there is none, or where nobody uses it any more."""
+    for loop in tuple(_pools):
+        if loop.is_closed():  # and what was open in it with it
+            _pools.pop(loop, None)
     pools = _pools.setdefault(asyncio.get_running_loop(), {})
     pool = pools.get(key)
     if pool is None or not pool.users:

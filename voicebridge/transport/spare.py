@@ -10,7 +10,11 @@ __all__ = ["Connection", "Spare"]
 
 
 class Connection(Protocol):
-    """What a spare can be: such as a `StageSocket`. It may say by `is_open` whether neither side has closed it."""
+    """What a spare can be: such as a `StageSocket`."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has closed it, as far as is known here."""
 
     async def aclose(self) -> None:
         """Let go of it."""
@@ -78,7 +82,7 @@ class Spare(Generic[T]):
         if opening.cancelled() or opening.exception() is not None:
             return False
         fresh = asyncio.get_running_loop().time() - self._opened_at < self._idle_s
-        return fresh and bool(getattr(opening.result(), "is_open", True))
+        return fresh and opening.result().is_open
 
 
 async def _discard(opening: asyncio.Task[T]) -> None:

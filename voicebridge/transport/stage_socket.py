@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from voicebridge.contract.codec import Closed, Endpoint, Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.core import closing
 
-from .api_key import check_encrypted, with_keys_only
+from .headers import check_encrypted, with_keys_only
 from .secrets import Secrets
 from .wire import Wire, WireClosed, dial
 
@@ -52,13 +53,13 @@ class StageSocket:
         except WireClosed as error:
             closed = error.closed
         except TimeoutError:
-            closed = Closed(by="nobody", problem="timeout", reason=endpoint.url)
+            closed = Closed(by="nobody", problem="timeout", reason=urlsplit(endpoint.url).netloc)
         raise _failed(closed, classify, secrets)
 
     @property
     def is_open(self) -> bool:
         """Whether neither side has closed it, as far as is known here."""
-        return self._closed is None and bool(getattr(self._wire, "is_open", True))
+        return self._closed is None and self._wire.is_open
 
     async def send(self, frame: Frame) -> None:
         """Write a frame; waits while the operating system takes no more.

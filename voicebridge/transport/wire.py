@@ -7,16 +7,12 @@ no delay of small packets, small buffers, and a short wait for a peer that does 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-import re
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from time import time
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -32,7 +28,9 @@ from websockets.typing import Subprotocol
 from voicebridge.contract.codec import Closed, Endpoint, Frame
 from voicebridge.contract.errors import ConfigError
 
+from .headers import TOKEN, check_headers
 from .secrets import Secrets
+from .tcp import connection_problem, is_this_machine, tls_context
 
 __all__ = ["Dial", "Wire", "WireClosed", "dial", "retry_after"]
 
@@ -40,8 +38,6 @@ _SEND_BUFFER_BYTES = 64 * 1024
 """Half a second of 24 kHz PCM16 in base64 would do; Linux doubles the figure for its own needs."""
 _WRITE_LIMIT_BYTES = 16 * 1024
 _GOODBYE_S = 0.5
-_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BODY_BYTES = 16 * 1024
 _BODY_CHARS = 500
 _log = logging.getLogger("voicebridge.wire")
@@ -78,6 +74,10 @@ class Wire(Protocol):
     def send_now(self, frame: Frame) -> bool:
         """Write a frame if that takes no waiting: whether it was written. What has to wait goes by `send`."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has closed it, as far as is known here."""
+
     async def ping(self) -> Awaitable[object]:
         """Write a ping. What it gives is done once the pong has come; it may be cancelled or fail when none will.
 
@@ -106,9 +106,9 @@ async def dial(endpoint: Endpoint) -> Wire:
             additional_headers=dict(endpoint.headers),
             user_agent_header="voicebridge",
             subprotocols=[Subprotocol(one) for one in endpoint.subprotocols] or None,
-            ssl=_tls() if urlsplit(endpoint.url).scheme == "wss" else None,
+            ssl=tls_context() if urlsplit(endpoint.url).scheme == "wss" else None,
             # A proxy would be shown the key in the clear on a way that never leaves this machine.
-            proxy=None if _is_this_machine(endpoint.url) else True,
+            proxy=None if is_this_machine(endpoint.url) else True,
             compression=None,
             max_size=endpoint.max_frame_bytes,
             write_limit=_WRITE_LIMIT_BYTES,
@@ -131,13 +131,6 @@ async def dial(endpoint: Endpoint) -> Wire:
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return _Websocket(connection, Secrets.of(endpoint))
-
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
 
 
 class _Connection(ClientConnection):
@@ -167,12 +160,8 @@ def _check(endpoint: Endpoint) -> None:
         urlsplit(endpoint.url).netloc.encode("idna")
     except (InvalidURI, ValueError):
         raise ConfigError(f"{endpoint.url!r} is no address of a websocket: it starts with ws:// or wss://.") from None
-    for name, value in endpoint.headers.items():
-        if not _HEADER.fullmatch(value):
-            raise ConfigError(
-                f"The header {name} holds what none can, such as a line break. Check that the key was copied alone."
-            )
-    if not all(_TOKEN.fullmatch(one) for one in endpoint.subprotocols):
+    check_headers(endpoint.headers)
+    if not all(TOKEN.fullmatch(one) for one in endpoint.subprotocols):
         raise ConfigError("The key holds what none can, such as a space. Check that it was copied alone.")
 
 
@@ -221,12 +210,6 @@ class _Websocket:
             self._connection.transport.abort()
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One for all connections: each costs 20 ms and 300 KB to make."""
-    return ssl.create_default_context()
-
-
 def _ending(error: ConnectionClosed, secrets: Secrets) -> Closed:
     """Who closed, and how. The class of the exception says neither: a session cap comes as a `ConnectionClosedOK`."""
     first = error.rcvd if error.rcvd and (error.rcvd_then_sent or not error.sent) else error.sent
@@ -247,14 +230,8 @@ def _refusal(error: Exception, endpoint: Endpoint) -> Closed:
             body=secrets.scrubbed(body)[:_BODY_CHARS],  # in this order: a cut would leave half a key
             retry_after_s=retry_after(response.headers.get_all("Retry-After")),
         )
-    if isinstance(error, socket.gaierror):
-        return Closed(by="nobody", problem="dns" if error.errno == socket.EAI_AGAIN else "no_such_host", reason=host)
-    if isinstance(error, ssl.SSLError):
-        return Closed(by="nobody", problem="tls", reason=f"{host}: {error.reason or 'failed'}")
-    if isinstance(error, ConnectionRefusedError):
-        return Closed(by="nobody", problem="refused", reason=host)
-    if isinstance(error, TimeoutError):
-        return Closed(by="nobody", problem="timeout", reason=host)
+    if (problem := connection_problem(error, host)) is not None:
+        return problem
     if isinstance(error, InvalidHandshake):
         cut_off = isinstance(error.__cause__, EOFError | ConnectionError)
         return Closed(by="nobody", problem="reset" if cut_off else "garbage", reason=host)
