@@ -129,7 +129,7 @@ def chat_pieces(ask: Ask, draft: Draft, names: Identity, dialect: HttpDialect) -
     if dialect.usage == "asked" and ask.wants_usage:
         yield chunks.usage(usage, written)
     if dialect.done:
-        yield Piece("[DONE]", b"data: [DONE]\n\n", written)
+        yield Piece("done", b"data: [DONE]\n\n", written)
 
 
 def _call_deltas(call: Call, index: int, names: Identity, dialect: HttpDialect) -> Iterator[tuple[bytes, str]]:

@@ -253,11 +253,12 @@ def _close_call(open_calls: dict[str, None], message: Mapping[str, Any], index: 
     call_id = message.get("tool_call_id")
     if call_id is None:
         raise missing(f"messages[{index}].tool_call_id")
+    text()(f"messages[{index}].tool_call_id", call_id)
     if call_id not in open_calls:
-        text = (
+        problem = (
             "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
         )
-        raise ApiError(400, text, param=f"messages.[{index}].role")
+        raise ApiError(400, problem, param=f"messages.[{index}].role")
     del open_calls[call_id]
 
 

@@ -197,6 +197,7 @@ def _read_output(ask: Ask, param: str, item: Mapping[str, Any], calls: dict[str,
         if item.get(name) is None:
             raise missing(f"{param}.{name}")
     call_id = item["call_id"]
+    text()(f"{param}.call_id", call_id)
     if call_id not in calls:
         message = f"No tool call found for function call output with call_id {call_id}."
         raise ApiError(400, message, param="input")

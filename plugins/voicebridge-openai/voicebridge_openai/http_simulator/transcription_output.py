@@ -65,7 +65,7 @@ def transcription_pieces(
     else:
         yield from _events(asked, text, family, dialect)
     if dialect.done:
-        yield Piece("[DONE]", b"data: [DONE]\n\n")
+        yield Piece("done", b"data: [DONE]\n\n")
 
 
 def _events(asked: Transcription, text: str, family: Family | None, dialect: HttpDialect) -> Iterator[Piece]:
