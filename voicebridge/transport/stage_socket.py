@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -80,6 +80,17 @@ class StageSocket:
         """
         try:
             return await self._wire.recv()
+        except WireClosed as error:
+            raise self._ended(error.closed) from None
+
+    async def ping(self) -> Awaitable[object]:
+        """Write a ping. What it gives is done once the pong has come; it may be cancelled or fail when none will.
+
+        Raises:
+            VoiceBridgeError: the connection is over.
+        """
+        try:
+            return await self._wire.ping()
         except WireClosed as error:
             raise self._ended(error.closed) from None
 

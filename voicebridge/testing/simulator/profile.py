@@ -18,6 +18,8 @@ __all__ = ["INSTANT", "Profile", "StageDraws", "StageTime", "profile_named"]
 
 _P95 = 1.645
 """Standard deviations from the median to the 95th percentile of a normal distribution."""
+_P75 = 0.6745
+"""The same to the 75th."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,11 @@ class StageTime:
     def of_percentiles(cls, p50_ms: float, p95_ms: float, source: str) -> StageTime:
         """The distribution with this median and this 95th percentile."""
         return cls(median_ms=p50_ms, sigma=math.log(p95_ms / p50_ms) / _P95, source=source)
+
+    @classmethod
+    def of_iqr(cls, p50_ms: float, iqr_ms: float, source: str) -> StageTime:
+        """The distribution with this median and this distance between its quartiles."""
+        return cls(median_ms=p50_ms, sigma=math.asinh(iqr_ms / (2 * p50_ms)) / _P75, source=source)
 
     @classmethod
     def of_range(cls, low_ms: float, high_ms: float, source: str) -> StageTime:
