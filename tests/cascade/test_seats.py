@@ -72,7 +72,7 @@ def test_a_session_that_was_refused_uses_up_no_stage() -> None:
         with pytest.raises(ConfigError, match="has served"):
             await asked(cascade(llm=fresh, tts=used))
         with pytest.raises(voicebridge.Unsupported):
-            await asked(cascade(llm=fresh), turns={"mode": "semantic"})
+            await asked(cascade(llm=fresh), noise_reduction="near_field")
         assert await asked(cascade(llm=fresh)) == ["completed"]
 
     run_in_virtual_time(main())

@@ -366,3 +366,22 @@ def test_a_cough_does_not_cost_a_tool_its_answer(answered: str) -> None:
             assert (await user.until(ResponseEnded, count=2)).status == "completed"
 
     run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize(
+    ("said", "silence_ms"), [("Turn on the light.", 250), ("Turn on the", 1500)], ids=["whole", "open"]
+)
+def test_with_semantic_turns_the_wait_depends_on_the_words(said: str, silence_ms: int) -> None:
+    """The text is that of a guess, made while the pause lasts."""
+
+    async def main() -> None:
+        stt = ScriptedRecogniser([said])
+        async with scripted_conversation(stt=stt, turns={"mode": "semantic"}) as user:
+            for piece in range(200):
+                await user.session.send(SendAudio(pcm=sound(20) if piece < 50 else silence(20)))
+                await asyncio.sleep(0.02)
+                if [phase for _, phase, _ in turns(user)][-1:] == ["committed"]:
+                    break
+            assert (piece - 50) * 20 == pytest.approx(silence_ms, abs=60)
+
+    run_in_virtual_time(main())

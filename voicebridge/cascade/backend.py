@@ -96,11 +96,12 @@ def _seat_options(options: Mapping[str, Any]) -> dict[Seat, Choice]:
 
 def _with_mode(config: SessionConfig, seats: Seats) -> SessionConfig:
     """The config with the way in which these stages find turns, where it names none."""
-    own = "semantic" if "semantic" in seats.capabilities().turns else "server_vad"
+    able = seats.capabilities().turns
+    own = "server_vad" if "server_vad" in able else "semantic"
     mode = config.turns.mode or own
-    if mode not in (own, "manual"):
+    if mode not in able:
         who = "turn detector" if seats.detector else "speech recogniser"
-        how = "uses what was said" if own == "semantic" else "counts silence" if seats.detector else "finds them"
+        how = "uses what was said" if seats.detector else "finds them"
         raise Unsupported(
             f"This cascade can't find turns by {mode!r}: its {who} {how}. Leave `mode` out, or choose {own!r} or "
             "'manual'."

@@ -124,6 +124,7 @@ class InputPipeline:
 
     def mark(self, mark: Mark) -> None:
         """Put a mark behind the audio heard so far. A fresh one ends the utterance."""
+        self._interim = ""  # what was written before says nothing of the last words, until the mark is answered
         self._pipe.put(mark)
         if mark.fresh:
             self._fresh_from = self._recent.end

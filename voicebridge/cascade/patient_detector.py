@@ -24,7 +24,7 @@ class PatientDetector:
     """
 
     def __init__(self, detector: TurnDetector, patience: TurnPatience | None = None) -> None:
-        self._detector, self._patience = detector, patience or TurnPatience()
+        self.detector, self._patience = detector, patience or TurnPatience()
         self._patient = False
         self._language: str | None = None
         self._heard_bytes = 0
@@ -34,30 +34,30 @@ class PatientDetector:
     @property
     def traits(self) -> DetectorTraits:
         """Those of the detector."""
-        return self._detector.traits
+        return self.detector.traits
 
     def configure(self, config: SessionConfig) -> None:
         """Take `turns.silence_ms` as the usual silence. Raises what the detector does."""
-        self._patient = config.turns.mode == "semantic" and not self._detector.traits.semantic
+        self._patient = config.turns.mode == "semantic" and not self.detector.traits.semantic
         self._language = config.language
         if self._patient:
             if config.turns.silence_ms is not None:
                 self._patience = replace(self._patience, usual_ms=float(config.turns.silence_ms))
             turns = config.turns.model_copy(update={"silence_ms": round(self._patience.least_ms)})
-            config = config.patched({"turns": turns})
-        self._detector.configure(config)
+            config = config.model_copy(update={"turns": turns})  # options that know who read them stay the same object
+        self.detector.configure(config)
 
     async def warm(self) -> None:
         """Warm the detector."""
-        await self._detector.warm()
+        await self.detector.warm()
 
     async def aclose(self) -> None:
         """Close the detector."""
-        await self._detector.aclose()
+        await self.detector.aclose()
 
     async def push(self, pcm: bytes, text: str = "") -> Sequence[TurnSignal]:
         """Take the next audio, and what was written of the speech before the pause; empty: not known yet."""
-        signals = await self._detector.push(pcm, text)
+        signals = await self.detector.push(pcm, text)
         self._heard_bytes += len(pcm)
         if not self._patient:
             held, self._held = self._held, None

@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from voicebridge.contract.errors import BadOption, ConfigError, VoiceBridgeError
 from voicebridge.contract.stages import LanguageModel, SpeechToText, Stage, TextToSpeech, TurnDetector
 from voicebridge.registry.rows import SEATS, Seat
 
+from .patient_detector import PatientDetector
 from .seat_settings import SEAT_NAMES, OwnOptions, Placed, of_seat, settings_of
 from .stage_maker import WRAPPERS, Choice, installed_detector, places
 
@@ -65,7 +66,9 @@ class Seats:
         if detector is None and any(one.stage.traits.turns == "none" for one in placed["stt"]):
             detector = installed_detector()
         if detector is not None:
-            placed["detector"] = places("detector", detector, mine["detector"])
+            placed["detector"] = [
+                replace(one, stage=PatientDetector(one.stage)) for one in places("detector", detector, mine["detector"])
+            ]
         elif mine["detector"]:
             raise BadOption("This cascade has no turn detector to be set: its speech recogniser finds the turns.")
         return cls(
@@ -83,7 +86,7 @@ class Seats:
         Raises:
             ConfigError: one of them has served before. None is taken then.
         """
-        stages = [one for one in self.placed if not isinstance(one.stage, WRAPPERS)]
+        stages = [replace(one, stage=_given(one.stage)) for one in self.placed if not isinstance(one.stage, WRAPPERS)]
         for number, one in enumerate(stages):
             known = _claimed.get(id(one.stage))
             if (known and known() is one.stage) or any(other.stage is one.stage for other in stages[:number]):
@@ -132,9 +135,7 @@ class Seats:
     def capabilities(self) -> Capabilities:
         """What a cascade of these stages can do."""
         return Capabilities(
-            turns=frozenset(
-                {"semantic" if self.detector and self.detector.traits.semantic else "server_vad", "manual"}
-            ),
+            turns=self._turns(),
             interrupt=frozenset({"verb", "auto", "auto_off"}),
             truncate="ms",
             respond=frozenset({"verb", "instructions", "say", "aside"}),
@@ -150,6 +151,18 @@ class Seats:
             formats_in=(self.stt.traits.format,),
             formats_out=(self.tts.traits.format,),
         )
+
+    def _turns(self) -> frozenset[Literal["server_vad", "semantic", "manual", "full_duplex"]]:
+        if self.detector is None:
+            return frozenset({"server_vad", "manual"})
+        if self.detector.traits.semantic:
+            return frozenset({"semantic", "manual"})
+        return frozenset({"server_vad", "semantic", "manual"})
+
+
+def _given(stage: Any) -> Any:
+    """The stage as the application gave it."""
+    return stage.detector if isinstance(stage, PatientDetector) else stage
 
 
 def _usage(reported: Iterable[Literal["exact", "estimated", "none"]]) -> Literal["exact", "estimated", "none"]:

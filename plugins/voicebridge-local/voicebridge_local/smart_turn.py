@@ -85,7 +85,7 @@ class SmartTurn:
         """Take `turns.silence_ms` as the longest silence, and the sensitivity."""
         turns = config.turns
         longest = round(_LONGEST_MS) if turns.silence_ms is None else turns.silence_ms
-        self._pauses.configure(config.patched({"turns": turns.model_copy(update={"silence_ms": longest})}))
+        self._pauses.configure(config.model_copy(update={"turns": turns.model_copy(update={"silence_ms": longest})}))
 
     async def warm(self) -> None:
         """Load both networks.
