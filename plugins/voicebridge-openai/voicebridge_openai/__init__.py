@@ -1,6 +1,7 @@
-"""OpenAI Realtime and every server that speaks its wire, as native backends.
+"""OpenAI Realtime and every server that speaks its wire, as native backends; OpenAI's HTTP API and the servers that
+speak that, as stages of a cascade.
 
-Only hooks here: the codec is imported when one of its backends is asked for.
+Only hooks here: what does the work is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from voicebridge.registry.hookspecs import hookimpl
 if TYPE_CHECKING:
     from voicebridge.contract.session import Backend
     from voicebridge.contract.simulator import Simulator, SimulatorSettings
-    from voicebridge.registry.rows import RegisterBackend, RegisterSimulator
+    from voicebridge.registry.rows import RegisterBackend, RegisterSimulator, RegisterStage
 
-__all__ = ["register_backends", "register_simulators"]
+__all__ = ["register_backends", "register_simulators", "register_stages"]
 
 
 @hookimpl
@@ -39,6 +40,14 @@ def register_backends(register: RegisterBackend) -> None:
             ),
         )
         register(dialect.name, _maker(dialect.name), about)
+
+
+@hookimpl
+def register_stages(register: RegisterStage) -> None:
+    """Every server's seats."""
+    from .seats.rows import register_all
+
+    register_all(register)
 
 
 @hookimpl

@@ -1,0 +1,159 @@
+"""One stage's way to its server: the address, the key, and what a failure means there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
+from voicebridge.transport.api_key import api_key
+from voicebridge.transport.body import Body
+from voicebridge.transport.http import HttpApi, HttpCall, HttpTimeouts
+
+from .http_errors import explained, not_running
+from .options import RequestOptions
+from .servers import Server
+
+__all__ = ["Connection", "api_url"]
+
+T = TypeVar("T")
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_ENDPOINTS = ("/chat/completions", "/responses", "/audio/transcriptions", "/audio/speech", "/inference")
+_PROBE = HttpCall(path="/models", method="GET")
+_LOADING_S = 110.0
+"""A model of many gigabytes comes from the disk first."""
+
+
+def api_url(server: Server, base_url: str | None) -> str:
+    """The address that the paths of requests are appended to.
+
+    Args:
+        base_url: a host (`http://me.example:8000`), its API (`.../v1`), or the very address of a request.
+
+    Raises:
+        ConfigError: there is none, or it is no address, or it holds a secret.
+    """
+    given = (base_url or server.url).strip()
+    if not given:
+        raise ConfigError(f"{server.name} needs to know its server: pass base_url=...", code="missing_base_url")
+    try:
+        parts = urlsplit(given)
+        fits = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # an address in brackets that is none, a port that is none
+        fits = False
+    if not fits or any(not character.isprintable() or character.isspace() for character in given):
+        raise ConfigError("base_url must look like https://host/v1.", code="bad_base_url")
+    if parts.username or parts.password or parse_qsl(parts.query):
+        raise ConfigError(
+            "base_url may hold a secret: pass it as api_key, which is sent as a header.", code="bad_base_url"
+        )
+    path = parts.path.rstrip("/")
+    for endpoint in _ENDPOINTS:
+        path = path.removesuffix(endpoint)
+    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path or server.path, "", ""))
+
+
+class Connection:
+    """A stage's `HttpApi`, made anew when the settings that it hangs on change.
+
+    Args:
+        model: as the server names it, for errors.
+    """
+
+    def __init__(self, server: Server, model: str) -> None:
+        self._server, self._model = server, model
+        self._api: HttpApi | None = None
+        self._made_with: tuple[str, dict[str, str], HttpTimeouts] | None = None
+        self._old: list[HttpApi] = []
+        self.url = ""
+        """Where it goes."""
+
+    def configure(self, config: SessionConfig, options: RequestOptions) -> None:
+        """Take the settings.
+
+        Raises:
+            ConfigError: no server, no key, or one that can't be sent.
+        """
+        url, server = api_url(self._server, config.base_url), self._server
+        given = config.api_key is not None and config.api_key.get_secret_value()
+        key = ""
+        if server.key_variable or given:
+            key = api_key(config, server.key_variable, vendor=server.maker, base_url=url)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        named = {"OpenAI-Organization": options.organization, "OpenAI-Project": options.project}
+        headers |= {name: value for name, value in named.items() if value is not None}
+        made_with = (url, headers, options.timeouts(server.first_output_s))
+        if made_with == self._made_with:
+            return
+        if self._api is not None:
+            self._old.append(self._api)
+        self._made_with, self.url = made_with, url
+        self._api = self._opened(made_with[2])
+
+    def _opened(self, timeouts: HttpTimeouts) -> HttpApi:
+        assert self._made_with is not None, "configure comes first"
+        url, headers, _ = self._made_with
+        explain = partial(explained, self._server, self._model)
+        return HttpApi(url, headers=headers, idle_s=self._server.idle_s, timeouts=timeouts, explain=explain)
+
+    async def get_ready(self) -> None:
+        """Open a connection, if none waits."""
+        if self._api is not None:
+            await self._api.get_ready()
+
+    async def ask(self, call: HttpCall, body: Body[T]) -> AsyncGenerator[T]:
+        """The outputs of a request.
+
+        Raises:
+            VoiceBridgeError: it failed, or was refused.
+        """
+        assert self._api is not None, "configure comes first"
+        async with aclosing(self._asked(self._api, call, body)) as outputs:
+            async for output in outputs:
+                yield output
+
+    async def _asked(self, api: HttpApi, call: HttpCall, body: Body[T]) -> AsyncGenerator[T]:
+        try:
+            async with aclosing(api.ask(call, body)) as outputs:
+                async for output in outputs:
+                    yield output
+        except VoiceBridgeError as error:
+            told = not_running(self._server, self._model, self.url, error.fault)
+            if told is error.fault:
+                raise
+            raise VoiceBridgeError(told) from error
+
+    async def warm(self, call: HttpCall | None, body: Body[Any]) -> None:
+        """Get the server ready, or find out that it is not there.
+
+        Args:
+            call: one that makes it load its model. None: it is only asked whether it is there.
+
+        Raises:
+            VoiceBridgeError: a server of the user's own does not run, or has not that model.
+        """
+        if not self._server.start and call is None:
+            await self.get_ready()
+            return
+        assert self._made_with is not None, "configure comes first"
+        patient = HttpTimeouts(connect_s=self._made_with[2].connect_s, first_output_s=_LOADING_S, total_s=_LOADING_S)
+        api = self._opened(patient)
+        try:
+            async with aclosing(self._asked(api, call or _PROBE, body)) as outputs:
+                async for _ in outputs:
+                    pass
+        except VoiceBridgeError as error:
+            if call is not None or error.category == "network":
+                raise
+        finally:
+            await api.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        apis, self._old = [*self._old, *([self._api] if self._api else [])], []
+        for api in apis:
+            await api.aclose()
