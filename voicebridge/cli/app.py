@@ -291,6 +291,11 @@ def simulate(
         list[str] | None, typer.Option(metavar="LINE", help="What goes wrong, such as 'reset after 12 frames'.")
     ] = None,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line of JSON for each turn.")] = None,
+    keep_alive: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Close what is kept in HTTP and not used for so long."),
+    ] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Close it when its next request comes instead.")] = False,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", "-O", metavar="NAME=VALUE", help="An option of the wire.")
     ] = None,
@@ -319,6 +324,8 @@ def simulate(
             seed=seed,
             faults=fault or [],
             log=log,
+            keep_alive_s=keep_alive,
+            stale=stale,
             options=option or [],
         )
     )

@@ -35,6 +35,8 @@ class Simulation:
     seed: int
     faults: Sequence[str]
     log: Path | None
+    keep_alive_s: float | None
+    stale: bool
     options: Sequence[str]
     """`NAME=VALUE`, the value in JSON or as it stands."""
 
@@ -54,7 +56,13 @@ class Simulation:
             except ValueError:
                 given[name] = value
         return SimulatorSettings(
-            profile=self.profile, seed=self.seed, faults=tuple(self.faults), log=self.log, options=given
+            profile=self.profile,
+            seed=self.seed,
+            faults=tuple(self.faults),
+            log=self.log,
+            keep_alive_s=self.keep_alive_s,
+            stale=self.stale,
+            options=given,
         )
 
 

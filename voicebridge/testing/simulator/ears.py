@@ -14,7 +14,7 @@ from voicebridge.contract.stages import Mark, SpeechToText, Transcript, TurnDete
 from voicebridge.registry.registry import registry
 from voicebridge.registry.rows import Seat
 
-__all__ = ["Ears", "Recogniser", "check_stage", "installed_stage"]
+__all__ = ["Ears", "LiveRecogniser", "Recogniser", "check_stage", "installed_stage"]
 
 _HERE = "local/"
 """How the names of stages begin that need nobody else."""
@@ -117,3 +117,48 @@ class Recogniser:
     async def aclose(self) -> None:
         """Release the stage."""
         await self._stage.aclose()
+
+
+class LiveRecogniser:
+    """Writes down an utterance while it is spoken: the text so far every now and then, the whole at its end.
+
+    The text so far is heard anew each time, as a stage that is installed may know no other way.
+
+    Args:
+        name: as for `Recogniser`.
+        source: the format of the audio.
+        every_ms: milliseconds of audio from one text so far to the next.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+
+    def __init__(self, name: str, source: AudioFormat, *, every_ms: float = 500.0) -> None:
+        self._recogniser = Recogniser(name)
+        self._source = source
+        self._every = max(source.size(every_ms), 1)
+        self._audio = bytearray()
+        self._told = 0
+        """Bytes of the audio that the last text was about."""
+
+    async def push(self, audio: bytes) -> str | None:
+        """Take the next audio. The text so far, when it is due and there is any."""
+        self._audio += audio
+        if len(self._audio) - self._told < self._every:
+            return None
+        return await self._heard() or None
+
+    async def finish(self) -> str:
+        """The whole utterance; what is pushed next begins another one."""
+        text = await self._heard() if self._audio else ""
+        self._audio.clear()
+        self._told = 0
+        return text
+
+    async def _heard(self) -> str:
+        self._told = len(self._audio)
+        return await self._recogniser.transcribe(bytes(self._audio), self._source)
+
+    async def aclose(self) -> None:
+        """Release the stage."""
+        await self._recogniser.aclose()

@@ -177,7 +177,9 @@ class HttpConnection(asyncio.Protocol):
             self._head, self._body = event, bytearray()
             read_url(event.target.decode("latin-1"))
             told = dict(event.headers).get(b"content-length", b"0")
-            if int(told) > _LARGEST_BODY:
+            if event.http_version not in (b"1.0", b"1.1"):
+                self._refuse(505, "This server speaks HTTP/1.1.")
+            elif int(told) > _LARGEST_BODY:
                 self._too_large()
             elif self._machine.they_are_waiting_for_100_continue:
                 self.write(self.encoded(h11.InformationalResponse(status_code=100, headers=[])))
