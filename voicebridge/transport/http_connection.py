@@ -24,6 +24,7 @@ __all__ = ["Answer", "HttpConnection"]
 _READ_AHEAD_BYTES = 256 * 1024
 """What may lie unread before the peer is made to wait."""
 _MAX_HEAD_BYTES = 64 * 1024
+_BEGINNING = b"HTTP/"
 _Next = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 
@@ -222,7 +223,12 @@ class HttpConnection(asyncio.Protocol):
             self._told_eof = True
             self._h11.receive_data(b"")
             return True
-        self._h11.receive_data(b"".join(self._received))
+        data = b"".join(self._received)
+        if self._h11.their_state is h11.SEND_RESPONSE and not self._h11.trailing_data[0]:
+            begins = min(len(data), len(_BEGINNING))
+            if data[:begins] != _BEGINNING[:begins]:  # h11 would wait for the end of what is no head
+                raise self._broken("garbage")
+        self._h11.receive_data(data)
         self._received.clear()
         self._unread = 0
         if self._paused and self._transport is not None:
