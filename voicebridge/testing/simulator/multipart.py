@@ -40,7 +40,7 @@ def read_multipart(content_type: str, body: bytes) -> list[Part]:
     Raises:
         ValueError: this is no multipart/form-data, or it breaks off; says which.
     """
-    head = _head(b"Content-Type: " + content_type.encode("utf-8", "replace").replace(b"\n", b" ").replace(b"\r", b" "))
+    head = _head(b"Content-Type: " + content_type.encode("utf-8", "replace"))
     boundary = head.get_boundary()
     if head.get_content_type() != "multipart/form-data" or not boundary:
         raise ValueError("The body is no multipart/form-data with a boundary.")
