@@ -21,7 +21,7 @@ def test_a_turn_with_an_eager_end_that_was_right():
     assert shown(turns.mark(Mark(1))) == [(1, "hello there")]
     assert shown(turns.ended("hello there", 900, 0.9)) == ["end"]
     assert shown(turns.mark(Mark(2, fresh=True, wanted=False))) == []
-    assert not turns.cut
+    assert not turns.cuts
     assert shown(turns.began(2000)) == ["speech"]
 
 
@@ -62,11 +62,11 @@ def test_a_command_cuts_a_turn_and_the_vendor_ends_it():
     turns.began(0)
     turns.heard("please sto")
     assert turns.mark(Mark(1, fresh=True)) == []
-    assert turns.cut
+    assert turns.cuts
     assert turns.heard("please stop") == []
     assert turns.may_have_ended("please stop", 500) == []
     assert shown(turns.ended("please stop", 500)) == [(1, "please stop")], "and no signal: that turn is over"
-    assert not turns.cut
+    assert not turns.cuts
     assert shown(turns.began(900)) == ["speech"]
 
 
@@ -75,7 +75,7 @@ def test_a_discarded_turn_is_cut_and_told_to_nobody():
     turns.began(0)
     turns.heard("forget")
     assert turns.mark(Mark(1, fresh=True, wanted=False)) == []
-    assert turns.cut
+    assert turns.cuts
     assert turns.ended("forget this", 500) == []
     turns.began(900)
     turns.ended("but not that", 1500)
@@ -85,7 +85,7 @@ def test_a_discarded_turn_is_cut_and_told_to_nobody():
 def test_where_nothing_is_said_nothing_is_cut():
     turns = OwnTurns()
     assert turns.mark(Mark(0, fresh=True, wanted=False)) == []
-    assert not turns.cut
+    assert not turns.cuts
     assert shown(turns.began(10)) == ["speech"]
 
 
@@ -111,7 +111,7 @@ def test_turns_by_hand_are_joined_and_told_without_signals():
     turns.began(900)
     assert shown(turns.heard("two")) == ["one two"]
     turns.mark(Mark(1, fresh=True))
-    assert turns.cut
+    assert turns.cuts
     assert shown(turns.ended("two three", 1500)) == [(1, "one two three")]
     turns.mark(Mark(2, fresh=True))
     assert shown(turns.give_up()) == [(2, "")]
@@ -129,3 +129,30 @@ def test_an_empty_turn_is_ended_too():
     turns.began(0)
     assert shown(turns.ended("", 100)) == ["end"]
     assert shown(turns.mark(Mark(1, fresh=True))) == [(1, "")]
+
+
+def test_fresh_marks_in_a_row_each_get_the_turn_that_was_ended_for_them():
+    turns = OwnTurns()
+    turns.began(0)
+    turns.mark(Mark(1, fresh=True))
+    turns.mark(Mark(2, fresh=True))
+    assert turns.cuts == 2
+    assert turns.mark(Mark(3)) == [], "answers come in order, and this one would not"
+    assert shown(turns.ended("one", 500)) == [(1, "one")]
+    assert turns.began(500) == []
+    assert shown(turns.ended("two", 900)) == [(2, "two")]
+    assert turns.cuts == 0
+
+
+def test_a_mark_before_anything_was_heard_is_passed_over():
+    turns = OwnTurns()
+    turns.began(0)
+    assert turns.mark(Mark(1)) == []
+
+
+def test_without_audio_there_is_nothing_to_wait_for():
+    turns = OwnTurns()
+    assert shown(turns.mark(Mark(1, fresh=True), audio=False)) == [(1, "")]
+    assert turns.cuts == 0
+    turns.ended("late", 100)
+    assert shown(turns.mark(Mark(2, fresh=True), audio=False)) == [(2, "late")]

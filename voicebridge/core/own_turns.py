@@ -12,9 +12,10 @@ the vendor may already have told more. So an ended turn keeps its text here unti
     ended                    cut          no turn       the text of the fresh mark that cut it, and no signal
 
     the cascade puts         state        told
-    a mark                   any          the text of the oldest ended turn, else the text so far
+    a mark                   any          the text of the oldest ended turn, else the text so far; it is passed over
+                                          where there is none, and behind a fresh one that waits
     a fresh mark             ended        the text of the oldest ended turn, which is claimed by it
-    a fresh mark             other        nothing yet: the turn is cut, and the vendor must be asked to end it (`cut`);
+    a fresh mark             other        nothing yet: the turn is cut, and the vendor must be asked to end it (`cuts`);
                                           where nobody wants the text and there is no turn, there is nothing to cut
 
 Where the application ends turns by hand (`manual`), what the vendor takes for turns are pieces of one: their texts are
@@ -68,32 +69,33 @@ class OwnTurns:
         """Fresh marks that wait for the vendor to end its turn, and what was heard before that turn."""
 
     @property
-    def cut(self) -> bool:
-        """The vendor is to end its turn now, or soon give up waiting for that (`give_up`)."""
-        return bool(self._cutting)
+    def cuts(self) -> int:
+        """Fresh marks that wait. For each the vendor is to end its turn where that was put, or it is given up after a
+        while (`give_up`)."""
+        return len(self._cutting)
 
     def began(self, audio_ms: float) -> list[Told]:
         """The user speaks."""
         self._open, self._stale, self._now = True, False, _Turn()
-        return [] if self.manual or self.cut else [TurnSignal("speech", audio_ms)]
+        return [] if self.manual or self.cuts else [TurnSignal("speech", audio_ms)]
 
     def heard(self, text: str, words: tuple[Word, ...] = (), language: str | None = None) -> list[Told]:
         """The whole text of the turn so far."""
         if self._stale:
             return []
         changed, self._now = text != self._now.text, _Turn(text, words, language)
-        return [self._so_far()] if text and changed and not self.cut else []
+        return [self._so_far()] if text and changed and not self.cuts else []
 
     def may_have_ended(self, text: str, audio_ms: float, confidence: float = 1.0) -> list[Told]:
         """That may be all: `text` is the whole turn."""
         told = self.heard(text, self._now.words if text == self._now.text else (), self._now.language)
-        if self._open and not self.manual and not self.cut:
+        if self._open and not self.manual and not self.cuts:
             told.append(TurnSignal("eager_end", audio_ms, confidence))
         return told
 
     def goes_on(self, audio_ms: float) -> list[Told]:
         """It was not all."""
-        quiet = self.manual or self.cut or not self._open
+        quiet = self.manual or self.cuts or not self._open
         return [] if quiet else [TurnSignal("resumed", audio_ms)]
 
     def ended(
@@ -119,22 +121,30 @@ class OwnTurns:
         first = [] if begun else [TurnSignal("speech", audio_ms)]
         return [*first, TurnSignal("end", audio_ms, confidence)]
 
-    def mark(self, mark: Mark) -> list[Told]:
-        """The cascade wants the text since the last fresh mark. After a fresh one, see `cut`."""
+    def mark(self, mark: Mark, *, audio: bool = True) -> list[Told]:
+        """The cascade wants the text since the last fresh mark. After a fresh one, see `cuts`.
+
+        Args:
+            audio: whether there was any since then.
+        """
         if not mark.fresh:
-            return [self._known().answer(mark.n)] if mark.wanted else []
-        if self._ended and not self.manual:
+            known = self._known()
+            return [known.answer(mark.n)] if mark.wanted and known.text and not self.cuts else []
+        if self._ended and not self.manual and not self.cuts:
             turn = self._ended.popleft()
             return [turn.answer(mark.n)] if mark.wanted else []
         if not (mark.wanted or self._open or self.manual):
             return []
+        if not (audio or self._ended or self.cuts):
+            return [_Turn().answer(mark.n)] if mark.wanted else []
         before = self._known(beyond=False)
         self._ended.clear()
         self._cutting.append((mark, before))
         return []
 
     def give_up(self) -> list[Told]:
-        """The vendor does not end the turn: what is known of it is its text. What it still says of it is ignored."""
+        """The vendor does not end the turn for the oldest fresh mark that waits: what is known of it is its text. What
+        it still says of it is ignored."""
         turn, self._now = self._now, _Turn()
         self._stale, self._open = self._open, False
         return self._answer_cut(turn)
@@ -149,13 +159,8 @@ class OwnTurns:
         return known.with_more(self._now) if beyond else known
 
     def _answer_cut(self, turn: _Turn) -> list[Told]:
-        told: list[Told] = []
-        for mark, before in self._cutting:
-            if mark.wanted:
-                told.append(before.with_more(turn).answer(mark.n))
-            turn = _Turn()
-        self._cutting.clear()
-        return told
+        mark, before = self._cutting.popleft()
+        return [before.with_more(turn).answer(mark.n)] if mark.wanted else []
 
     def _so_far(self) -> Transcript:
         known = self._known() if self.manual else self._now
