@@ -14,13 +14,23 @@ from voicebridge.testing.simulator.fault_script import read_script
 README = (Path(engine.__file__).parent / "README.md").read_text(encoding="utf-8")
 
 
-async def test_the_wire_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    [code] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "CountingWire" in block]
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("CountingWire", "[{'type': 'hello'}, {'type': 'count', 'frames': 1}, {'type': 'count', 'frames': 3}]\n"),
+        (
+            "EchoVendor",
+            "one three\nfour\n[(1, 'completed', {'first_token': 20.0}), (2, 'completed', {'first_token': 20.0})]\n",
+        ),
+    ],
+    ids=["websocket", "http"],
+)
+async def test_a_wire_of_the_readme(capsys: pytest.CaptureFixture[str], name: str, shown: str) -> None:
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if f"class {name}" in block]
     names: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), names)
     await names["main"]()
-    shown = capsys.readouterr().out
-    assert shown == "[{'type': 'hello'}, {'type': 'count', 'frames': 1}, {'type': 'count', 'frames': 3}]\n"
+    assert capsys.readouterr().out == shown
 
 
 def test_the_faults_of_the_readme() -> None:

@@ -2,10 +2,18 @@
 
 engine          the server: handshakes, connections, their end
 wire            what a plugin implements, and what it is given
-connection      one client's connection, with the faults of the script
+doorman         tells who speaks websocket from who speaks HTTP
+server_socket   a websocket
+connection      one client's frames, or the pieces of one answer, with the faults of the script
+http_side       requests, counted and answered: http_connection, http_reply
+http_vendor     a vendor that is asked in HTTP alone
 fault_script    what goes wrong, a line each
 profile         how long the stages of a vendor take, drawn with a seed
+callers         who calls in which turn: draws and records of requests
 turn_log        what really happened in each turn, with monotonic stamps
+pacing          pieces sent on time
+multipart       forms that clients upload
+upload          audio that they upload
 voice, ears     audio out and in: tones or a speech stage; a turn detector and a recogniser
 option          the options of one wire, read and checked
 """

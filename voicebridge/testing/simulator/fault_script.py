@@ -20,6 +20,9 @@ WHEN is `on EVENT` (a name, or a pattern with `*`; the action comes in the place
 WHICH narrows it: `occurrence N` (of the event, on each connection; 1 unless said), `every`, `chance 5%` (of every one,
 drawn with the seed), `connection N` (only the server's Nth connection; without it: every one). TIME is `200ms` or `5s`.
 What happens once on a connection (`after`, `at`, a handshake) takes neither `occurrence` nor `every`.
+
+In HTTP a request and its answer are what a connection is on a websocket, and the pieces of its body are the frames. The
+head of an answer is meant by its name alone (`on response`).
 """
 
 from __future__ import annotations
