@@ -1,0 +1,52 @@
+"""What was said: a script, or what an installed recogniser hears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import numpy as np
+
+from voicebridge.contract.audio import AudioFormat
+from voicebridge.testing.simulator.ears import Recogniser
+
+from .options import WireOptions
+
+__all__ = ["Hearing", "is_silent"]
+
+_QUIET = 60.0
+"""Root mean square of samples that nobody would call speech."""
+
+
+class Hearing:
+    """Understands one utterance after the other, for all callers of a server."""
+
+    def __init__(self, options: WireOptions) -> None:
+        self._script = deque(options.transcripts)
+        self._recogniser = Recogniser(options.recogniser) if options.recogniser else None
+        self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def upcoming(self) -> str | None:
+        """What the next utterance will say, where that is known before it is over."""
+        return self._script[0] if self._recogniser is None and self._script else None
+
+    async def understand(self, pcm: bytes, source: AudioFormat) -> str:
+        """The words of an utterance. Silence says nothing."""
+        if is_silent(pcm):
+            return ""
+        if self._recogniser is None:
+            return self._script.popleft() if self._script else f"{source.ms(len(pcm)) / 1000:.1f} seconds of speech"
+        async with self._one_at_a_time:
+            return await self._recogniser.transcribe(pcm, source)
+
+    async def warm(self) -> None:
+        """Load the recogniser: the first utterance would wait for it."""
+        if self._recogniser is not None:
+            await self._recogniser.transcribe(bytes(16_000), AudioFormat(rate=16_000))
+
+
+def is_silent(pcm: bytes) -> bool:
+    """Whether there is no speech in PCM16."""
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float64)
+    return not len(samples) or float(np.sqrt(np.mean(samples**2))) < _QUIET
