@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicebridge.testing.simulator.pacing import text_tokens
 from voicebridge.testing.simulator.profile import INSTANT
 from voicebridge_openai.http_simulator.admission import shown_key
 from voicebridge_openai.http_simulator.api_error import ApiError
 from voicebridge_openai.http_simulator.ask import Ask, draft
 from voicebridge_openai.http_simulator.known_models import LISTED, family_of
-from voicebridge_openai.http_simulator.multipart import fields_of, parse_multipart
 from voicebridge_openai.http_simulator.profiles import PROFILES, TOKENS_PER_SECOND
-from voicebridge_openai.http_simulator.tokens import cut, stopped_at
-from voicebridge_openai.http_simulator.upload import read_upload
+from voicebridge_openai.http_simulator.tokens import stopped_at
+from voicebridge_openai.http_simulator.upload_rules import LARGEST_FILE, checked_upload
 from voicebridge_openai.simulator.replies import read_reply
-
-
-@given(st.text())
-def test_tokens_joined_are_the_text(text):
-    assert "".join(cut(text)) == text
 
 
 @given(st.text(), st.integers(0, 30))
 def test_a_draft_writes_no_more_tokens_than_it_may(text, most):
     made = draft(Ask(model="m", most_tokens=most), read_reply(text))
-    assert made.tokens == min(most, len(cut(text)))
+    assert made.tokens == min(most, len(text_tokens(text)))
     assert text.startswith(made.text)
-    assert made.finish == ("stop" if most >= len(cut(text)) else "length")
+    assert made.finish == ("stop" if most >= len(text_tokens(text)) else "length")
 
 
 def test_the_first_word_that_ends_it_counts():
@@ -37,47 +31,16 @@ def test_the_first_word_that_ends_it_counts():
     assert stopped_at("a b c", ("", "x")) == "a b c"
 
 
-@given(
-    st.dictionaries(
-        st.text(st.characters(codec="utf-8", exclude_categories=("C",), exclude_characters='"\\%'), min_size=1),
-        st.text(),
-    ),
-    st.binary(),
-)
-def test_forms_are_read_as_they_were_written(fields, content):
-    request = httpx.Request("POST", "http://x", data=fields, files={"file": ("a b.wav", content, "audio/wav")})
-    parts = parse_multipart(request.headers["content-type"], request.read())
-    [file] = [part for part in parts if part.filename is not None]
-    assert (file.name, file.filename, file.mime, file.content) == ("file", "a b.wav", "audio/wav", content)
-    plain = {part.name: part.text for part in parts if part.filename is None}
-    assert plain == fields
-
-
-def test_lists_in_a_form():
-    request = httpx.Request("POST", "http://x", data={"languages[]": ["de", "en"]}, files={"file": b"x"})
-    parts = parse_multipart(request.headers["content-type"], request.read())
-    assert fields_of(parts) == {"languages": ["de", "en"]}
-
-
-@given(st.binary())
-def test_what_is_no_form_is_said_to_be_none(body):
-    for kind in ("multipart/form-data; boundary=b", "application/json", "", "multipart/form-data"):
-        try:
-            parse_multipart(kind, body)
-        except ValueError as error:
-            assert str(error)  # noqa: PT017 - it may also be read, and hypothesis tries both
-
-
 @given(st.binary(max_size=200))
 def test_what_is_no_audio_is_refused(content):
     for head in (b"", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0"):
         with pytest.raises(ApiError):
-            read_upload("a.wav", head + content)
+            checked_upload("a.wav", head + content)
 
 
 def test_a_file_that_is_too_large():
     with pytest.raises(ApiError) as refused:
-        read_upload("a.wav", bytes(25 * 1024 * 1024 + 1))
+        checked_upload("a.wav", bytes(LARGEST_FILE + 1))
     assert refused.value.status == 413
 
 

@@ -37,7 +37,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
 
     from .options import HttpOptions
     from .profiles import PROFILES
-    from .vendor import HttpVendor
+    from .vendor import ApiVendor
 
     options = read_options(HttpOptions, settings.options)
     profile = profile_named(settings.profile, PROFILES)
@@ -48,7 +48,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
     callers = Callers(profile, settings.seed)
     return SimulatedServer(
         settings,
-        lambda log: HttpVendor(options, callers, settings.seed),
+        lambda log: ApiVendor(options, callers, settings.seed),
         options=options,
         base_path="/v1",
         hints=('openai SDK: AsyncOpenAI(api_key="any", base_url="{url}")',),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicebridge.testing.simulator.pacing import text_tokens
+
 from ..simulator.conversation import Entry
 from ..simulator.replies import Call, Failure, Part, Say, echo
-from .tokens import cut, prompt_tokens, stopped_at
+from .tokens import prompt_tokens, stopped_at
 
 __all__ = ["Ask", "Draft", "Text", "draft"]
 
@@ -108,8 +110,8 @@ def draft(ask: Ask, scripted: tuple[Part, ...] | None) -> Draft:
 def _tokens(part: Say | Call, stops: tuple[str, ...]) -> tuple[list[str], str]:
     """What is written, and why nothing comes behind it."""
     if isinstance(part, Call):
-        return cut(part.arguments), ""
+        return text_tokens(part.arguments), ""
     text = stopped_at(part.text, stops)
     if len(text) < len(part.text):
-        return cut(text), "stop"
-    return cut(text), {"max_output_tokens": "length"}.get(part.end, part.end)
+        return text_tokens(text), "stop"
+    return text_tokens(text), {"max_output_tokens": "length"}.get(part.end, part.end)

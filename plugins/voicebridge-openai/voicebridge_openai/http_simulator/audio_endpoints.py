@@ -8,6 +8,7 @@ from contextlib import aclosing
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.testing.simulator.callers import Callers, CallerTurn
 from voicebridge.testing.simulator.ears import Recogniser
+from voicebridge.testing.simulator.pacing import in_pieces
 from voicebridge.testing.simulator.voice import Voice, voice_named
 from voicebridge.testing.simulator.wire import HttpRequest, Reply
 
@@ -19,7 +20,7 @@ from .dialects import HttpDialect
 from .identity import Identity
 from .options import HttpOptions
 from .piece import Piece
-from .playing import cut, play, play_as_made
+from .playing import play, play_as_made
 from .response_head import SSE, head
 from .speech_request import SpeechAsk, read_speech
 from .transcription_request import Transcription, read_form, read_transcription
@@ -69,7 +70,7 @@ class AudioEndpoints:
                 return
             await reply.start(200, head(SSE, names))
             pieces = transcription_output.transcription_pieces(asked, text, family, self._dialect, names)
-            await play(reply, pieces, 0.0, 0.0)
+            await play(reply, pieces)
 
     async def _heard(self, turn: CallerTurn, asked: Transcription) -> str | None:
         """The text; None: it fails."""
@@ -109,18 +110,18 @@ class AudioEndpoints:
         target = AudioFormat(rate=self._dialect.speech_rate)
         size, sent_ms = target.size(self._options.delta_ms), 0.0
         async with aclosing(self._voice_pieces(asked.text, asked.speed)) as audio:
-            async for pcm in cut(audio, size):
+            async for pcm in in_pieces(audio, size):
                 yield speech_output.audio_piece(asked, pcm, sent_ms)
                 sent_ms += target.ms(len(pcm))
         turn.record.audio_ms["spoken"] = round(sent_ms, 3)
         if last := speech_output.last_piece(asked, sent_ms):
             yield last
 
-    async def _voice_pieces(self, text: str, speed: float) -> AsyncGenerator[tuple[bytes, str], None]:
+    async def _voice_pieces(self, text: str, speed: float) -> AsyncGenerator[bytes, None]:
         voice: Voice = voice_named(self._options.voice, ms_per_char=self._options.ms_per_char)
         try:
             async with aclosing(voice.speak(text, AudioFormat(rate=self._dialect.speech_rate), speed)) as pieces:
-                async for piece in pieces:
-                    yield piece
+                async for pcm, _ in pieces:
+                    yield pcm
         finally:
             await voice.aclose()

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from voicebridge.testing.simulator.pacing import text_tokens
+
 from ..simulator.replies import Call, Failure
 from .api_error import failure
 from .ask import Ask, Draft, Text
@@ -17,7 +19,6 @@ from .dialects import HttpDialect
 from .identity import Identity, padding
 from .piece import Piece
 from .refusal import error_body
-from .tokens import cut
 
 __all__ = ["chat_pieces", "whole_chat"]
 
@@ -137,7 +138,7 @@ def _call_deltas(call: Call, index: int, names: Identity, dialect: HttpDialect) 
     first = {"index": index, **_tool_call(call, names, call.arguments if dialect.whole_calls else "")}
     yield orjson.dumps({"tool_calls": [first]}), ""
     if not dialect.whole_calls:
-        for token in cut(call.arguments):
+        for token in text_tokens(call.arguments):
             new = b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (index, orjson.dumps(token))
             yield new, token
 

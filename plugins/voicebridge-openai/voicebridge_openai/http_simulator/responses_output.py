@@ -10,12 +10,13 @@ from typing import Any
 
 import orjson
 
+from voicebridge.testing.simulator.pacing import text_tokens
+
 from ..simulator.replies import Call, Failure
 from .ask import Ask, Draft, Text
 from .dialects import HttpDialect
 from .identity import Identity, padding
 from .piece import Piece
-from .tokens import cut
 
 __all__ = ["ResponseOutput"]
 
@@ -98,7 +99,7 @@ class ResponseOutput:
                 written += len(part.tokens)
             else:
                 yield from self._call(index, item, written)
-                written += len(cut(item["arguments"]))
+                written += len(text_tokens(item["arguments"]))
         ended = self._ended()
         yield self._event(f"response.{ended['status']}", written, response=ended)
 
@@ -144,7 +145,7 @@ class ResponseOutput:
     def _call(self, index: int, item: Item, written: int) -> Iterator[Piece]:
         begun = {**item, "status": "in_progress", "arguments": ""}
         where = {"item_id": item["id"], "output_index": index}
-        tokens = cut(item["arguments"])
+        tokens = text_tokens(item["arguments"])
         kind = "response.function_call_arguments"
         yield self._event("response.output_item.added", written, output_index=index, item=begun)
         yield from self._deltas(f"{kind}.delta", tokens, where, written)

@@ -11,9 +11,10 @@ from base64 import b64encode
 
 import orjson
 
+from voicebridge.testing.simulator.pacing import text_tokens
+
 from .piece import Piece
 from .speech_request import SpeechAsk
-from .tokens import cut
 
 __all__ = ["audio_piece", "first_piece", "last_piece", "media_type"]
 
@@ -46,7 +47,7 @@ def last_piece(asked: SpeechAsk, spoken_ms: float) -> Piece | None:
     """What stands behind the last sample, if anything."""
     if not asked.events:
         return None
-    read, made = len(cut(asked.text)), round(spoken_ms * _TOKENS_PER_SECOND / 1000)
+    read, made = len(text_tokens(asked.text)), round(spoken_ms * _TOKENS_PER_SECOND / 1000)
     usage = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
     done = {"type": "speech.audio.done", "usage": usage}
     return Piece("speech.audio.done", b"data: " + orjson.dumps(done) + b"\n\n", spoken_ms)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from voicebridge.testing.simulator.callers import Callers, CallerTurn
+from voicebridge.testing.simulator.pacing import until
 from voicebridge.testing.simulator.wire import HttpRequest, Reply
 
 from ..simulator.replies import Failure, Part, read_reply
@@ -19,7 +20,7 @@ from .dialects import HttpDialect
 from .identity import Identity
 from .options import HttpOptions
 from .piece import Piece
-from .playing import play, until
+from .playing import play
 from .response_head import JSON, SSE, head
 from .responses_output import ResponseOutput
 from .responses_request import items_of, read_responses

@@ -1,23 +1,16 @@
-"""Text cut into what a model writes at a time. Pure.
+"""Tokens of a prompt, and words that end an answer. Pure.
 
-The true tokenizer is not here: a token is a word with the space before it, long words are cut. Four characters a token
-is what English has on the average, and what is counted of a prompt.
+The true tokenizer is not here: what is written is counted as it is cut (`text_tokens` of the engine), and a prompt by
+its characters, four of them a token, as English has on the average.
 """
 
 from __future__ import annotations
 
 import math
-import re
 
-__all__ = ["cut", "prompt_tokens", "stopped_at"]
+__all__ = ["prompt_tokens", "stopped_at"]
 
-_TOKENS = re.compile(r"\s*[^\W_]{1,8}|\s*[^\s]|\s+")
 _CHARACTERS = 4
-
-
-def cut(text: str) -> list[str]:
-    """The tokens of a text: joined they are the text."""
-    return _TOKENS.findall(text)
 
 
 def prompt_tokens(characters: int) -> int:

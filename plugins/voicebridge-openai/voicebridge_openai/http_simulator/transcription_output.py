@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
+from voicebridge.testing.simulator.pacing import text_tokens
+
 from .dialects import HttpDialect
 from .identity import Identity
 from .known_models import Family
 from .piece import Piece
-from .tokens import cut
 from .transcription_request import Transcription
 
 __all__ = ["media_type", "transcription_pieces", "whole_transcription"]
@@ -71,7 +72,7 @@ def transcription_pieces(
 def _events(asked: Transcription, text: str, family: Family | None, dialect: HttpDialect) -> Iterator[Piece]:
     diarized = asked.format == "diarized_json"
     segment = {"segment_id": "seg_0"} if diarized else {}
-    for token in cut(text):
+    for token in text_tokens(text):
         logprobs = {"logprobs": [_logprob(token)]} if asked.logprobs else {}
         yield _event({"type": "transcript.text.delta", "delta": token, **logprobs, **segment})
     if diarized:
@@ -94,7 +95,7 @@ def _chunks(asked: Transcription, text: str, names: Identity) -> Iterator[Piece]
         "created": names.created,
         "model": asked.model,
     }
-    for token in cut(text):
+    for token in text_tokens(text):
         choice: dict[str, Any] = {"delta": {"content": token}, "finish_reason": None, "stop_reason": None}
         yield Piece("transcription.chunk", b"data: " + orjson.dumps({**head, "choices": [choice]}) + b"\n\n")
     choice = {"delta": {"content": ""}, "finish_reason": "stop", "stop_reason": None}
@@ -104,7 +105,7 @@ def _chunks(asked: Transcription, text: str, names: Identity) -> Iterator[Piece]
 def _extras(asked: Transcription, text: str, family: Family | None) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if asked.logprobs:
-        extras["logprobs"] = [_logprob(token) for token in cut(text)]
+        extras["logprobs"] = [_logprob(token) for token in text_tokens(text)]
     if family is not None and family.keywords:
         extras["languages"] = [{"code": asked.language or "en"}] if text else []
     return extras
@@ -118,7 +119,7 @@ def _usage(asked: Transcription, text: str, family: Family | None) -> dict[str, 
     seconds = asked.upload.seconds
     if family is None or family.billed_by == "seconds":
         return {"type": "duration", "seconds": math.ceil(seconds)}
-    heard, written = math.ceil(seconds / _TOKEN_S), len(cut(text))
+    heard, written = math.ceil(seconds / _TOKEN_S), len(text_tokens(text))
     return {
         "type": "tokens",
         "input_tokens": heard,
@@ -145,7 +146,7 @@ def _verbose(asked: Transcription, text: str) -> dict[str, Any]:
             "start": 0.0,
             "end": seconds,
             "text": f" {text}",
-            "tokens": list(range(1, len(cut(text)) + 1)),
+            "tokens": list(range(1, len(text_tokens(text)) + 1)),
             "temperature": 0.0,
             "avg_logprob": _LOGPROB,
             "compression_ratio": 1.0,

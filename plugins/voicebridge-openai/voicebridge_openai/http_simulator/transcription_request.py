@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from voicebridge.testing.simulator.multipart import fields_of, file_of, read_multipart
+from voicebridge.testing.simulator.upload import Upload
+
 from .api_error import ApiError, missing, out_of_range, unknown_value, unsupported, wrong_type
 from .dialects import HttpDialect
 from .known_models import Family
-from .multipart import fields_of, parse_multipart
-from .upload import Upload, read_upload
+from .upload_rules import checked_upload
 
 __all__ = ["Form", "Transcription", "read_form", "read_transcription"]
 
@@ -62,10 +64,10 @@ def read_form(content_type: str, body: bytes) -> Form:
         ApiError: this is no form.
     """
     try:
-        parts = parse_multipart(content_type, body)
+        parts = read_multipart(content_type, body)
     except ValueError as error:
-        raise ApiError(400, f"Could not parse multipart form: {error}.") from None
-    file = next((part for part in parts if part.name == "file" and part.filename is not None), None)
+        raise ApiError(400, f"Could not parse multipart form: {error}") from None
+    file = file_of(parts, "file")
     if file is None:
         return Form(fields_of(parts), None, b"")
     return Form(fields_of(parts), file.filename, file.content)
@@ -102,7 +104,7 @@ def read_transcription(form: Form, dialect: HttpDialect, family: Family | None) 
         stream = stream and family.streams
     return Transcription(
         model=model,
-        upload=read_upload(form.filename, form.content),
+        upload=checked_upload(form.filename, form.content),
         format=wanted,
         stream=stream and dialect.transcription_stream != "none",
         language=_one(values, "language") or next(iter(values.get("languages", ())), None),

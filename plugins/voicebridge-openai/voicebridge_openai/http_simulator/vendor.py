@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from voicebridge.testing.simulator.callers import Callers
-from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Reply, Wire
+from voicebridge.testing.simulator.http_vendor import HttpVendor
+from voicebridge.testing.simulator.wire import HttpRequest, Reply
 
 from .admission import Admission
 from .api_error import ApiError, no_model
@@ -20,18 +21,15 @@ from .refusal import error_body
 from .response_head import JSON, head
 from .text_endpoints import TextEndpoints
 
-__all__ = ["HttpVendor"]
+__all__ = ["ApiVendor"]
 
 _MODELS = "/v1/models"
 _SINCE = 1_715_367_049
 """When every model says it was made."""
 
 
-class HttpVendor:
+class ApiVendor(HttpVendor):
     """Is a `Vendor` that `Converses`."""
-
-    subprotocols: tuple[str, ...] = ()
-    largest_frame: int = 1
 
     def __init__(self, options: HttpOptions, callers: Callers, seed: int) -> None:
         self._dialect = DIALECTS[options.dialect]
@@ -50,19 +48,6 @@ class HttpVendor:
     async def warm(self) -> None:
         """See `Vendor.warm`."""
         await self._audio.warm()
-
-    def refusal(self, request: HttpRequest) -> HttpAnswer | None:
-        """See `Vendor.refusal`: there is no websocket here."""
-        return self.answer(request)
-
-    def answer(self, request: HttpRequest) -> HttpAnswer:
-        """See `Vendor.answer`."""
-        error = _no_url(request)
-        return HttpAnswer(status=error.status, body=error_body(error, self._dialect))
-
-    def wire(self, link: Link, request: HttpRequest) -> Wire:
-        """See `Vendor.wire`: never asked for, as every handshake is refused."""
-        raise NotImplementedError("This simulator speaks no websocket.")
 
     async def converse(self, request: HttpRequest, reply: Reply) -> None:
         """See `Converses.converse`."""
