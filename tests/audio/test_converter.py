@@ -97,6 +97,16 @@ def test_a_lone_byte_is_counted_at_the_end_and_only_there() -> None:
     assert converter.leftover_bytes == 1
 
 
+def test_a_copy_goes_on_by_itself() -> None:
+    one, pcm = Converter(mono(24_000), mono(16_000)), tone(24_000, 440)
+    begun = one.convert(pcm[:9_601])
+    other = one.copy()
+    other.convert(pcm[:3_333])
+    other.reset()
+    assert begun + whole(one.copy(), pcm[9_601:]) == whole(Converter(mono(24_000), mono(16_000)), pcm)
+    assert begun + whole(one, pcm[9_601:]) == whole(Converter(mono(24_000), mono(16_000)), pcm)
+
+
 def test_reset_forgets_what_was_held() -> None:
     converter = Converter(mono(24_000), mono(16_000))
     converter.convert(tone(24_000, 440, 0.1)[:-1])

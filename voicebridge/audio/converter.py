@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import numpy.typing as npt
 
@@ -68,6 +70,12 @@ class Converter:
         self.leftover_bytes += len(self._carried)
         self._carried = b""
         return self._encoded([resampler.finish() for resampler in self._resamplers]) if self._resamplers else b""
+
+    def copy(self) -> Converter:
+        """Another one that goes on from here. Costs next to nothing: what is held back is never changed, only replaced."""
+        other = copy(self)
+        other._resamplers = [copy(resampler) for resampler in self._resamplers]
+        return other
 
     def reset(self) -> None:
         """Forget what is held back, as after an interruption: the next `convert` begins a new stream."""

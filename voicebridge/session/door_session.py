@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from voicebridge.audio.converter import Converter
@@ -97,7 +96,7 @@ class DoorSession:
     async def _send_audio(self, command: SendAudio, pcm: bytes) -> None:
         """Convert and send. Whatever goes wrong, and when the wait is cancelled, nothing of it was taken."""
         converter, unsent = self._input_of(command), self._unsent
-        before = converter if converter.passes(pcm) else deepcopy(converter)
+        before = converter if converter.passes(pcm) else converter.copy()
         converted = converter.convert(pcm)
         pcm = unsent + converted if unsent else converted
         self._unsent = b""
