@@ -72,7 +72,7 @@ class Converter:
         return self._encoded([resampler.finish() for resampler in self._resamplers]) if self._resamplers else b""
 
     def copy(self) -> Converter:
-        """Another one that goes on from here. Costs next to nothing: what is held back is never changed, only replaced."""
+        """Another one that goes on from here. It costs little: what is held back is never changed, only replaced."""
         other = copy(self)
         other._resamplers = [copy(resampler) for resampler in self._resamplers]
         return other
