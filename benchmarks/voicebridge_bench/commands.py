@@ -241,3 +241,23 @@ def handover(
         command=shlex.join(words),
     )
     raise typer.Exit(bench_handover(request))
+
+
+@app.command()
+@_explained
+def endpointing(
+    corpus: Corpus = "default",
+    detector: Annotated[str, typer.Option(help="What counts silence, by its name.")] = "local/silero",
+    recogniser: Annotated[str, typer.Option(help="Writes down what was said before a pause.")] = "installed",
+    seed: Annotated[int, typer.Option(help="Of the noise in pauses, and of resampling.")] = 7,
+    plot: Annotated[Path | None, typer.Option(help="A file for the curve, as SVG.")] = None,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Measure ways to find the end of a turn: how many turns are cut into, and how much silence is added."""
+    from .endpointing.bench_endpointing import Request, bench_endpointing
+
+    request = Request(
+        corpus=corpus, detector=detector, recogniser=recogniser, seed=seed, json=json, markdown=markdown, plot=plot
+    )
+    raise typer.Exit(bench_endpointing(request))
