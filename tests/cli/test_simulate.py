@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from voicebridge.registry.registry import Registry, use_registry
@@ -98,3 +99,23 @@ async def test_it_serves_until_it_is_stopped(start: Start, tmp_path: Path) -> No
     assert process.returncode == 130
     assert err == "voicebridge: stopped.\n"
     assert json.loads(log.read_text(encoding="utf-8"))["status"] == "completed"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send to a process")
+async def test_a_simulator_that_speaks_http_alone(start: Start) -> None:
+    process = start("simulate", "plain-echo", "--port", 0, "--keep-alive", 0, "--stale", VOICEBRIDGE_PLUGINS="echo")
+    assert process.stdout is not None
+    told = [process.stdout.readline()]
+    while "Ctrl-C" not in told[-1]:
+        told.append(process.stdout.readline())
+    [url] = set(re.findall(r"[a-z]+://127.0.0.1:\d+/v1", "".join(told)))
+    assert url.startswith("http://")
+    assert f"base_url={url}, and any key" in told[1]
+    assert f"  curl -d hello {url}\n" in told
+    async with httpx.AsyncClient() as http:
+        assert (await http.post(url, content=b"hello")).text == "hello"
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await http.post(url, content=b"hello")
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "voicebridge: stopped.\n")

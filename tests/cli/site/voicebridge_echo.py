@@ -14,7 +14,14 @@ def _echo(settings: Any) -> Any:
     return echo_server(settings)
 
 
+def _plain_echo(settings: Any) -> Any:
+    from plain_echo import echo_server
+
+    return echo_server(settings)
+
+
 @hookimpl
 def register_simulators(register: Any) -> None:
     register("echo-wire", _echo, About(summary="Gives back each frame"))
     register("lacking", _echo, About(summary="Lacks a package", requires=("no_such_module_here",), extra="local"))
+    register("plain-echo", _plain_echo, About(summary="Gives back each body"))
