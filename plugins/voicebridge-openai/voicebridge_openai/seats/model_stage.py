@@ -25,9 +25,6 @@ from .servers import Server
 
 __all__ = ["ChatModel", "ResponsesModel"]
 
-_TRAITS = LanguageModelTraits(
-    heeds=frozenset({"base_url", "api_key", "tool_choice"}), speculative="safe", memory="prompt", tools=True
-)
 _WORDS = ("auto", "none", "required")
 _THINKING_S = 30.0
 """Seconds that a reasoning model may take to its first word."""
@@ -41,7 +38,6 @@ class ChatModel:
         model: as the server names it.
     """
 
-    traits = _TRAITS
     _options: ModelOptions
 
     def __init__(self, server: Server, model: str, *, name: str = "") -> None:
@@ -49,6 +45,17 @@ class ChatModel:
         self._name = name or f"{server.name}/{model}"
         self._connection = Connection(server, model)
         self._config = SessionConfig()
+
+    @property
+    def traits(self) -> LanguageModelTraits:
+        """How it works."""
+        return LanguageModelTraits(
+            heeds=frozenset({"base_url", "api_key", "tool_choice"}),
+            usage="exact" if self._server.tells_usage else "estimated",
+            speculative="safe",
+            memory="prompt",
+            tools=True,
+        )
 
     def configure(self, config: SessionConfig) -> None:
         """Take the settings: the tool to choose, the limit of tokens, where to go, and the options.

@@ -59,6 +59,8 @@ class Server:
     default_voice: str = "alloy"
     any_voice: bool = True
     """Whether a voice's name may be anything."""
+    tells_usage: bool = False
+    """Whether it is known to tell what was used. Where a server does not, that is estimated."""
     clauses_at_once: int = 1
     """Requests for speech that may run at the same time: the next clause starts while the last one still comes."""
     source: str = ""
@@ -79,6 +81,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
                 streams_transcripts=True,
                 any_order=True,
                 any_voice=False,
+                tells_usage=True,
                 clauses_at_once=2,
                 source="types of the openai SDK 3.54",
                 unverified="how long it keeps an idle connection; nothing here was run against it",

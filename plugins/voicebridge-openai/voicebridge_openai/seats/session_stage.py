@@ -45,6 +45,7 @@ class SessionRecogniser:
 
     traits = SpeechToTextTraits(
         format=FORMAT,
+        usage="exact",
         turns="none",
         recheck="free",
         interim=True,

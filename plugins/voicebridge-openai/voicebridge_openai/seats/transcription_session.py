@@ -127,7 +127,8 @@ class TranscriptionSession(Half[bytes | Mark, Output]):
                 yield _CLEAR
                 self._held = 0
             self._utterance = _Utterance()
-            self._begun.clear()
+            if not self._unnamed:  # else it belongs to a commit whose item is still to be told
+                self._begun.clear()
 
     def end(self, now: float) -> Iterable[Frame | Output]:
         """See `Half.end`."""

@@ -31,14 +31,22 @@ class UploadRecogniser:
         model: as the server names it.
     """
 
-    traits = SpeechToTextTraits(
-        format=FORMAT, turns="none", recheck="paid", interim=False, heeds=frozenset({"base_url", "api_key"})
-    )
-
     def __init__(self, server: Server, model: str) -> None:
         self._server, self._model = server, model
         self._connection = Connection(server, model)
         self._form = upload_form(server, model, SessionConfig(), TranscriptionOptions())
+
+    @property
+    def traits(self) -> SpeechToTextTraits:
+        """How it works."""
+        return SpeechToTextTraits(
+            format=FORMAT,
+            heeds=frozenset({"base_url", "api_key"}),
+            usage="exact" if self._server.tells_usage else "estimated",
+            turns="none",
+            recheck="paid",
+            interim=False,  # what is streamed comes after the mark
+        )
 
     def configure(self, config: SessionConfig) -> None:
         """Take the language, the words to expect, where to go, and the options.

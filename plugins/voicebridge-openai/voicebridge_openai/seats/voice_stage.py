@@ -39,8 +39,13 @@ class Voice:
     @property
     def traits(self) -> TextToSpeechTraits:
         """How it works; the format is that of the option `rate`."""
+        exact = self._server.tells_usage and self._request.get("stream_format") == "sse"
         return TextToSpeechTraits(
-            format=self._format, takes="clauses", alignment="none", heeds=frozenset({"base_url", "api_key"})
+            format=self._format,
+            heeds=frozenset({"base_url", "api_key"}),
+            usage="exact" if exact else "estimated",
+            takes="clauses",
+            alignment="none",
         )
 
     def configure(self, config: SessionConfig) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from .protocol_error import ProtocolError, wrong_type
 from .shape import Check, any_of, array, boolean, constant, free, integer, mapping, nullable, number, record, text
 
-__all__ = ["MODALITIES", "VOICES", "check_expiry", "check_response", "check_session"]
+__all__ = ["MODALITIES", "VOICES", "check_expiry", "check_response", "check_session", "check_transcription_session"]
 
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
@@ -133,6 +133,39 @@ _SESSION = record(
     required=("type",),
 )
 
+_TRANSCRIPTION_DETECTION = _tagged(
+    {
+        "server_vad": record(
+            _TYPE
+            | {
+                "threshold": number(0, 1),
+                "prefix_padding_ms": integer(0, 10_000),
+                "silence_duration_ms": integer(0, 10_000),
+            }
+        ),
+        "semantic_vad": record(_TYPE | {"eagerness": constant("low", "medium", "high", "auto")}),
+    }
+)
+_TRANSCRIPTION_SESSION = record(
+    {
+        "type": constant("transcription"),
+        "audio": record(
+            {
+                "input": record(
+                    {
+                        "format": _FORMAT,
+                        "noise_reduction": nullable(_NOISE),
+                        "transcription": nullable(_TRANSCRIPTION),
+                        "turn_detection": nullable(_TRANSCRIPTION_DETECTION),
+                    }
+                )
+            }
+        ),
+        "include": nullable(array(constant("item.input_audio_transcription.logprobs"))),
+    },
+    required=("type",),
+)
+
 
 def _metadata(value: Any, param: str) -> None:
     if not isinstance(value, dict):
@@ -158,6 +191,11 @@ _RESPONSE = record(
 def check_session(session: Any) -> None:
     """Raises `ProtocolError` where a session's settings don't fit."""
     _SESSION(session, "session")
+
+
+def check_transcription_session(session: Any) -> None:
+    """Raises `ProtocolError` where the settings of a session that only transcribes don't fit."""
+    _TRANSCRIPTION_SESSION(session, "session")
 
 
 def check_response(response: Any) -> None:

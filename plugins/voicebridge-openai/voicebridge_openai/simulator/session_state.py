@@ -9,7 +9,7 @@ from voicebridge.contract.audio import AudioFormat
 
 from .dialects import ServerDialect
 from .protocol_error import ProtocolError, unknown_parameter, unsupported_value
-from .session_rules import check_session
+from .session_rules import check_session, check_transcription_session
 
 __all__ = ["SessionState", "wire_format"]
 
@@ -20,6 +20,10 @@ _FORMATS = {
 }
 _SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 400}
 """The vendor weighs what was said; a simulator only waits longer or shorter."""
+_NO_ANSWERS = ("create_response", "interrupt_response", "idle_timeout_ms")
+"""Of the turn detection: what a session that only transcribes has not."""
+_NO_DETECTION = "gpt-realtime-whisper"
+"""Its sessions take no turn detection (types of the openai SDK 3.54)."""
 _SIDES = {"voice": "output", "turn_detection": "input"}
 """Of the `audio` object: where OpenAI has what other dialects keep at the top."""
 _UNASKED = {"model": "whisper-1"}
@@ -36,10 +40,19 @@ class SessionState:
     """The whole session object. `data` has OpenAI's shape; `shown` is what the client of a dialect is told."""
 
     def __init__(
-        self, session_id: str, model: str, expires_at: int | None, silence_ms: int, dialect: ServerDialect
+        self,
+        session_id: str,
+        model: str,
+        expires_at: int | None,
+        silence_ms: int,
+        dialect: ServerDialect,
+        *,
+        only_transcribes: bool = False,
     ) -> None:
         self._silence_ms = silence_ms
         self._dialect = dialect
+        self.only_transcribes = only_transcribes
+        """It was opened with `intent=transcription`: nothing is answered."""
         self.spoken = False
         """Audio was produced: the voice can't change any more."""
         pcm = {"type": "audio/pcm", "rate": 24000}
@@ -76,7 +89,10 @@ class SessionState:
             ProtocolError: one of them does not fit.
         """
         patch = self._in_plain_shape(patch)
-        check_session(self._without_own_voice(patch))
+        if self.only_transcribes:
+            check_transcription_session(patch)
+        else:
+            check_session(self._without_own_voice(patch))
         changed = copy.deepcopy(self.data)
         audio = patch.get("audio", {})
         # The model of a session stays what the handshake named: clients repeat it in each update.
@@ -89,6 +105,7 @@ class SessionState:
                 tool.setdefault("parameters", {"type": "object", "properties": {}})
         self._update_input(changed["audio"]["input"], audio.get("input", {}))
         self._update_output(changed["audio"]["output"], audio.get("output", {}))
+        self._check_detection(changed["audio"]["input"])
         self.data = changed
 
     def shown(self) -> dict[str, Any]:
@@ -98,7 +115,23 @@ class SessionState:
             del data["id"]
         for name in self._dialect.top_level:
             data[name] = data["audio"][_SIDES[name]].pop(name)
-        return data
+        return self._of_transcription(data) if self.only_transcribes else data
+
+    def _of_transcription(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What such a session has of all that."""
+        heard = data["audio"]["input"]
+        detection = heard["turn_detection"]
+        if detection is not None:
+            heard["turn_detection"] = {name: detection[name] for name in detection if name not in _NO_ANSWERS}
+        kept = {name: data[name] for name in ("id", "expires_at", "include") if name in data}
+        return {"type": "transcription", "object": "realtime.transcription_session", **kept, "audio": {"input": heard}}
+
+    def _check_detection(self, heard: dict[str, Any]) -> None:
+        """Raises `ProtocolError` where the transcription model finds no turns."""
+        model = (heard["transcription"] or {}).get("model")
+        if self.only_transcribes and model == _NO_DETECTION and heard["turn_detection"] is not None:
+            param = "session.audio.input.turn_detection"
+            raise ProtocolError("invalid_value", f"Turn detection must be null for {model}.", param)
 
     def _in_plain_shape(self, patch: Any) -> Any:
         """A patch of a dialect with each setting where OpenAI has it. What is no object is left to the check.
@@ -152,7 +185,7 @@ class SessionState:
         before["speed"] = float(before["speed"])
 
     def _turn_detection(self, patch: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
-        switches = {"create_response": True, "interrupt_response": True}
+        switches = dict.fromkeys(("create_response", "interrupt_response"), not self.only_transcribes)
         if patch["type"] == "semantic_vad":
             whole: dict[str, Any] = {"type": "semantic_vad", "eagerness": "auto", **switches}
         else:

@@ -76,7 +76,7 @@ class RealtimeVendor:
         if problem := self._problem_of_key(key):
             return problem
         model = request.query.get("model")
-        named = model or key in self._secrets or "call_id" in request.query
+        named = model or key in self._secrets or "call_id" in request.query or _only_transcribes(request)
         if self._dialect.model_in == "query" and not named:
             return _refused(400, "invalid_request_error", "missing_model", "You must provide a model parameter.")
         if model and self._options.models and model not in self._options.models:
@@ -115,6 +115,7 @@ class RealtimeVendor:
             model=model,
             settings=settings,
             beta="openai-beta" in request.headers,
+            only_transcribes=_only_transcribes(request),
             closed=self._left,
         )
 
@@ -170,6 +171,10 @@ class RealtimeVendor:
             del self._secrets[next(iter(self._secrets))]
         answer = {"value": value, "expires_at": until, "session": session.shown()}
         return HttpAnswer(status=200, body=orjson.dumps(answer))
+
+
+def _only_transcribes(request: HttpRequest) -> bool:
+    return request.query.get("intent") == "transcription"
 
 
 def _refused(status: int, kind: str, code: str | None, message: str, param: str | None = None) -> HttpAnswer:

@@ -32,6 +32,9 @@ from .user_turns import UserTurns
 
 __all__ = ["RealtimeWire"]
 
+_HEARS = ("session.update", "input_audio_buffer.")
+"""What a session that only transcribes takes."""
+
 
 class RealtimeWire:
     """Is a `Wire`."""
@@ -47,6 +50,7 @@ class RealtimeWire:
         model: str,
         settings: Event,
         beta: bool,
+        only_transcribes: bool = False,
         closed: Callable[[], None],
     ) -> None:
         self._link = link
@@ -57,7 +61,7 @@ class RealtimeWire:
         self._dialect = DIALECTS[options.dialect]
         self._outbox = Outbox(link, identifiers, self._dialect)
         self._session_s = self._dialect.session_s if options.session_s is None else options.session_s
-        self._session = self._new_session(model, settings)
+        self._session = self._new_session(model, settings, only_transcribes)
         self._stage = self._new_stage(draws, log)
         self._background = Background()
         self._hearing = Hearing(options, self._outbox, draws, self._background)
@@ -68,9 +72,15 @@ class RealtimeWire:
         """The client has sent something."""
         self._handlers = self._handled_by(turns, responses)
 
-    def _new_session(self, model: str, settings: Event) -> SessionState:
-        expires = None if self._session_s is None else int(time.time() + self._session_s)
-        session = SessionState(self._ids.new("sess"), model, expires, self._options.silence_ms, self._dialect)
+    def _new_session(self, model: str, settings: Event, only_transcribes: bool) -> SessionState:
+        session = SessionState(
+            self._ids.new("sess"),
+            model,
+            None if self._session_s is None else int(time.time() + self._session_s),
+            self._options.silence_ms,
+            self._dialect,
+            only_transcribes=only_transcribes,
+        )
         if settings:
             session.update(settings)
         return session
@@ -130,6 +140,8 @@ class RealtimeWire:
         try:
             event = parsed(frame)
             check_event(event, self._dialect.lacks)
+            if self._session.only_transcribes and not event["type"].startswith(_HEARS):
+                raise ProtocolError("invalid_value", f"A transcription session takes no {event['type']}.", "type")
             if event["type"] not in self._dialect.ignores:
                 await self._handlers[event["type"]](event)
         except ProtocolError as error:
