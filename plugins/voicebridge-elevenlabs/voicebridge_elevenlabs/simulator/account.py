@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from .options import WireOptions
@@ -22,13 +21,17 @@ VOICES: Mapping[str, str] = {
 """Names by id."""
 
 
-@dataclass(frozen=True, slots=True)
 class Refusal(Exception):
-    """Why something is not done."""
+    """Why something is not done.
 
-    status: int
-    name: str
-    message: str
+    Args:
+        status: of the answer over HTTP.
+        name: the vendor's.
+    """
+
+    def __init__(self, status: int, name: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.name, self.message = status, name, message
 
     @property
     def detail(self) -> dict[str, Any]:
