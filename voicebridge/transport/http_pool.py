@@ -32,6 +32,7 @@ class HttpPool:
         self._ahead: deque[asyncio.Task[HttpConnection]] = deque()
         """Being opened, and asked for by nobody."""
         self._tasks: set[asyncio.Task[HttpConnection]] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self._expecting: set[object] = set()
         """Who will ask soon."""
         self.users = 0
@@ -73,6 +74,7 @@ class HttpPool:
             return
         if self.users:
             self._idle.append(connection)
+            self._look_later()
         else:
             connection.abort()
 
@@ -118,14 +120,26 @@ class HttpPool:
 
     def _throw_away(self) -> None:
         """Close those that waited for too long, and forget those that the peer has closed."""
-        latest = self._loop.time() - self._idle_s
-        while self._idle and (self._idle[0].idle_since <= latest or not self._idle[0].is_open):
+        now = self._loop.time()
+        while self._idle and (self._idle[0].idle_since + self._idle_s <= now or not self._idle[0].is_open):
             self._idle.popleft().abort()
         while self._idle and not self._idle[-1].is_open:
             self._idle.pop()
 
+    def _look_later(self) -> None:
+        """Close the one that waits longest when its time is up, though nobody asks."""
+        if self._timer is None and self._idle:
+            self._timer = self._loop.call_at(self._idle[0].idle_since + self._idle_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._throw_away()
+        self._look_later()
+
     async def aclose(self) -> None:
         """Close what waits, and stop opening. What is in use is closed when it is put back."""
+        if self._timer is not None:
+            self._timer.cancel()
         while self._idle:
             self._idle.pop().abort()
         tasks = tuple(self._tasks)
