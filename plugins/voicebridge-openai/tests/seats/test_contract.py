@@ -37,7 +37,7 @@ class TestUpload(Simulated, SpeechToTextContract):
     """A recogniser that streams its transcript."""
 
     name = "openai/gpt-4o-transcribe"
-    options = {"transcripts": ("Hello there. " * 40,)}
+    options: ClassVar[Mapping[str, Any]] = {"transcripts": ("Hello there. " * 40,)}
 
 
 class TestWhisper(TestUpload):
@@ -93,7 +93,7 @@ class TestOllama(Simulated, LanguageModelContract):
     """As Ollama answers."""
 
     name = "ollama/llama3.2"
-    options = {"dialect": "ollama"}
+    options: ClassVar[Mapping[str, Any]] = {"dialect": "ollama"}
     fault = "cut on chat.completion.chunk"
 
 
@@ -101,7 +101,7 @@ class TestLlamaCpp(Simulated, LanguageModelContract):
     """As llama.cpp answers."""
 
     name = "llama-cpp"
-    options = {"dialect": "llama.cpp"}
+    options: ClassVar[Mapping[str, Any]] = {"dialect": "llama.cpp"}
     fault = "cut on chat.completion.chunk"
 
 
@@ -109,7 +109,7 @@ class TestPlainModel(Simulated, LanguageModelContract):
     """As a server answers that lacks all that one may lack."""
 
     name = "openai-compatible/any"
-    options = {"dialect": "plain"}
+    options: ClassVar[Mapping[str, Any]] = {"dialect": "plain"}
     fault = "cut on chat.completion.chunk"
 
 
@@ -117,15 +117,15 @@ class TestPlainRecogniser(Simulated, SpeechToTextContract):
     """The same."""
 
     name = "speaches/any"
-    options = {"dialect": "plain", "transcripts": ("Hello there. " * 40,)}
+    options: ClassVar[Mapping[str, Any]] = {"dialect": "plain", "transcripts": ("Hello there. " * 40,)}
 
 
 class TestVllmRecogniser(Simulated, SpeechToTextContract):
     """One that streams pieces as of a chat."""
 
     name = "vllm/any"
-    options = {"dialect": "vllm", "transcripts": ("Hello there. " * 40,)}
-    config = {"options": {"stream": True}}
+    options: ClassVar[Mapping[str, Any]] = {"dialect": "vllm", "transcripts": ("Hello there. " * 40,)}
+    config: ClassVar[Mapping[str, Any]] = {"options": {"stream": True}}
     fault = "cut on transcription.chunk"
 
 
@@ -133,4 +133,4 @@ class TestPlainVoice(Simulated, TextToSpeechContract):
     """One that sends WAV files at a rate of their own."""
 
     name = "kokoro/af_sky"
-    options = {"dialect": "plain"}
+    options: ClassVar[Mapping[str, Any]] = {"dialect": "plain"}

@@ -123,7 +123,7 @@ class SessionState:
         detection = heard["turn_detection"]
         if detection is not None:
             heard["turn_detection"] = {name: detection[name] for name in detection if name not in _NO_ANSWERS}
-        kept = {name: data[name] for name in ("id", "expires_at", "include") if name in data}
+        kept: dict[str, Any] = {name: data[name] for name in ("id", "expires_at", "include") if name in data}
         return {"type": "transcription", "object": "realtime.transcription_session", **kept, "audio": {"input": heard}}
 
     def _check_detection(self, heard: dict[str, Any]) -> None:
