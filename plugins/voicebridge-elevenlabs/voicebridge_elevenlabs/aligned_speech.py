@@ -18,7 +18,7 @@ from voicebridge.core.char_words import CharWords, Covered, TimedChar
 
 __all__ = ["AlignedSpeech"]
 
-_ROUNDING_MS = 30.0
+_ROUNDING_MS = 10.0
 """Times are whole milliseconds and add up to a little more than the audio: a character that ends so shortly after a
 piece of audio belongs to it."""
 
