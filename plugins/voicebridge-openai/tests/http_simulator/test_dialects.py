@@ -22,7 +22,7 @@ async def test_any_model_any_field_and_no_key(serve, dialect):
 
 async def test_where_usage_stands(serve):
     found = {}
-    for name in DIALECTS:
+    for name in ("openai", *COMPATIBLE):
         async with serve(dialect=name) as api:
             events = [
                 event
@@ -42,7 +42,7 @@ async def test_where_usage_stands(serve):
         ("vllm", {"object": "error", "message": "{}", "type": "NotFoundError", "param": None, "code": 404}),
         ("plain", {"detail": "{}"}),
     ],
-    ids=list(DIALECTS),
+    ids=["openai", *COMPATIBLE],
 )
 async def test_bodies_of_refusals(serve, dialect, body):
     async with serve(dialect=dialect, models=("mine",)) as api:
@@ -95,3 +95,43 @@ async def test_endpoints_that_a_server_has_not(serve):
     async with serve(dialect="plain") as api:
         answer = await api.responses(status=404)
     assert answer == {"detail": "Invalid URL (POST /v1/responses)"}
+
+
+async def test_whisper_cpp_hears_at_an_address_of_its_own_and_refuses_with_200(serve, make_wav):
+    async with serve(dialect="whisper.cpp", key=None, transcripts=("Good morning.",)) as api:
+        file = {"file": ("a.wav", make_wav(bytes(16_000)))}
+        heard = await api.http.post("/inference", files=file, data={"response_format": "json"})
+        refused = await api.http.post("/inference", files={"zork": ("a.wav", b"")})
+        elsewhere = await api.http.post("/v1/audio/transcriptions", files=file)
+    assert heard.json() == {"text": " Good morning.\n"}
+    assert refused.status_code == elsewhere.status_code == 200
+    assert isinstance(refused.json()["error"], str)
+    assert "Invalid URL" in elsewhere.json()["error"]
+
+
+USER, BOT, SYSTEM = ({"role": role, "content": "x"} for role in ("user", "assistant", "system"))
+CALL = {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "noop", "arguments": "{}"}}]}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "done"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"),
+    [
+        pytest.param([SYSTEM, USER, BOT, USER], 200, id="alternate"),
+        pytest.param([USER, CALL, RESULT, BOT, USER], 200, id="tools"),
+        pytest.param([SYSTEM, BOT, USER], 500, id="assistant first"),
+        pytest.param([USER, USER], 500, id="user twice"),
+        pytest.param([USER, BOT, SYSTEM, USER], 500, id="note in the middle"),
+    ],
+)
+async def test_templates_that_want_roles_to_alternate(serve, messages, status):
+    async with serve(dialect="llama.cpp") as api:
+        answer = await api.chat(messages=messages, status=status)
+        assert ("error" in answer) == (status == 500)
+    async with serve() as api:
+        await api.chat(messages=messages)
+
+
+async def test_a_server_of_one_model_needs_no_name(serve):
+    async with serve(dialect="llama.cpp") as api:
+        assert (await api.chat(model=None))["model"] == "default"

@@ -35,6 +35,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
     from voicebridge.testing.simulator.option import read_options
     from voicebridge.testing.simulator.profile import profile_named
 
+    from .dialects import DIALECTS
     from .options import HttpOptions
     from .profiles import PROFILES
     from .vendor import ApiVendor
@@ -50,7 +51,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         settings,
         lambda log: ApiVendor(options, callers, settings.seed),
         options=options,
-        base_path="/v1",
+        base_path=DIALECTS[options.dialect].prefix,
         hints=('openai SDK: AsyncOpenAI(api_key="any", base_url="{url}")',),
         scheme="http",
         callers=callers,

@@ -62,6 +62,7 @@ class AudioEndpoints:
             if text is None:
                 turn.record.status = "failed"
                 raise failure("server_error", "The server had an error while processing your request.")
+            text = f" {text}\n" if self._dialect.raw_text else text
             turn.stamp("first_text")
             if not asked.stream:
                 whole = transcription_output.whole_transcription(asked, text, family, self._dialect)

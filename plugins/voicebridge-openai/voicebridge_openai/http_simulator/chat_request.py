@@ -13,6 +13,7 @@ from ..simulator.conversation import Entry
 from .api_error import ApiError, missing, unknown_value, unsupported, wrong_type
 from .ask import Ask
 from .body_fields import Check, array, check_name, flag, integer, mapping, named, number, one_of, text
+from .dialects import HttpDialect
 from .known_models import Family
 
 __all__ = ["read_chat"]
@@ -77,22 +78,22 @@ _RULES: Mapping[str, Check] = {
 }
 
 
-def read_chat(body: dict[str, Any], strict: bool, family: Family | None) -> Ask:
+def read_chat(body: dict[str, Any], dialect: HttpDialect, family: Family | None) -> Ask:
     """What is asked.
 
     Args:
-        strict: whether a field that nobody knows is refused.
         family: of the model, with its own rules; None: it has none.
 
     Raises:
         ApiError: something does not fit.
     """
+    strict = dialect.strict
     unknown = sorted(set(body) - set(_RULES)) if strict else []
     if unknown:
         message = f"Unrecognized request argument{'s' if len(unknown) > 1 else ''} supplied: {', '.join(unknown)}"
         raise ApiError(400, message)
     named(body, _RULES, ())
-    if not body.get("model"):
+    if not body.get("model") and dialect.needs_model:
         raise ApiError(400, "you must provide a model parameter")
     if body.get("messages") is None:
         raise missing("messages")
@@ -106,7 +107,7 @@ def read_chat(body: dict[str, Any], strict: bool, family: Family | None) -> Ask:
     options = body.get("stream_options") or {}
     stop = body.get("stop") or ()
     ask = Ask(
-        model=body["model"],
+        model=body.get("model") or "default",
         tools=tools,
         choice=_choice(body.get("tool_choice"), tools, strict),
         most_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
@@ -117,6 +118,8 @@ def read_chat(body: dict[str, Any], strict: bool, family: Family | None) -> Ask:
         body=body,
     )
     _read_messages(ask, body["messages"])
+    if dialect.alternates:
+        _check_order(body["messages"])
     return ask
 
 
@@ -203,6 +206,16 @@ def _read_messages(ask: Ask, messages: list[Any]) -> None:
         ask.instructions = ""
     if open_calls:
         raise _unanswered(open_calls, len(messages))
+
+
+def _check_order(messages: list[dict[str, Any]]) -> None:
+    """As the templates of many models check it; tools are left out of it."""
+    roles = [one["role"] for one in messages if one["role"] != "tool" and not one.get("tool_calls")]
+    if roles and roles[0] in ("system", "developer"):
+        del roles[0]
+    if any(role != ("user", "assistant")[place % 2] for place, role in enumerate(roles)):
+        message = "Jinja Exception: Conversation roles must alternate user/assistant/user/assistant/..."
+        raise ApiError(500, message, kind="server_error")
 
 
 def _said(param: str, message: Mapping[str, Any], role: str) -> str:

@@ -23,17 +23,27 @@ class HttpDialect:
     name: str
     source: str
     """Where the row is from, and what of it nobody has seen."""
+    prefix: str = "/v1"
+    """Before every path."""
     endpoints: frozenset[Endpoint] = _ALL
+    transcriptions: str = "/audio/transcriptions"
+    """Where uploads go."""
     owned_by: str = "system"
     asks_key: bool = False
     checks_models: bool = False
     """Only models that exist are taken, each at its own endpoints; its rules (formats, reasoning) are kept."""
+    needs_model: bool = True
+    alternates: bool = False
+    """A chat must alternate between user and assistant, with one system message at most, at the beginning: what the
+    templates of many open models want. Told by a 500."""
     strict: bool = False
     """A field that nobody knows is refused. Else it is ignored."""
-    error: Literal["openai", "typed", "numbered", "flat", "detail"] = "openai"
+    error: Literal["openai", "typed", "numbered", "flat", "detail", "text"] = "openai"
     """The body of a refusal: `openai` {"error": {message, type, param, code}}; `typed` the same, the type told by the
     status, param and code always null; `numbered` {"error": {code: status, message, type}}; `flat` {"object": "error",
-    message, type, param, code: status}; `detail` {"detail": message}."""
+    message, type, param, code: status}; `detail` {"detail": message}; `text` {"error": message}."""
+    refuses_with_200: bool = False
+    """A refusal's status is 200: only the body tells."""
     stream_error: Literal["event", "bare"] = "event"
     """How a stream tells that it failed: an event, or a bare line of JSON that is no event."""
     usage: Literal["asked", "last", "never"] = "asked"
@@ -48,6 +58,8 @@ class HttpDialect:
     """A streamed tool call comes in one piece."""
     obfuscates: bool = False
     """Deltas are padded, unless the client does not want it."""
+    raw_text: bool = False
+    """A transcript has the space before it and the line's end behind it."""
     transcription_stream: Literal["events", "chunks", "none"] = "events"
     """`events` transcript.text.*; `chunks` as of a chat; `none`: `stream` is ignored."""
     wav_always: bool = False
@@ -88,9 +100,12 @@ DIALECTS: Mapping[str, HttpDialect] = MappingProxyType(
             HttpDialect(
                 name="llama.cpp",
                 source="tools/server of llama.cpp (errors with a number as code); issue 12137, build 4764: usage "
-                "stands in the chunk that finishes, asked or not, and the model's name is not looked at",
+                "stands in the chunk that finishes, asked or not, and the model's name is not looked at; issue 19851: "
+                "templates that want roles to alternate, as those of Gemma and Mistral do",
                 endpoints=frozenset({"chat", "responses", "models"}),
                 owned_by="llamacpp",
+                needs_model=False,
+                alternates=True,
                 error="numbered",
                 usage="last",
             ),
@@ -103,6 +118,20 @@ DIALECTS: Mapping[str, HttpDialect] = MappingProxyType(
                 transcription_stream="chunks",
                 speech_events=False,
                 own_voices=True,
+            ),
+            HttpDialect(
+                name="whisper.cpp",
+                source="examples/server/server.cpp of whisper.cpp: uploads go to /inference, a refusal is a text under "
+                "a status of 200 (newer releases send 400), and the text is as the model wrote it",
+                prefix="",
+                endpoints=frozenset({"transcriptions"}),
+                transcriptions="/inference",
+                needs_model=False,
+                error="text",
+                refuses_with_200=True,
+                counts=False,
+                raw_text=True,
+                transcription_stream="none",
             ),
             HttpDialect(
                 name="plain",

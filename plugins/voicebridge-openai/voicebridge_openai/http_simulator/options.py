@@ -20,13 +20,15 @@ class HttpOptions:
     """
 
     dialect: str = "openai"
-    """Whose way to answer: `openai`, `ollama`, `llama.cpp`, `vllm`, or `plain`, which lacks all that one may lack."""
+    """Whose way to answer: `openai`, `ollama`, `llama.cpp`, `vllm`, `whisper.cpp`, or `plain`, which lacks all that one
+    may lack."""
     replies: tuple[Any, ...] = ()
-    """What the model answers, one after the other, then it echoes: a text, {"call": name, "arguments": {...}},
-    {"fail": code}, {"say": text, "end": "max_output_tokens"}, or a list of these for one answer."""
+    """What the model answers in each turn of a caller (its key), then it echoes: a text,
+    {"call": name, "arguments": {...}}, {"fail": code}, {"say": text, "end": "max_output_tokens"}, or a list of these
+    for one answer."""
     transcripts: tuple[str | None, ...] = ()
-    """What it understands of each upload, one after the other, then always the last, where no recogniser listens.
-    None: it fails."""
+    """What it understands in each turn of a caller, then always the last, where no recogniser listens. None: it
+    fails."""
     recogniser: str | None = None
     """What writes speech down: `installed`, or a speech-to-text stage by its name. None: `transcripts`."""
     voice: str = "tone"

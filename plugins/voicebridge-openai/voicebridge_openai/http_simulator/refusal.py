@@ -39,4 +39,6 @@ def error_body(error: ApiError, dialect: HttpDialect) -> bytes:
             body = {"object": "error", "message": message, "type": kind, "param": None, "code": status}
         case "detail":
             body = {"detail": message}
+        case "text":
+            body = {"error": message}
     return orjson.dumps(body)

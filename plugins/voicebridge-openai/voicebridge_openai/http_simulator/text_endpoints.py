@@ -56,7 +56,7 @@ class TextEndpoints:
         """POST /chat/completions."""
         body = parsed(request.body)
         family = self._admission.family(body.get("model"), "chat")
-        ask = read_chat(body, self._dialect.strict, family)
+        ask = read_chat(body, self._dialect, family)
         names = Identity(self._seed, reply.number)
         with self._callers.turn(key, cause="chat", connection=reply.number, at=request.at) as turn:
             answer = draft(ask, self._scripted(turn))

@@ -86,7 +86,7 @@ def read_transcription(form: Form, dialect: HttpDialect, family: Family | None) 
     for name in sorted(set(values) - set(_KNOWN)) if dialect.strict else ():
         raise ApiError(400, f"Unknown parameter: '{name}'.", code="unknown_parameter", param=name)
     model = _one(values, "model")
-    if not model:
+    if not model and dialect.needs_model:
         raise ApiError(400, "you must provide a model parameter")
     if form.filename is None:
         raise missing("file")
@@ -100,10 +100,10 @@ def read_transcription(form: Form, dialect: HttpDialect, family: Family | None) 
             raise unknown_value("timestamp_granularities", one, ("word", "segment"))
     _check_temperature(_one(values, "temperature"))
     if family is not None:
-        _check_family(values, family, model, wanted)
+        _check_family(values, family, model or "", wanted)
         stream = stream and family.streams
     return Transcription(
-        model=model,
+        model=model or "",
         upload=checked_upload(form.filename, form.content),
         format=wanted,
         stream=stream and dialect.transcription_stream != "none",

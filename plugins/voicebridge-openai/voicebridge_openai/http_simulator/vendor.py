@@ -23,7 +23,7 @@ from .text_endpoints import TextEndpoints
 
 __all__ = ["ApiVendor"]
 
-_MODELS = "/v1/models"
+_MODELS = "/models"
 _SINCE = 1_715_367_049
 """When every model says it was made."""
 
@@ -39,10 +39,10 @@ class ApiVendor(HttpVendor):
         text = TextEndpoints(options, self._dialect, self._admission, callers, seed, pace)
         self._audio = AudioEndpoints(options, self._dialect, self._admission, callers, seed)
         self._posts: dict[str, tuple[Endpoint, Callable[[str, HttpRequest, Reply], Awaitable[None]]]] = {
-            "/v1/chat/completions": ("chat", text.chat),
-            "/v1/responses": ("responses", text.responses),
-            "/v1/audio/transcriptions": ("transcriptions", self._audio.transcriptions),
-            "/v1/audio/speech": ("speech", self._audio.speech),
+            "/chat/completions": ("chat", text.chat),
+            "/responses": ("responses", text.responses),
+            self._dialect.transcriptions: ("transcriptions", self._audio.transcriptions),
+            "/audio/speech": ("speech", self._audio.speech),
         }
 
     async def warm(self) -> None:
@@ -58,11 +58,14 @@ class ApiVendor(HttpVendor):
         except ApiError as error:
             body = error_body(error, self._dialect)
             headers = head(JSON, Identity(self._seed, reply.number), len(body)) | error.headers
-            await reply.start(error.status, headers, kind="error")
+            await reply.start(200 if self._dialect.refuses_with_200 else error.status, headers, kind="error")
             await reply.send("error", body)
 
     async def _route(self, key: str, request: HttpRequest, reply: Reply) -> None:
         path = request.path.rstrip("/")
+        if not path.startswith(self._dialect.prefix):
+            raise _no_url(request)
+        path = path.removeprefix(self._dialect.prefix)
         endpoint, post = self._posts.get(path, (None, None))
         if path == _MODELS or path.startswith(f"{_MODELS}/"):
             endpoint = "models"
