@@ -51,7 +51,7 @@ class TalkingVendor(HttpVendor):
                 case "/none":
                     await reply.start(204)
                 case _:
-                    told = {"method": request.method, "query": dict(request.query), "bytes": len(request.body)}
+                    told = {"method": request.method, "query": request.pairs, "bytes": len(request.body)}
                     await answer_json(reply, told, headers={"X-Number": str(reply.number)})
 
     async def _stream(self, reply: Reply, count: int) -> None:

@@ -316,6 +316,15 @@ async def test_the_vendor_refuses(counting: Serve) -> None:
         assert refused.value.response.status_code == 404
 
 
+async def test_a_handshake_to_no_address(counting: Serve) -> None:
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+    said = f"GET //[ HTTP/1.1\r\nHost: a\r\n{upgrade}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    async with counting().serve() as url, asyncio.timeout(10):
+        reader, writer = await connected(url, said.encode())
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+
+
 async def test_plain_requests_are_answered_on_the_same_port(counting: Serve) -> None:
     async with counting().serve() as url, httpx.AsyncClient(base_url=url.replace("ws", "http", 1)) as http:
         answer = await http.post("/keys?x=1", content=b"y" * 70_000)

@@ -104,7 +104,7 @@ async def test_a_body_with_a_length(talking: Serve, fault: str, end: str) -> Non
     async with talking(fault) as served:
         body, how = await came(served.url, "/whole")
         assert how == end
-        assert (body == b'{"method":"POST","query":{},"bytes":0}') is (end == "whole")
+        assert (body == b'{"method":"POST","query":[],"bytes":0}') is (end == "whole")
 
 
 async def test_faults_are_numbered_by_request(talking: Serve) -> None:

@@ -176,9 +176,12 @@ class _House:
     async def process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         """Let a client in, or say why not."""
         assert isinstance(socket, ServerSocket)
-        path, query = read_url(request.path)
+        try:
+            path, pairs = read_url(request.path)
+        except ValueError:
+            return _response(HttpAnswer(status=400, body=b"{}"))
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        asked = HttpRequest(method="GET", path=path, query=query, headers=headers)
+        asked = HttpRequest(method="GET", path=path, query=dict(pairs), pairs=pairs, headers=headers)
         number, faults = self._next_run()
         if answer := await self._mishap_of_handshake(socket, faults) or self.vendor.refusal(asked):
             return _response(answer)

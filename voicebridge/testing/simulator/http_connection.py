@@ -196,7 +196,7 @@ class HttpConnection(asyncio.Protocol):
     def _begin(self) -> None:
         assert self._head is not None
         self._wait(None)
-        path, query = read_url(self._head.target.decode("latin-1"))
+        path, pairs = read_url(self._head.target.decode("latin-1"))
         headers: dict[str, str] = {}
         for raw, value in self._head.headers:
             name = raw.decode("latin-1")
@@ -205,7 +205,8 @@ class HttpConnection(asyncio.Protocol):
         request = HttpRequest(
             method=self._head.method.decode("ascii"),
             path=path,
-            query=query,
+            query=dict(pairs),
+            pairs=pairs,
             headers=headers,
             body=bytes(self._body),
             at=self._loop.time(),

@@ -111,7 +111,11 @@ def reset(transport: asyncio.WriteTransport) -> None:
     transport.abort()
 
 
-def read_url(target: str) -> tuple[str, dict[str, str]]:
-    """The path and the query of a request's target."""
+def read_url(target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The path and the query of a request's target.
+
+    Raises:
+        ValueError: it is none.
+    """
     parts = urlsplit(target)
-    return parts.path, dict(parse_qsl(parts.query, keep_blank_values=True))
+    return parts.path, tuple(parse_qsl(parts.query, keep_blank_values=True))

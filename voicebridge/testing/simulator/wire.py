@@ -23,6 +23,8 @@ class HttpRequest:
     """Without the query."""
     query: Mapping[str, str] = field(default_factory=dict)
     """The last value of each name."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """All of the query, in its order: names may come several times."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
     body: bytes = b""
