@@ -9,6 +9,10 @@ admission           keys, models, how many at once
 ask                 what is asked of the model, and the answer before it becomes bytes
 *_output            the answer as bytes, whole or piece by piece
 *_endpoints         the two, put together and timed
+
+The log's records name the endpoint as `cause`: `chat`, `responses`, `transcription`, `speech`. Their stamps: `requested`,
+then `first_token`, `first_text` or `first_audio`, then `done`. Streamed transcripts come all at once when their time has
+come: no source tells how the vendor spreads them.
 """
 
 from __future__ import annotations
