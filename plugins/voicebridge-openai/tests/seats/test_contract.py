@@ -55,9 +55,9 @@ class TestSession(Simulated, SpeechToTextContract):
 
 
 class TestAnyModelBySession(TestSession):
-    """The same by its row."""
+    """The same by name."""
 
-    name = "openai-realtime/gpt-4o-transcribe"
+    name = "openai/realtime/gpt-4o-transcribe"
 
 
 class TestChat(Simulated, LanguageModelContract):
@@ -70,7 +70,7 @@ class TestChat(Simulated, LanguageModelContract):
 class TestResponses(Simulated, LanguageModelContract):
     """A model by responses."""
 
-    name = "openai-responses/gpt-4o"
+    name = "openai/responses/gpt-4o"
     fault = "cut on response.output_text.delta"
 
 

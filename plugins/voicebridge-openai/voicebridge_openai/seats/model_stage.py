@@ -40,9 +40,9 @@ class ChatModel:
 
     _options: ModelOptions
 
-    def __init__(self, server: Server, model: str, *, name: str = "") -> None:
+    def __init__(self, server: Server, model: str) -> None:
         self._server, self._model = server, model
-        self._name = name or f"{server.name}/{model}"
+        self._name = f"{server.name}/{model}"
         self._connection = Connection(server, model)
         self._config = SessionConfig()
 

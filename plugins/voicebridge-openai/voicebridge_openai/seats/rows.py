@@ -15,68 +15,58 @@ if TYPE_CHECKING:
     from voicebridge.contract.stages import Stage
     from voicebridge.registry.rows import RegisterStage
 
-__all__ = ["SESSIONS", "make_stage", "register_all"]
+__all__ = ["make_stage", "register_all"]
 
-SESSIONS = "openai-realtime"
-"""Recognisers by realtime transcription session, whatever their model."""
-RESPONSES = "openai-responses"
-"""Language models by the responses API."""
+_RESPONSES, _REALTIME = "responses", "realtime"
+"""What may stand between the server and the model: another way to the same model."""
 _REQUIRES = ("httpx", "h11", "orjson")
 _SUMMARIES: dict[HostedSeat, str] = {
-    "stt": "{maker}: utterances by upload",
-    "llm": "{maker}: chat completions, with tools",
+    "stt": "{maker}: utterances by upload{sessions}",
+    "llm": "{maker}: chat completions, or responses/<model>, with tools",
     "tts": "{maker}: streamed speech",
 }
 
 
 def register_all(register: RegisterStage) -> None:
-    """Every server's seats, and the two further ways to OpenAI's."""
+    """Every server's seats."""
     for server in SERVERS.values():
         for seat in ("stt", "llm", "tts"):
             if seat in server.seats:
                 register(seat, server.name, _maker(seat, server.name), _about(server, seat))
-    openai = SERVERS["openai"]
-    summary = "OpenAI: realtime transcription sessions, which hear while the user speaks"
-    sessions = About(
-        summary=summary,
-        source=openai.url,
-        requires=("orjson", "pybase64", "websockets"),
-        key=openai.key_variable,
-        models=_models(openai, "stt"),
-    )
-    register("stt", SESSIONS, _maker("stt", SESSIONS), sessions)
-    summary = "OpenAI and compatible servers: the responses API, with tools"
-    responses = About(
-        summary=summary, source=openai.url, requires=_REQUIRES, key=openai.key_variable, models=_models(openai, "llm")
-    )
-    register("llm", RESPONSES, _maker("llm", RESPONSES), responses)
 
 
-def make_stage(seat: HostedSeat, name: str, model: str | None) -> Stage:
+def make_stage(seat: HostedSeat, name: str, named: str | None) -> Stage:
     """The stage of a row.
 
+    Args:
+        named: the model; before it may stand `responses/` (a language model by that API instead of chat completions) or
+            `realtime/` (a recogniser of OpenAI by a session instead of uploads).
+
     Raises:
-        ConfigError: the row needs a model and none is named, or the model does not work that way.
+        ConfigError: the row needs a model and none is named, or the voice of one server is asked for by its model.
     """
     from .model_stage import ChatModel, ResponsesModel
     from .session_stage import SessionRecogniser
     from .upload_stage import UploadRecogniser
     from .voice_stage import Voice
 
-    server = SERVERS["openai" if name in (SESSIONS, RESPONSES) else name]
-    voice = None
+    server, voice = SERVERS[name], None
+    way, slash, model = (named or "").partition("/")
+    if not (slash and (seat, way) in (("llm", _RESPONSES), ("stt", _REALTIME if server.sessions else None))):
+        way, model = "", named or ""
     if seat == "tts" and server.after_slash == "voice":
-        voice, model = model, None
+        voice, model = model or None, ""
     model = model or server.default_models.get(seat, "")
     if not model:
         raise ConfigError(_which(server, seat, name), code="missing_model")
     if seat == "tts":
         return Voice(server, model, voice)
     if seat == "llm":
-        make = ResponsesModel if name == RESPONSES else ChatModel
-        return make(server, model, name=f"{name}/{model}")
-    if name == SESSIONS or _is_live(server, model):
-        return SessionRecogniser(model, name=f"{name}/{model}")
+        make = ResponsesModel if way == _RESPONSES else ChatModel
+        return make(server, model)
+    row = transcriber(server.name, model)
+    if way == _REALTIME or (row is not None and row.live):
+        return SessionRecogniser(model, name=f"{name}/{named}")
     return UploadRecogniser(server, model)
 
 
@@ -86,16 +76,11 @@ def _which(server: Server, seat: HostedSeat, name: str) -> str:
     return f"{name!r} needs to know the model: name it after a slash{hint}."
 
 
-def _is_live(server: Server, model: str) -> bool:
-    """Whether a recogniser can only be had by a session."""
-    row = transcriber(server.name, model)
-    return row is not None and row.live
-
-
 def _about(server: Server, seat: HostedSeat) -> About:
+    sessions = ", or realtime/<model> by a session" if server.sessions else ""
     about = "; ".join(filter(None, (server.source, f"not known: {server.unverified}" if server.unverified else "")))
     return About(
-        summary=_SUMMARIES[seat].format(maker=server.maker),
+        summary=_SUMMARIES[seat].format(maker=server.maker, sessions=sessions),
         source=f"{server.url or 'the server that base_url names'} ({about})" if about else server.url,
         requires=_REQUIRES,
         key=server.key_variable,

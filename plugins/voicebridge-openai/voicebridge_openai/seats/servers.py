@@ -54,6 +54,8 @@ class Server:
     """Whether a first short request is worth its while: it costs nothing, loads the model, and leaves the instructions
     in its cache."""
     transcriptions: str = "/audio/transcriptions"
+    sessions: bool = False
+    """Whether it also transcribes in realtime sessions."""
     streams_transcripts: bool = False
     """Whether a transcript is asked for as events, where the model's row does not say."""
     default_voice: str = "alloy"
@@ -78,6 +80,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
                 url="https://api.openai.com/v1",
                 key_variable="OPENAI_API_KEY",
                 max_tokens="max_completion_tokens",
+                sessions=True,
                 streams_transcripts=True,
                 any_order=True,
                 any_voice=False,
