@@ -10,9 +10,9 @@ ask                 what is asked of the model, and the answer before it becomes
 *_output            the answer as bytes, whole or piece by piece
 *_endpoints         the two, put together and timed
 
-The log's records name the endpoint as `cause`: `chat`, `responses`, `transcription`, `speech`. Their stamps: `requested`,
-then `first_token`, `first_text` or `first_audio`, then `done`. Streamed transcripts come all at once when their time has
-come: no source tells how the vendor spreads them.
+The log's records name the endpoint as `cause`: `chat`, `responses`, `transcription`, `speech`. Their stamps are
+`requested`, then `first_token`, `first_text` or `first_audio`, then `done`. A streamed transcript comes all at once
+when its time has come: no source tells how the vendor spreads it.
 """
 
 from __future__ import annotations
