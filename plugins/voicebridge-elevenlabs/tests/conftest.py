@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import pytest
 
+from voicebridge import connect_raw
+from voicebridge.cascade.backend import CascadeBackend
+from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.simulator import SimulatorSettings
-from voicebridge.contract.stages import SpeechToText, TextToSpeech
+from voicebridge.contract.stages import PCM_16K, SpeechToText, TextToSpeech
 from voicebridge.registry.registry import registry
 from voicebridge.testing.simulator.engine import SimulatedServer
+from voicebridge.testing.stages import ScriptedRecogniser
+from voicebridge.testing.user import User
 
 
 @dataclass
@@ -59,6 +65,39 @@ def serve() -> Serve:
             yield Vendor(url, server)
 
     return served
+
+
+@pytest.fixture
+def talk() -> Callable[..., AbstractAsyncContextManager[User]]:
+    """A user before a cascade: scripted stages, and what is given in their place. All that it promises is checked."""
+
+    @asynccontextmanager
+    async def talking(*, stt: Any = None, llm: Any = None, tts: Any = None, **options: Any) -> AsyncIterator[User]:
+        backend = CascadeBackend(
+            stt=stt or ScriptedRecogniser(["hello"]), llm=llm, tts=tts, detector=EnergyDetector(frame_ms=20)
+        )
+        async with connect_raw(backend, turns={"silence_ms": 200}, input_format=PCM_16K, **options) as session:
+            user = User(session)
+            try:
+                yield user
+            finally:
+                await user.done()
+        user.check()
+
+    return talking
+
+
+async def until(come: Callable[[], Any]) -> None:
+    """Wait for something, but not for ever."""
+    async with asyncio.timeout(5):
+        while not come():  # noqa: ASYNC110 - what is looked at belongs to others
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def happens() -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """Waits for something, but not for ever."""
+    return until
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ class LiveScribe:
     began nor where it ended.
     """
 
-    traits = SpeechToTextTraits(format=PCM_16K, recheck="free", interim=True, heeds=frozenset({"base_url", "api_key"}))
+    traits = SpeechToTextTraits(
+        format=PCM_16K, recheck="free", interim=True, usage="estimated", heeds=frozenset({"base_url", "api_key"})
+    )
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -126,7 +128,9 @@ class LiveScribe:
 class UploadScribe:
     """Is a `SpeechToText`: it is sent each utterance whole, at its mark, so that every mark costs money."""
 
-    traits = SpeechToTextTraits(format=PCM_16K, recheck="paid", heeds=frozenset({"base_url", "api_key"}))
+    traits = SpeechToTextTraits(
+        format=PCM_16K, recheck="paid", usage="estimated", heeds=frozenset({"base_url", "api_key"})
+    )
 
     def __init__(self, model: str) -> None:
         self._model = model

@@ -58,6 +58,7 @@ class ElevenLabsVoice:
             format=AudioFormat(rate=options.rate),
             takes="clauses",
             alignment="char" if options.timestamps else "none",
+            usage="estimated",
             heeds=frozenset({"base_url", "api_key"}),
         )
 
@@ -66,9 +67,10 @@ class ElevenLabsVoice:
         settings, address = VoiceSettings.of(self._model, config), Address.of(config)
         if self._seat is not None and (self._seat.settings, self._seat.address) == (settings, address):
             return
+        seat = _Seat(settings, address)
         if self._seat is not None:
             self._left.append(self._seat)
-        self._seat = _Seat(settings, address)
+        self._seat = seat
 
     async def warm(self) -> None:
         """Find the voice by its name, and open what the first answer needs.
@@ -121,6 +123,7 @@ class _Seat:
         self._format = AudioFormat(rate=settings.options.rate)
         self._api = HttpApi(address.host, headers=address.headers, idle_s=_HTTP_IDLE_S, explain=explain)
         self._voices = Voices(address, self._api)
+        self._voices.check(settings.voice)
         self._spare = Spare(self._open, idle_s=_SPARE_IDLE_S)
         self._goodbyes = Goodbyes()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
+from time import monotonic
 from typing import Any
 
 from voicebridge.contract.errors import ConfigError
@@ -20,8 +22,19 @@ DEFAULT_VOICE_ID = "JBFqnCBsd6RMkjVDRZzb"
 """That of the examples in the SDK 2.78."""
 _ID = re.compile(r"[A-Za-z0-9]{20}")
 _SHOWN = 12
-_lists: dict[tuple[str, str], Mapping[str, tuple[str, ...]]] = {}
-"""By server and key, for this process: ids by name."""
+_FRESH_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    ids: Mapping[str, tuple[str, ...]]
+    """By name."""
+    at: float
+    """Seconds on the monotonic clock, when it was asked for."""
+
+
+_lists: dict[tuple[str, str], _List] = {}
+"""By server and key, for this process."""
 _MOST_LISTS = 64
 
 
@@ -49,9 +62,19 @@ class Voices:
         if _ID.fullmatch(voice):
             return voice
         known = _lists.get(self._account)
-        if known is None or not _matches(voice, known):
-            known = await self._fetched()
-        return voice_id_in(known, voice)
+        if known and _matches(voice, known.ids):
+            return voice_id_in(known.ids, voice)
+        return voice_id_in(await self._fetched(), voice)
+
+    def check(self, voice: str | None) -> None:
+        """See that there is such a voice, as far as that is known without asking.
+
+        Raises:
+            ConfigError: the list that was asked for a moment ago has none.
+        """
+        known = _lists.get(self._account)
+        if voice is not None and not _ID.fullmatch(voice) and known and monotonic() - known.at < _FRESH_S:
+            voice_id_in(known.ids, voice)
 
     async def _fetched(self) -> Mapping[str, tuple[str, ...]]:
         known: Mapping[str, tuple[str, ...]] = {}
@@ -59,7 +82,7 @@ class Voices:
             known = listed
         while len(_lists) >= _MOST_LISTS:
             del _lists[next(iter(_lists))]
-        _lists[self._account] = known
+        _lists[self._account] = _List(known, monotonic())
         return known
 
 
