@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import httpx
 import pytest
 
+from voicebridge.testing.simulator.connection import Connection
 from voicebridge.testing.simulator.fault_run import FaultRun
 from voicebridge.testing.simulator.fault_script import read_script
 
@@ -153,3 +157,14 @@ def test_the_head_is_meant_by_its_name_alone() -> None:
     run = FaultRun(read_script(["drop on *", "cut", "reset on response", "stall on respons?"]), 1, 0)
     assert [mishap.action for mishap in run.before_head("response")] == ["reset"]
     assert [mishap.action for mishap in run.before("token")] == ["drop", "cut"]
+
+
+async def test_a_client_that_is_gone_at_once_leaves_nothing_unstarted() -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        nowhere: Any = object()
+        link = Connection(nowhere, 1, FaultRun(read_script(["delay 1s on token", "reset after 0 frames"]), 1, 0))
+        link.opened()
+        await link.aclose()
+        gc.collect()
+    assert [str(one.message) for one in warned] == []

@@ -15,5 +15,7 @@ pacing          pieces sent on time
 multipart       forms that clients upload
 upload          audio that they upload
 voice, ears     audio out and in: tones or a speech stage; a turn detector and a recogniser
+hearing         what is understood of each utterance: a script, or a recogniser
+client_work     what a wire does for one client beside reading its frames
 option          the options of one wire, read and checked
 """

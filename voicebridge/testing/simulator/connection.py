@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
@@ -87,7 +88,7 @@ class Connection:
         for mishap in self._faults.due_by_count():
             self._start(mishap)
         if not self._faults.idle:
-            self._keep(self._write_queue())
+            self._keep(self._write_queue)
 
     async def send(self, kind: str, frame: str | bytes) -> None:
         """See `Link.send`."""
@@ -142,9 +143,9 @@ class Connection:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, mishap: Mishap) -> None:
-        self._keep(self._alone(mishap))
+        self._keep(partial(self._alone, mishap))
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -156,10 +157,10 @@ class Connection:
         else:
             await self._happen(mishap)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """Whatever goes wrong with a fault, the client is not left to wait for what will never come."""
         try:
-            await work
+            await work()
         except Exception as error:
             _logger.error("The faults of connection %d failed: %s", self.number, error)
             self.closed.set()

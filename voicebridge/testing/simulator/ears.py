@@ -33,11 +33,12 @@ def check_stage(seat: Seat, name: str) -> None:
 
 
 def installed_stage(seat: str, name: str) -> str | None:
-    """The name itself; for `installed` the first stage of that seat that can be had, those of this machine before those
-    that need a key. None: there is none."""
+    """The name itself; for `installed` the first stage of that seat that can be had and asks no server, those of
+    voicebridge before others. None: there is none."""
     if name != "installed":
         return name
-    ready = [row.name for row in registry().rows().stages if row.seat == seat and not row.about.missing()]
+    rows = (row for row in registry().rows().stages if row.seat == seat and row.about.alone)
+    ready = [row.name for row in rows if not row.about.missing()]
     return min(ready, key=lambda one: not one.startswith(_HERE), default=None)
 
 
