@@ -93,7 +93,12 @@ async def test_each_seat_of_another_server() -> None:
     ollama = SimulatorSettings(options={"dialect": "ollama", "replies": ["(warm)", "Hello."]})
     events: list[Event] = []
     async with simulator("openai-http", plain).serve() as here, simulator("openai-http", ollama).serve() as there:
-        settings = {"stt.base_url": here, "llm.base_url": there, "tts.base_url": here, "detector": "energy"}
+        settings: dict[str, Any] = {
+            "stt.base_url": here,
+            "llm.base_url": there,
+            "tts.base_url": here,
+            "detector": "energy",
+        }
         async with voicebridge.connect("speaches/base.en+ollama/llama3.2+kokoro/af_sky", **settings) as session:
             await session.send(SendText(text="Hello?"))
             await until_ended(session, events)
@@ -108,7 +113,7 @@ async def test_a_session_recogniser_in_a_cascade() -> None:
     rest = simulator("openai-http", SimulatorSettings(options={"replies": ["Hello."]}))
     async with hearing.serve() as ear, rest.serve() as url:
         settings: dict[str, Any] = {"stt.base_url": ear, "llm.base_url": url, "tts.base_url": url, "detector": "energy"}
-        keys = {f"{seat}.api_key": "sk-test" for seat in ("stt", "llm", "tts")}
+        keys: dict[str, Any] = {f"{seat}.api_key": "sk-test" for seat in ("stt", "llm", "tts")}
         spec = "openai/gpt-realtime-whisper+openai/gpt-4o+openai/tts-1"
         async with voicebridge.connect(spec, **settings, **keys) as session:
             pcm = tone(700) + bytes(48 * 1200)
