@@ -9,6 +9,7 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.testing.simulator.callers import Callers, CallerTurn
 from voicebridge.testing.simulator.ears import Recogniser
 from voicebridge.testing.simulator.pacing import in_pieces
+from voicebridge.testing.simulator.upload import read_upload
 from voicebridge.testing.simulator.voice import Voice, voice_named
 from voicebridge.testing.simulator.wire import HttpRequest, Reply
 
@@ -41,14 +42,13 @@ class AudioEndpoints:
         self._seed = seed
 
     async def warm(self) -> None:
-        """Load weights, which a process shares: the first request would wait for them."""
-        audio = AudioFormat()
+        """Load weights and what reads files, which a process shares: the first request would wait for them."""
+        asked = SpeechAsk(model="", text="Ready.", format="wav", events=False, speed=1.0)
+        async with aclosing(self._voice_pieces(asked.text, asked.speed)) as pieces:
+            spoken = b"".join([pcm async for pcm in pieces])
+        upload = read_upload(speech_output.first_piece(asked, self._dialect.speech_rate) + spoken)
         if self._options.recogniser is not None:
-            await self._recognised(bytes(audio.size(500)), audio)
-        if self._options.voice != "tone":
-            async with aclosing(self._voice_pieces("Ready.", 1.0)) as pieces:
-                async for _ in pieces:
-                    pass
+            await self._recognised(upload.pcm, upload.format)
 
     async def transcriptions(self, key: str, request: HttpRequest, reply: Reply) -> None:
         """POST /audio/transcriptions."""
