@@ -35,6 +35,8 @@ class Answer:
     kind: str = "text/event-stream"
     then: str = "end"
     """`end`, `hang` (the answer never ends) or `drop` (the connection breaks)."""
+    pause_s: float = 0.0
+    """Before each piece."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,6 +79,7 @@ class Server:
         head += [f"{name}: {value}" for name, value in answer.headers.items()]
         writer.write(("\r\n".join(head) + "\r\n\r\n").encode())
         for piece in answer.pieces:
+            await asyncio.sleep(answer.pause_s)
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await writer.drain()
             await asyncio.sleep(0)

@@ -61,7 +61,7 @@ async def test_it_answers(url: str, kind: type[ChatModel]) -> None:
 
 
 async def test_it_takes_a_conversation_with_notes_and_two_words_in_a_row(url: str) -> None:
-    items = tuple(MessageItem(role=role, text="Hm.") for role in ("user", "user", "system", "assistant", "user"))  # type: ignore[arg-type]  # they are roles
+    items = tuple(MessageItem(role=role, text="Hm.") for role in ("user", "user", "system", "assistant", "user"))
     made = stage(url)
     assert [output async for output in made.respond(Prompt(items=items, instructions="Be brief."))]
     await made.aclose()

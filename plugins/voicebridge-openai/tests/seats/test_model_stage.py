@@ -252,7 +252,20 @@ async def test_warming_up_reads_the_instructions_once() -> None:
         hosted = model(here.url)
         await hosted.warm()
         await hosted.aclose()
-    assert len(here.asked) == 2  # at a vendor a request costs money
+    assert (here.asked[2].method, here.asked[2].path) == ("GET", "/v1/models")  # at a vendor, what costs nothing
+
+
+@pytest.mark.parametrize(("status", "refused_then"), [(401, True), (403, False), (404, False), (500, False)])
+async def test_a_key_that_is_refused_is_told_when_it_warms_up(status: int, refused_then: bool) -> None:
+    async with serving(refused(status, {"error": {"message": "no"}})) as here:
+        made = model(here.url)
+        if refused_then:
+            with pytest.raises(VoiceBridgeError) as caught:
+                await made.warm()
+            assert caught.value.category == "auth"
+        else:
+            await made.warm()
+        await made.aclose()
 
 
 async def test_who_stops_reading_ends_the_request() -> None:

@@ -162,6 +162,16 @@ async def test_each_utterance_is_uploaded_and_answered() -> None:
     assert wav(SECOND) in body
 
 
+async def test_a_long_utterance_may_take_longer() -> None:
+    slow = [b" "] * 3 + [b'{"text": "long"}']
+    async with serving(Answer(slow, pause_s=0.1)) as server:
+        made = stage(server.url, first_output_timeout_s=0.2)
+        with pytest.raises(VoiceBridgeError):
+            await heard(made, SECOND, Mark(1))
+        made = stage(server.url, first_output_timeout_s=0.2)
+        assert await heard(made, SECOND * 25, Mark(1)) == [Transcript("long", final=True, mark=1)]
+
+
 async def test_less_than_the_vendor_takes_is_silence() -> None:
     async with serving(Answer(status=500)) as server:
         found = await heard(stage(server.url), bytes(FORMAT.size(99)), Mark(4, fresh=True), Mark(5))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -24,6 +25,7 @@ T = TypeVar("T")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _ENDPOINTS = ("/chat/completions", "/responses", "/audio/transcriptions", "/audio/speech", "/inference")
 _PROBE = HttpCall(path="/models", method="GET")
+_PROBE_S = 5.0
 _LOADING_S = 110.0
 """A model of many gigabytes comes from the disk first."""
 
@@ -55,6 +57,16 @@ def api_url(server: Server, base_url: str | None) -> str:
     for endpoint in _ENDPOINTS:
         path = path.removesuffix(endpoint)
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path or server.path, "", ""))
+
+
+class _Ignored(Body[Any]):
+    """An answer of which only matters that it came."""
+
+    def feed(self, data: bytes) -> Iterable[Any]:
+        return ()
+
+    def end(self) -> Iterable[Any]:
+        return ()
 
 
 class Connection:
@@ -105,18 +117,26 @@ class Connection:
         if self._api is not None:
             await self._api.get_ready()
 
-    async def ask(self, call: HttpCall, body: Body[T]) -> AsyncGenerator[T]:
+    async def ask(
+        self, call: HttpCall, body: Body[T], *, longer_s: float = 0.0, patience: HttpTimeouts | None = None
+    ) -> AsyncGenerator[T]:
         """The outputs of a request.
+
+        Args:
+            longer_s: seconds that this one may take longer than is usual.
+            patience: time-outs in place of the usual ones.
 
         Raises:
             VoiceBridgeError: it failed, or was refused.
         """
         assert self._api is not None, "configure comes first"
-        async with aclosing(self._asked(self._api, call, body)) as outputs:
-            async for output in outputs:
-                yield output
-
-    async def _asked(self, api: HttpApi, call: HttpCall, body: Body[T]) -> AsyncGenerator[T]:
+        assert self._made_with is not None
+        usual, api = self._made_with[2], self._api
+        if longer_s > 0:
+            first, total = usual.first_output_s + longer_s, usual.total_s + longer_s
+            patience = replace(usual, first_output_s=first, total_s=total)
+        if patience is not None:
+            api = self._opened(patience)  # the connections are the same
         try:
             async with aclosing(api.ask(call, body)) as outputs:
                 async for output in outputs:
@@ -126,31 +146,39 @@ class Connection:
             if told is error.fault:
                 raise
             raise VoiceBridgeError(told) from error
+        finally:
+            if api is not self._api:
+                await api.aclose()
 
-    async def warm(self, call: HttpCall | None, body: Body[Any]) -> None:
-        """Get the server ready, or find out that it is not there.
-
-        Args:
-            call: one that makes it load its model. None: it is only asked whether it is there.
+    async def warm(self) -> None:
+        """Open a connection, and find out what can be known for nothing: that the server is there, and takes the key.
 
         Raises:
-            VoiceBridgeError: a server of the user's own does not run, or has not that model.
+            VoiceBridgeError: it is not, or refuses the key.
         """
-        if not self._server.start and call is None:
-            await self.get_ready()
-            return
-        assert self._made_with is not None, "configure comes first"
-        patient = HttpTimeouts(connect_s=self._made_with[2].connect_s, first_output_s=_LOADING_S, total_s=_LOADING_S)
-        api = self._opened(patient)
         try:
-            async with aclosing(self._asked(api, call or _PROBE, body)) as outputs:
-                async for _ in outputs:
-                    pass
+            await self._drain(_PROBE, _Ignored(), HttpTimeouts(first_output_s=_PROBE_S, total_s=_PROBE_S))
         except VoiceBridgeError as error:
-            if call is not None or error.category == "network":
+            # A server need not have a list of models, nor let every key see it.
+            code = error.fault.code
+            away = error.category == "network" and not code.startswith("http_")
+            if away or code in ("http_401", "no_such_host", "tls"):
                 raise
-        finally:
-            await api.aclose()
+
+    async def load(self, call: HttpCall, body: Body[Any]) -> None:
+        """Make a server of the user's own load its model, by a request that it takes its time for.
+
+        Raises:
+            VoiceBridgeError: it does not run, or has not that model.
+        """
+        await self._drain(call, body, HttpTimeouts(first_output_s=_LOADING_S, total_s=_LOADING_S))
+
+    async def _drain(self, call: HttpCall, body: Body[Any], patience: HttpTimeouts) -> None:
+        assert self._made_with is not None, "configure comes first"
+        patience = replace(patience, connect_s=self._made_with[2].connect_s)
+        async with aclosing(self.ask(call, body, patience=patience)) as outputs:
+            async for _ in outputs:
+                pass
 
     async def aclose(self) -> None:
         """Let go of the connections."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -87,28 +86,26 @@ class ChatModel:
         """Open a connection. A server of the user's own also loads the model, and reads the instructions.
 
         Raises:
-            VoiceBridgeError: that server does not run, or has not that model.
+            VoiceBridgeError: it does not run or has not that model, or the key is refused.
         """
         if not self._server.warms_up:
-            await self._connection.warm(None, ChatBody())
+            await self._connection.warm()
             return
         config = self._config.model_copy(update={"max_output_tokens": 1})
         prompt = replace(_WARM, instructions=config.instructions or "")
-        await self._connection.warm(*self._call(prompt, config))
+        await self._connection.load(*self._call(prompt, config))
 
     async def get_ready(self) -> None:
         """Open a connection, if none waits."""
         await self._connection.get_ready()
 
-    async def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage]:
+    def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage]:
         """The answer as it comes. See `LanguageModel.respond`.
 
         Raises:
             VoiceBridgeError: the server refused, failed, or filtered the answer.
         """
-        async with aclosing(self._connection.ask(*self._call(prompt, self._config))) as outputs:
-            async for output in outputs:
-                yield output
+        return self._connection.ask(*self._call(prompt, self._config))
 
     async def aclose(self) -> None:
         """Close the connections."""

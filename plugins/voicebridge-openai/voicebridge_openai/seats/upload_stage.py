@@ -22,6 +22,10 @@ __all__ = ["UploadRecogniser"]
 
 Output = Transcript | TurnSignal | Usage
 _LEAST_BYTES = FORMAT.size(LEAST_MS)
+_USUAL_S = 15.0
+"""Seconds of an utterance for which the usual time-outs are meant."""
+_LONGER = 0.2
+"""Seconds to wait for each further one: it is uploaded first, and heard then."""
 
 
 class UploadRecogniser:
@@ -62,12 +66,12 @@ class UploadRecogniser:
         self._form = form
 
     async def warm(self) -> None:
-        """Open a connection; a server of the user's own must be there.
+        """Open a connection.
 
         Raises:
-            VoiceBridgeError: it is not.
+            VoiceBridgeError: the server is not there, or refuses the key.
         """
-        await self._connection.warm(None, TranscriptBody(0.0))
+        await self._connection.warm()
 
     async def get_ready(self) -> None:
         """Open a connection, if none waits."""
@@ -95,8 +99,10 @@ class UploadRecogniser:
             if len(part) < _LEAST_BYTES:
                 break
             call = upload_call(self._server.transcriptions, self._form, part)
-            body = TranscriptBody(FORMAT.ms(len(part)) / 1000)
-            async with aclosing(self._connection.ask(call, body)) as outputs:
+            seconds = FORMAT.ms(len(part)) / 1000
+            longer_s = max(0.0, seconds - _USUAL_S) * _LONGER
+            body = TranscriptBody(seconds)
+            async with aclosing(self._connection.ask(call, body, longer_s=longer_s)) as outputs:
                 async for output in outputs:
                     if isinstance(output, Usage):
                         yield output

@@ -62,12 +62,12 @@ class Voice:
         self._request, self._format = request, AudioFormat(rate=options.rate)
 
     async def warm(self) -> None:
-        """Open a connection; a server of the user's own must be there.
+        """Open a connection.
 
         Raises:
-            VoiceBridgeError: it is not.
+            VoiceBridgeError: the server is not there, or refuses the key.
         """
-        await self._connection.warm(None, SpeechBody(self._format, 0))
+        await self._connection.warm()
 
     async def get_ready(self) -> None:
         """Open a connection, if none waits."""
