@@ -7,13 +7,14 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
 
 import httpx
 import pytest
 
 from voicebridge.testing.simulator.http_connection import HttpConnection
 
-from .conftest import Caller, Serve, TalkingVendor, eventually
+from .conftest import Caller, Serve, Served, TalkingVendor, eventually
 
 Call = Callable[[str], AbstractAsyncContextManager[Caller]]
 TOKENS = "".join(f"data: {n}\n\n" for n in range(1, 6))
@@ -168,6 +169,15 @@ async def test_a_client_that_has_said_all_still_listens(talking: Serve, call: Ca
         assert [record.status for record in served.records] == ["completed"]
 
 
+async def test_a_client_that_leaves_without_reading_cancels(talking: Serve, call: Call) -> None:
+    async with talking() as served, call(served.url) as caller:
+        caller.say("GET /flood HTTP/1.1")
+        await caller.until(b"\r\n\r\n")
+        caller.writer.transport.pause_reading()  # type: ignore[attr-defined]  # of every transport that reads
+        caller.writer.write_eof()
+        await eventually(lambda: [record.status for record in served.records] == ["cancelled"])
+
+
 async def test_a_body_that_breaks_off_is_refused(talking: Serve, call: Call) -> None:
     async with talking() as served, call(served.url) as caller:
         caller.say("POST /whole HTTP/1.1\nContent-Length: 10", b"abc")
@@ -266,6 +276,10 @@ async def test_a_stale_connection_ends_as_its_next_request_comes(talking: Serve,
         assert served.server.connections == 1
 
 
+def _has_come(served: Served, number: int) -> bool:
+    return served.server.connections >= number
+
+
 async def test_the_server_ends_whatever_clients_do(talking: Serve, call: Call) -> None:
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as clients:
@@ -273,7 +287,7 @@ async def test_the_server_ends_whatever_clients_do(talking: Serve, call: Call) -
             callers = [await clients.enter_async_context(call(served.url)) for _ in range(6)]
             for caller, path in zip(callers, ("/hang", "/tokens", "/flood", "/deaf", "/none"), strict=False):
                 caller.say(f"GET {path} HTTP/1.1")
-                await eventually(lambda served=served, caller=caller: served.server.connections > callers.index(caller))
+                await eventually(partial(_has_come, served, callers.index(caller) + 1))
             leaving = loop.time()
         assert loop.time() - leaving < 2, "this is the promise"
         for caller in callers:

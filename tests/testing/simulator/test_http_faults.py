@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import warnings
 from collections.abc import Callable
@@ -166,5 +167,6 @@ async def test_a_client_that_is_gone_at_once_leaves_nothing_unstarted() -> None:
         link = Connection(nowhere, 1, FaultRun(read_script(["delay 1s on token", "reset after 0 frames"]), 1, 0))
         link.opened()
         await link.aclose()
+        await asyncio.sleep(0.01)
         gc.collect()
     assert [str(one.message) for one in warned] == []
