@@ -132,3 +132,28 @@ async def test_a_tool_call(simulator, microphone, until):
     assert talk.audio_ms(answer.id) > 500
     assert not talk.all("error")
     assert [turn["status"] for turn in simulator.turns()] == ["completed", "completed"]
+
+
+async def test_a_session_that_only_transcribes(simulator, microphone, until):
+    """Push-to-talk: two commits, and nothing but their transcripts."""
+    client = AsyncOpenAI(api_key="sk-test", base_url=simulator.http, websocket_base_url=simulator.ws)
+    settings = {"transcription": {"model": "gpt-realtime-whisper"}, "turn_detection": None}
+    async with client, client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        talk = Talk(connection)
+        reader = asyncio.create_task(talk.read())
+        await connection.session.update(session={"type": "transcription", "audio": {"input": settings}})
+        async with microphone(talk.hear) as user:
+            for turns in (1, 2):
+                await user.speak(300)
+                await connection.input_audio_buffer.commit()
+                kind = "conversation.item.input_audio_transcription.completed"
+                await until(lambda turns=turns, kind=kind: len(talk.all(kind)) == turns, "the transcript")
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+    (updated,) = talk.all("session.updated")
+    assert updated.session.type == "transcription"
+    assert updated.session.audio.input.turn_detection is None
+    committed = [event.item_id for event in talk.all("input_audio_buffer.committed")]
+    assert [event.item_id for event in talk.all(kind)] == committed
+    assert not talk.all("error")
+    assert not [event for event in talk.events if event.type.startswith("response.")]
