@@ -233,6 +233,7 @@ async def test_what_is_no_answer(answer: bytes, code: str) -> None:
             with pytest.raises(VoiceBridgeError) as caught:
                 await all_of(one)
             assert (caught.value.category, caught.value.retryable, caught.value.fault.code) == ("protocol", False, code)
+            assert "websocket" not in str(caught.value)
         await one.aclose()
 
 

@@ -32,7 +32,7 @@ _STATUS: dict[int, tuple[Category, str]] = {
     402: ("quota", "The account's allowance is used up"),
     403: ("auth", "The server does not let this key use that. Check its permissions and the model"),
     404: ("config", "The server has no such model or address. Check the model's name and base_url"),
-    408: ("network", "The server gave up waiting for the handshake"),
+    408: ("network", "The server gave up waiting for us"),
     425: ("network", "The server was not ready"),
     429: ("rate", "Too many sessions or requests for this key right now"),
     503: ("busy", "The server is overloaded"),
@@ -97,4 +97,4 @@ def _meaning_of_status(status: int, body: str) -> tuple[Category, str]:
         return _STATUS[status]
     if status >= 500:
         return "network", f"The server failed (HTTP {status})"
-    return "config", f"The server refused the connection (HTTP {status}). Check base_url and the settings"
+    return "config", f"The server refused what it was asked (HTTP {status}). Check base_url and the settings"

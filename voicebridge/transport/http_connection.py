@@ -11,7 +11,7 @@ import math
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import h11
 
@@ -65,8 +65,7 @@ class HttpConnection(asyncio.Protocol):
     # What the socket tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
             with suppress(OSError):  # what is no TCP socket has no such option

@@ -37,7 +37,10 @@ class HttpFaults:
 
     def of_connection(self, error: WireClosed) -> VoiceBridgeError:
         """There was no connection, or it ended too early."""
-        return VoiceBridgeError(self.hidden(fault_of(error.closed)))
+        fault = fault_of(error.closed)
+        if error.closed.problem == "garbage":
+            fault = replace(fault, message=f"What answered is no HTTP server. Check base_url: {error.closed.reason}.")
+        return VoiceBridgeError(self.hidden(fault))
 
     def of_refusal(self, answer: Answer, text: str) -> VoiceBridgeError:
         """The server does not do what it was asked."""

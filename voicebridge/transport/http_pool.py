@@ -37,12 +37,6 @@ class HttpPool:
         """Who will ask soon."""
         self.users = 0
 
-    @property
-    def ready(self) -> int:
-        """How many wait unused."""
-        self._throw_away()
-        return len(self._idle)
-
     async def take(self) -> HttpConnection:
         """A connection that waits, or one that is being opened, or a new one. The caller bounds the time.
 
@@ -159,7 +153,8 @@ def shared_pool(key: object, make: Callable[[], HttpPool]) -> HttpPool:
         if loop.is_closed():  # and what was open in it with it
             _pools.pop(loop, None)
     pools = _pools.setdefault(asyncio.get_running_loop(), {})
-    pool = pools.get(key)
-    if pool is None or not pool.users:
-        pool = pools[key] = make()
-    return pool
+    for unused in [other for other, pool in pools.items() if not pool.users]:
+        del pools[unused]
+    if key not in pools:
+        pools[key] = make()
+    return pools[key]
