@@ -26,6 +26,13 @@ def test_a_draft_writes_no_more_tokens_than_it_may(text, most):
     assert made.finish == ("stop" if most >= len(text_tokens(text)) else "length")
 
 
+def test_the_most_tokens_are_those_of_all_parts():
+    made = draft(Ask(model="m", most_tokens=3), read_reply(["One.", {"call": "noop", "arguments": '{"a": 1}'}, "Two."]))
+    assert made.text == "One."
+    assert [call.arguments for call in made.calls] == ["{"]
+    assert (made.tokens, made.finish) == (3, "length")
+
+
 def test_the_first_word_that_ends_it_counts():
     assert stopped_at("a b c", ("c", "b")) == "a "
     assert stopped_at("a b c", ("", "x")) == "a b c"

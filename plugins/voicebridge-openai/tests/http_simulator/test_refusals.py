@@ -64,6 +64,13 @@ async def test_more_requests_at_once_than_may_be(serve):
     assert response.headers["retry-after"] == "3"
 
 
+@pytest.mark.parametrize(("code", "told"), [("rate_limit_exceeded", "4"), ("insufficient_quota", None)])
+async def test_only_a_rate_that_is_too_high_tells_when_to_come_again(serve, code, told):
+    async with serve(replies=({"fail": code},), retry_after_s=4) as api:
+        response = await api.http.post("/chat/completions", json={"model": "gpt-4o", "messages": [USER]})
+    assert response.headers.get("retry-after") == told
+
+
 @pytest.mark.parametrize(
     ("reply", "status"),
     [

@@ -83,6 +83,15 @@ def test_responses_keep_the_same_pace():
     assert sent.times("response.completed") == pytest.approx([0.8])
 
 
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+def test_calls_keep_the_pace_behind_what_is_said(path):
+    vendor = _vendor("first_token=300", tokens_per_second=10, replies=(["One.", {"call": "noop", "arguments": "{}"}],))
+    body = {**CHAT, "stream": True} if "chat" in path else {"model": "gpt-4o", "input": "Hi", "stream": True}
+    sent = _asked(vendor, path, body)
+    # Two tokens are said, two are written into the call: the end comes when the fourth had its time.
+    assert sorted({round(when, 3) for when, _ in sent.pieces}) == [0.3, 0.4, 0.5, 0.6, 0.7]
+
+
 def test_what_is_not_streamed_waits_for_all_tokens():
     sent = _asked(_vendor("first_token=300", tokens_per_second=10), "/chat/completions", CHAT)
     assert sent.times("body") == pytest.approx([0.8])
