@@ -10,16 +10,15 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.stages import TurnSignal
 from voicebridge.testing.simulator.callers import Callers, CallerTurn
 from voicebridge.testing.simulator.ears import Ears
+from voicebridge.testing.simulator.hearing import Hearing, spread
 from voicebridge.testing.simulator.wire import HttpRequest, Link
 
-from .hearing import Hearing, spread
+from .client_socket import ClientSocket, read
 from .options import WireOptions
-from .socket import VendorSocket, read
 
 __all__ = ["FluxWire"]
 
 _UPDATE_MS = 250.0
-_WORDS_A_SECOND = 3.0
 _EARS_SILENCE_MS = 10_000
 """They only tell voice from silence: what a silence means is decided here."""
 _SOONEST_EAGER_MS = 80.0
@@ -41,8 +40,8 @@ class FluxWire:
     ) -> None:
         self._options, self._callers, self._caller, self._left = options, callers, caller, left
         self._format = audio
-        self._socket = VendorSocket(link, request, options.idle_s)
-        self._hearing = Hearing(options)
+        self._socket = ClientSocket(link, options.idle_s)
+        self._hearing = Hearing(options.transcripts, options.recogniser)
         self._ears = Ears(options.detector, audio)
         self._ears.configure(_EARS_SILENCE_MS, 0.5)
         self._thresholds: dict[str, Any] = {
@@ -66,13 +65,13 @@ class FluxWire:
 
     async def opened(self) -> None:
         """See `Wire.opened`."""
-        self._socket.opened()
+        self._socket.work.begin()
         await self._tell("Connected")
 
     async def received(self, frame: str | bytes) -> None:
         """See `Wire.received`."""
         if isinstance(frame, bytes):
-            self._socket.alive()
+            self._socket.work.alive()
             await self._heard(frame)
             return
         event = read(frame)
@@ -98,7 +97,7 @@ class FluxWire:
         if self._turn is not None:
             self._turn.record.status = "cancelled"
         self._stack.close()
-        await self._socket.aclose()
+        await self._socket.work.aclose()
         await self._hearing.aclose()
         await self._ears.aclose()
         self._left()
@@ -144,7 +143,7 @@ class FluxWire:
         before = self._format.size(max(0.0, self._end_ms - at_ms + 100))
         del self._audio[: max(0, len(self._audio) - before)]
         self._turn.stamp("speech_started")
-        await self._info("StartOfTurn", self._so_far() or "".join(self._script()[:1]), 0.05)
+        await self._info("StartOfTurn", self._so_far(), 0.05)
 
     async def _maybe_over(self) -> None:
         assert self._turn is not None
@@ -181,12 +180,8 @@ class FluxWire:
         """A threshold of 1 is never reached."""
         return float("inf") if self._thresholds.get("eot_threshold", 0.7) >= 1 else end_ms
 
-    def _script(self) -> list[str]:
-        return (self._hearing.scripted or "").split()
-
     def _so_far(self) -> str:
-        spoken = int((self._end_ms - self._began_ms) / 1000 * _WORDS_A_SECOND)
-        return " ".join(self._script()[:spoken])
+        return self._hearing.so_far(self._end_ms - self._began_ms)
 
     async def _info(self, event: str, text: str, confidence: float, **more: Any) -> None:
         end_s = (self._silent_ms if self._silent else self._end_ms) / 1000
@@ -198,7 +193,10 @@ class FluxWire:
             audio_window_start=round(self._began_ms / 1000, 3),
             audio_window_end=round(self._end_ms / 1000, 3),
             transcript=text,
-            words=[one | {"confidence": 0.99} for one in spread(text, self._began_ms / 1000, end_s)],
+            words=[
+                {"word": word, "start": start, "end": end, "confidence": 0.99}
+                for word, start, end in spread(text, self._began_ms / 1000, end_s)
+            ],
             end_of_turn_confidence=confidence,
             **more,
         )

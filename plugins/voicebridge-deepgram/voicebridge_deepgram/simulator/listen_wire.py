@@ -10,15 +10,14 @@ from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.stages import TurnSignal
 from voicebridge.testing.simulator.callers import Callers
 from voicebridge.testing.simulator.ears import Ears
+from voicebridge.testing.simulator.hearing import Hearing, spread
 from voicebridge.testing.simulator.wire import HttpRequest, Link
 
-from .hearing import Hearing, spread
+from .client_socket import ClientSocket, identifier, read
 from .options import WireOptions
-from .socket import VendorSocket, identifier, read
 
 __all__ = ["ListenWire"]
 
-_WORDS_A_SECOND = 3.0
 _LONGEST_SILENCE_MS = 10_000
 
 
@@ -37,8 +36,8 @@ class ListenWire:
     ) -> None:
         self._options, self._callers, self._caller, self._left = options, callers, caller, left
         self._query, self._format = request.query, audio
-        self._socket = VendorSocket(link, request, options.idle_s)
-        self._hearing = Hearing(options)
+        self._socket = ClientSocket(link, options.idle_s)
+        self._hearing = Hearing(options.transcripts, options.recogniser)
         self._ears = Ears(options.detector, audio)
         self._endpointing = _endpointing(request.query.get("endpointing", "10"))
         self._ears.configure(self._endpointing or _LONGEST_SILENCE_MS, 0.5)
@@ -57,25 +56,25 @@ class ListenWire:
 
     async def opened(self) -> None:
         """See `Wire.opened`."""
-        self._socket.opened()
+        self._socket.work.begin()
 
     async def received(self, frame: str | bytes) -> None:
         """See `Wire.received`."""
         if isinstance(frame, bytes) and frame:
-            self._socket.alive()
+            self._socket.work.alive()
             await self._audio(frame)
             return
         event = read(frame) if frame else {"type": "CloseStream"}
         kind = (event or {}).get("type")
         if kind == "KeepAlive":
-            self._socket.alive()
+            self._socket.work.alive()
         elif kind == "Finalize":
             if self._buffer:
                 self._finish(from_finalize=True)
         elif kind == "CloseStream":
             if self._buffer:
                 self._finish()
-            self._socket.in_order(self._goodbye())
+            self._socket.work.then(self._goodbye())
         elif kind == "Configure":
             await self._socket.tell("ConfigureSuccess", request_id=self._socket.request_id)
         else:
@@ -85,7 +84,7 @@ class ListenWire:
 
     async def aclose(self) -> None:
         """See `Wire.aclose`."""
-        await self._socket.aclose()
+        await self._socket.work.aclose()
         await self._hearing.aclose()
         await self._ears.aclose()
         self._left()
@@ -102,11 +101,11 @@ class ListenWire:
         text = self._so_far()
         if self._options.final_ms and self._format.ms(len(self._buffer)) >= self._options.final_ms:
             self._told_words += len(text.split())
-            self._socket.in_order(self._results(text, *self._window(), is_final=True))
+            self._socket.work.then(self._results(text, *self._window(), is_final=True))
             self._buffer.clear()
             self._spoke_ms = self._end_ms
         elif text and self._query.get("interim_results") == "true":
-            self._socket.in_order(self._results(text, *self._window()))
+            self._socket.work.then(self._results(text, *self._window()))
 
     async def _noticed(self, signal: TurnSignal) -> None:
         self._voiced = signal.phase in ("speech", "resumed")
@@ -119,13 +118,12 @@ class ListenWire:
             self._finish(speech_final=True)
             if "utterance_end_ms" in self._query:
                 ended = round(signal.audio_ms / 1000, 3)
-                self._socket.in_order(self._socket.tell("UtteranceEnd", channel=[0, 1], last_word_end=ended))
+                self._socket.work.then(self._socket.tell("UtteranceEnd", channel=[0, 1], last_word_end=ended))
 
     def _so_far(self) -> str:
         """As many words of the script as fit into the time, those in final pieces left out."""
-        words = (self._hearing.scripted or "").split()
-        spoken = int(self._format.ms(len(self._utterance)) / 1000 * _WORDS_A_SECOND)
-        return " ".join(words[self._told_words : min(spoken, len(words) - 1)])
+        words = self._hearing.so_far(self._format.ms(len(self._utterance))).split()
+        return " ".join(words[self._told_words :])
 
     def _window(self) -> tuple[float, float]:
         return self._end_ms - self._format.ms(len(self._buffer)), self._end_ms
@@ -144,7 +142,7 @@ class ListenWire:
         self._utterance.clear()
         self._spoke_ms, self._told_words = self._end_ms if self._voiced else None, 0
         self._interim_ms = self._end_ms
-        self._socket.in_order(job)
+        self._socket.work.then(job)
 
     async def _write_down(
         self,
@@ -182,7 +180,10 @@ class ListenWire:
         from_finalize: bool = False,
     ) -> None:
         start_s, end_s = round(start_ms / 1000, 3), round(end_ms / 1000, 3)
-        words = [one | {"punctuated_word": one["word"], "confidence": 0.99} for one in spread(text, start_s, end_s)]
+        words = [
+            {"word": word, "punctuated_word": word, "start": start, "end": end, "confidence": 0.99}
+            for word, start, end in spread(text, start_s, end_s)
+        ]
         await self._socket.tell(
             "Results",
             channel_index=[0, 1],

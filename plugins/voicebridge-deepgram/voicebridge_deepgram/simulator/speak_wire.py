@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.testing.simulator.callers import Callers
+from voicebridge.testing.simulator.pacing import in_pieces, paced_audio, until
 from voicebridge.testing.simulator.voice import voice_named
 from voicebridge.testing.simulator.wire import HttpRequest, Link, Reply
 
+from .client_socket import ClientSocket, identifier, read
 from .options import WireOptions
-from .socket import VendorSocket, identifier, read
 
 __all__ = ["SpeakWire", "answer_speak"]
 
@@ -37,7 +37,7 @@ class SpeakWire:
         self._options, self._callers, self._caller, self._left = options, callers, caller, left
         self._format, self._model = audio, request.query.get("model", "aura-asteria-en")
         self._speed = _speed(request)
-        self._socket = VendorSocket(link, request, None)
+        self._socket = ClientSocket(link, None)
         self._voice = voice_named(options.voice, ms_per_char=options.ms_per_char)
         self._text = ""
         self._sequence = 0
@@ -45,7 +45,7 @@ class SpeakWire:
 
     async def opened(self) -> None:
         """See `Wire.opened`."""
-        self._socket.opened()
+        self._socket.work.begin()
         await self._socket.tell(
             "Metadata",
             request_id=self._socket.request_id,
@@ -64,18 +64,18 @@ class SpeakWire:
                 await self._flush()
             case "Clear":
                 self._text = ""
-                self._socket.forget_work()
+                self._socket.work.drop()
                 await self._socket.tell("Cleared", sequence_id=self._next())
             case "Close":
                 if self._text:
                     await self._flush()
-                self._socket.in_order(self._socket.link.close(1000, ""))
+                self._socket.work.then(self._socket.link.close(1000, ""))
             case _:
                 await self._socket.link.close(1008, "DATA-0000: The message could not be read.")
 
     async def aclose(self) -> None:
         """See `Wire.aclose`."""
-        await self._socket.aclose()
+        await self._socket.work.aclose()
         await self._voice.aclose()
         self._left()
 
@@ -89,18 +89,17 @@ class SpeakWire:
             return
         self._flushes.append(now)
         text, self._text = self._text, ""
-        self._socket.in_order(self._speak(text, now))
+        self._socket.work.then(self._speak(text, now))
 
     async def _speak(self, text: str, asked_at: float) -> None:
         number = self._socket.link.number
         if text.strip():
             with self._callers.turn(self._caller, cause="speak", connection=number, at=asked_at) as turn:
-                pieces = _paced(self._voice.speak(text, self._format, self._speed), self._format, self._options)
-                async with aclosing(pieces):
-                    await turn.wait("speech")
-                    async for pcm in pieces:
-                        turn.stamp("first_audio")
-                        await self._socket.link.send("audio", pcm)
+                due = turn.began + turn.ms("speech") / 1000
+                spoken = self._voice.speak(text, self._format, self._speed)
+                async for pcm in _paced(spoken, self._format, self._options, due):
+                    turn.stamp("first_audio")
+                    await self._socket.link.send("audio", pcm)
         await self._socket.tell("Flushed", sequence_id=self._next())
 
     def _next(self) -> int:
@@ -116,38 +115,30 @@ async def answer_speak(
     voice = voice_named(options.voice, ms_per_char=options.ms_per_char)
     with callers.turn(caller, cause="speak", connection=reply.number, at=request.at) as turn:
         try:
-            pieces = _paced(voice.speak(text, audio, _speed(request)), audio, options)
-            async with aclosing(pieces):
-                await turn.wait("speech")
-                await reply.start(200, {"Content-Type": "audio/l16", "dg-char-count": str(len(text))})
-                async for pcm in pieces:
-                    turn.stamp("first_audio")
-                    await reply.send("audio", pcm)
+            due = turn.began + turn.ms("speech") / 1000
+            async for pcm in _paced(voice.speak(text, audio, _speed(request)), audio, options, due):
+                if "first_audio" not in turn.record.stamps:
+                    await reply.start(200, {"Content-Type": "audio/l16", "dg-char-count": str(len(text))})
+                turn.stamp("first_audio")
+                await reply.send("audio", pcm)
         finally:
             await voice.aclose()
     await reply.end()
 
 
 async def _paced(
-    pieces: AsyncGenerator[tuple[bytes, str], None], audio: AudioFormat, options: WireOptions
-) -> AsyncGenerator[bytes, None]:
-    """The audio in frames, no faster than it is sent."""
-    held, size = bytearray(), audio.size(options.chunk_ms)
-    begun, sent_ms = None, 0.0
-    loop = asyncio.get_running_loop()
-    async with aclosing(pieces):
-        async for pcm, _ in pieces:
-            held += pcm
-            while len(held) >= size:
-                frame = bytes(held[:size])
-                del held[:size]
-                begun = loop.time() if begun is None else begun
-                if options.pace and (wait := begun + sent_ms / 1000 / options.pace - loop.time()) > 0:
-                    await asyncio.sleep(wait)
-                sent_ms += options.chunk_ms
-                yield frame
-    if held:
-        yield bytes(held)
+    spoken: AsyncGenerator[tuple[bytes, str], None], audio: AudioFormat, options: WireOptions, due: float
+) -> AsyncIterator[bytes]:
+    """The audio in frames, no faster than it is sent, the first one when it is due: until then it is made ready."""
+
+    async def pcm() -> AsyncGenerator[bytes, None]:
+        async with aclosing(spoken):
+            async for piece, _ in spoken:
+                yield piece
+
+    async for frame in paced_audio(in_pieces(pcm(), audio.size(options.chunk_ms)), audio, options.pace, since=due):
+        await until(due)
+        yield frame
 
 
 def _speed(request: HttpRequest) -> float:

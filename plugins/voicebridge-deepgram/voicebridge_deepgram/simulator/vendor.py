@@ -10,14 +10,14 @@ import orjson
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.testing.simulator.callers import Callers
 from voicebridge.testing.simulator.ears import Ears
+from voicebridge.testing.simulator.hearing import Hearing
 from voicebridge.testing.simulator.voice import voice_named
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Reply, Wire
 
+from .client_socket import audio_format, identifier
 from .flux_wire import FluxWire
-from .hearing import Hearing
 from .listen_wire import ListenWire
 from .options import WireOptions
-from .socket import audio_format, identifier
 from .speak_wire import SpeakWire, answer_speak
 
 __all__ = ["DeepgramVendor"]
@@ -50,7 +50,7 @@ class DeepgramVendor:
             await ears.push(bytes(audio.size(100)))
             await ears.aclose()
         if options.recogniser is not None:
-            hearing = Hearing(options)
+            hearing = Hearing(options.transcripts, options.recogniser)
             await hearing.text(bytes(audio.size(500)), audio)
             await hearing.aclose()
 
