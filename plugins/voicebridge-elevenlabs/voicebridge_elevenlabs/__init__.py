@@ -24,8 +24,7 @@ def register_stages(register: RegisterStage) -> None:
     """Its voices and its recognisers, each by the name of the model."""
     from voicebridge.registry.rows import About, ModelAbout
 
-    from .address import KEY_VARIABLE
-    from .models import RECOGNISERS, VOICES
+    from .models import KEY_VARIABLE, RECOGNISERS, VOICES
 
     about = About(
         summary="ElevenLabs Scribe: realtime, or by upload",

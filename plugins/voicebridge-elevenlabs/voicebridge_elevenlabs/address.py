@@ -11,9 +11,10 @@ from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import ConfigError
 from voicebridge.transport.api_key import api_key
 
-__all__ = ["KEY_VARIABLE", "Address"]
+from .models import KEY_VARIABLE
 
-KEY_VARIABLE = "ELEVENLABS_API_KEY"
+__all__ = ["Address"]
+
 _DEFAULT = "https://api.elevenlabs.io"
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _LARGEST_FRAME = 16 * 1024 * 1024

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
@@ -77,6 +78,11 @@ class LastingSocket:
                         raise
                     self.close()
 
+    async def ping(self) -> Awaitable[object]:
+        """Ask whether the peer is there, where it has something of ours. What this gives ends with the connection."""
+        socket = self._socket
+        return _pong(await socket.ping()) if socket is not None and not self._half.idle else _nothing()
+
     def renew(self, spare: Spare[StageSocket]) -> None:
         """The next utterance wants a connection of that kind."""
         self._spare, self._half.worn = spare, True
@@ -86,3 +92,12 @@ class LastingSocket:
         socket, self._socket = self._socket, None
         if socket is not None:
             self._let_go(socket)
+
+
+async def _pong(pong: Awaitable[object]) -> None:
+    with suppress(Exception):  # how a connection ended is told by `receive`
+        await pong
+
+
+async def _nothing() -> None:
+    """There is nobody to ask."""

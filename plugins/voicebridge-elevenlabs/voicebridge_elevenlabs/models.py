@@ -9,8 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DEFAULT_RECOGNISER", "DEFAULT_VOICE", "RECOGNISERS", "VOICES", "RecogniserModel", "VoiceModel", "is_live"]
+__all__ = [
+    "DEFAULT_RECOGNISER",
+    "DEFAULT_VOICE",
+    "KEY_VARIABLE",
+    "RECOGNISERS",
+    "VOICES",
+    "RecogniserModel",
+    "VoiceModel",
+    "is_live",
+]
 
+KEY_VARIABLE = "ELEVENLABS_API_KEY"
 _V2_5 = frozenset(
     (
         "ar",
