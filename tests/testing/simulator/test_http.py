@@ -11,8 +11,15 @@ from functools import partial
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
+from voicebridge.contract.simulator import SimulatorSettings
+from voicebridge.testing.simulator.callers import Callers
+from voicebridge.testing.simulator.engine import SimulatedServer
 from voicebridge.testing.simulator.http_connection import HttpConnection
+from voicebridge.testing.simulator.profile import INSTANT
+from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link
 
 from .conftest import Caller, Serve, Served, TalkingVendor, eventually
 
@@ -324,3 +331,40 @@ async def test_a_vendor_that_does_not_end_is_left_behind(
         assert "did not end" in caplog.text
         let_go.set()
         await eventually(lambda: len(served.records) == 1)
+
+
+async def test_a_vendor_of_http_alone_speaks_no_websocket(talking: Serve) -> None:
+    async with talking() as served:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(served.url.replace("http", "ws", 1))
+        assert refused.value.response.status_code == 404
+        assert served.server.connections == 1
+
+
+async def test_one_port_speaks_both() -> None:
+    class Echo:
+        def __init__(self, link: Link) -> None:
+            self._link = link
+
+        async def opened(self) -> None: ...
+
+        async def received(self, frame: str | bytes) -> None:
+            await self._link.send("echo", frame)
+
+        async def aclose(self) -> None: ...
+
+    class Both(TalkingVendor):
+        def refusal(self, request: HttpRequest) -> HttpAnswer | None:
+            return None
+
+        def wire(self, link: Link, request: HttpRequest) -> Echo:
+            return Echo(link)
+
+    vendor = Both(Callers(INSTANT, 0))
+    server = SimulatedServer(SimulatorSettings(faults=("handshake 503 connection 3",)), lambda log: vendor)
+    async with server.serve() as url, httpx.AsyncClient() as http, connect(url) as socket:
+        await socket.send("hello")
+        assert await socket.recv() == "hello"
+        tokens = url.replace("ws", "http", 1) + "/tokens"
+        assert (await http.get(tokens)).text == TOKENS
+        assert (await http.get(tokens)).status_code == 503, "handshakes and requests are counted together"
