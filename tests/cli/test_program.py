@@ -151,7 +151,7 @@ def test_backends_lists_what_is_there_and_what_is_missing(run: Run) -> None:
     ended = run("backends")
     assert ended.status == 0
     assert "Follows a script" in ended.out
-    assert "turns by manual or server_vad" in " ".join(ended.out.split())
+    assert "turns by manual or semantic" in " ".join(ended.out.split())
     assert "! 'unmet' needs no_such_module_here" in ended.out
     assert "pip install '.[local]'" in ended.out
 

@@ -61,7 +61,8 @@ def places(seat: Seat, choice: Choice, own: Mapping[int, Mapping[str, Any]]) -> 
 def installed_detector() -> str:
     """The name of the first detector that is installed, else of the one by energy."""
     rows = registry().rows().stages
-    return next((row.name for row in rows if row.seat == "detector" and not row.about.missing()), "energy")
+    able = (row for row in rows if row.seat == "detector" and row.about.alone)
+    return next((row.name for row in able if not row.about.missing()), "energy")
 
 
 def _listed(seat: Seat, choice: Choice) -> list[Any]:

@@ -68,7 +68,8 @@ def _described(row: BackendRow | StageRow) -> dict[str, Any]:
         "licence": row.about.licence,
         "source": row.about.source,
         "plugin": row.plugin,
-        "ready": not lacking,
+        "ready": not lacking and not row.about.unavailable,
+        "unavailable": row.about.unavailable,
         "key": row.about.key,
         "has_key": not row.about.key or bool(os.environ.get(row.about.key)),
         "missing": str(lookup_errors.missing(row, lacking)) if lacking else "",
@@ -116,6 +117,8 @@ def _overview(rows: Iterable[dict[str, Any]]) -> Table:
 
 
 def _state(row: dict[str, Any]) -> str:
+    if row["unavailable"]:
+        return "can't be had"
     if not row["ready"]:
         return "not installed"
     return "ready" if row["has_key"] else f"needs {row['key']}"

@@ -37,6 +37,8 @@ __all__ = [
 
 Seat = Literal["stt", "detector", "llm", "tts"]
 SEATS: tuple[Seat, ...] = ("stt", "detector", "llm", "tts")
+_ASKS_OTHERS = frozenset({"httpx", "websockets"})
+"""What needs these talks to a server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,8 @@ class About:
     key: str = ""
     """The environment variable that holds its key. Empty: it needs none, and using it costs nothing."""
 
+    unavailable: str = ""
+    """Of a name that people look for and nobody can serve: why. Empty: it can be had."""
     models: tuple[ModelAbout, ...] = ()
     """Those that are known by name. Others may work, too."""
 
@@ -80,6 +84,11 @@ class About:
             isinstance(module, str) and module.isidentifier() for module in self.requires
         ):
             raise ConfigError(f"About.requires must be a tuple of top-level modules, not {self.requires!r}.")
+
+    @property
+    def alone(self) -> bool:
+        """Whether it does its work here: it needs no key, no server, and exists."""
+        return not (self.key or self.unavailable or _ASKS_OTHERS & set(self.requires))
 
     def missing(self) -> tuple[str, ...]:
         """Those of `requires` that are not installed. Imports none of them."""
