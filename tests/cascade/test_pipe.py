@@ -79,7 +79,9 @@ def test_the_next_reader_takes_over() -> None:
         first = reader(pipe)
         pipe.put(b"a")
         await anext(first)
-        await first.aclose()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await anext(first)
         pipe.put(b"b")
         assert await anext(reader(pipe)) == b"b"
 
@@ -90,17 +92,14 @@ async def read_for(pipe: Pipe, seconds: float) -> float | None:
     """Read as a recogniser does that answers nothing; when that was ended by its time, if it was."""
     try:
         async with asyncio.timeout(None) as deadline:
-            reading = pipe.read(deadline, 5.0)
             try:
                 async with asyncio.timeout(seconds):
-                    async for _ in reading:
+                    async for _ in pipe.read(deadline, 5.0):
                         pass
             except TimeoutError:
                 if not deadline.expired():
                     return None
                 raise
-            finally:
-                await reading.aclose()
     except TimeoutError:
         return now()
     return None

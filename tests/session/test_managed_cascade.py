@@ -245,7 +245,7 @@ async def test_the_preferred_cascade_is_returned_to_when_it_has_cooled_down() ->
     def sometimes(prompt: Prompt) -> Any:
         nonlocal calls
         calls += 1
-        return [fault("busy")] if calls == 1 else ["Well again."]
+        return [fault("busy")] if calls <= 3 else ["Well again."]  # the seat tries three times by itself
 
     async with call(cascade(llm=lambda: ScriptedModel(sometimes)), cascade()) as user:
         await user.session.send(SendText(text="Hello?"))
@@ -347,12 +347,13 @@ def test_alone_it_fails_in_the_end_and_the_call_goes_on(error: Exception, tries:
 
 @virtually
 async def test_it_waits_as_long_as_it_was_told_to_before_it_asks_again() -> None:
-    scripts: Iterator[list[Any]] = iter([[fault("rate", retry_after_s=2.0)], ["Fine."]])
+    # The seat waits and tries twice more by itself, within 4 s.
+    scripts: Iterator[list[Any]] = iter([*([fault("rate", retry_after_s=2.0)] for _ in range(3)), ["Fine."]])
     async with call(cascade(llm=lambda: ScriptedModel(lambda prompt: next(scripts)))) as user:
         await user.session.send(SendText(text="Hello?"))
         await user.until(ResponseEnded, status="completed")
         first, second = user.all(ResponseStarted)
-        assert second.at - first.at == pytest.approx(2.0, abs=0.05)
+        assert second.at - first.at == pytest.approx(4.0 + 2.0, abs=0.05)
 
 
 # Silence

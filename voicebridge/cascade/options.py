@@ -19,6 +19,9 @@ class CascadeOptions:
     """Whether the voice gets what the model writes as plain words: see `voicebridge.core.speakable`. `keep` it for a
     voice that reads tags of its own, such as SSML. The text that is told and remembered is as the model wrote it."""
     timeout_s: float = 30.0
-    """The longest wait for a stage's next output."""
+    """The longest wait for a stage's next output where nobody can take over from it: a small machine may take so long,
+    and to give up would be no better. Hosted stages notice a dead peer by themselves, within 5 s."""
+    failover_s: float = 5.0
+    """The same where the seat has another stage that can take over. What keeps a connection alive is no output."""
     ready_timeout_s: float = 120.0
     """The longest wait for a stage to get ready."""

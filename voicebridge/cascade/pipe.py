@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 
 from voicebridge.contract.stages import Mark
 
@@ -50,22 +50,30 @@ class Pipe:
         self._bytes = 0
         self._free.set()
 
-    async def read(self, deadline: asyncio.Timeout, timeout_s: float) -> AsyncGenerator[bytes | Mark]:
-        """What was put, as it comes. `deadline` runs while the text of a mark is awaited."""
+    def read(self, deadline: asyncio.Timeout, timeout_s: float) -> Pipe:
+        """What was put, as it comes. `deadline` runs while the text of a mark is awaited.
+
+        A wait that is cancelled loses nothing: the next one gets it.
+        """
         self._deadline, self._timeout_s = deadline, timeout_s
-        while True:
-            while not self._queue:
-                self._filled.clear()
-                await self._filled.wait()
-            piece = self._queue.popleft()
-            if isinstance(piece, bytes):
-                self._bytes -= len(piece)
-                if self._bytes < self._limit:
-                    self._free.set()
-            elif piece.wanted:
-                self._asked[piece.n] = asyncio.get_running_loop().time()
-                self._reschedule()
-            yield piece
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes | Mark]:
+        return self
+
+    async def __anext__(self) -> bytes | Mark:
+        while not self._queue:
+            self._filled.clear()
+            await self._filled.wait()
+        piece = self._queue.popleft()
+        if isinstance(piece, bytes):
+            self._bytes -= len(piece)
+            if self._bytes < self._limit:
+                self._free.set()
+        elif piece.wanted:
+            self._asked[piece.n] = asyncio.get_running_loop().time()
+            self._reschedule()
+        return piece
 
     def answered(self, mark: int) -> None:
         """The text of a mark came. Marks before it are passed over."""

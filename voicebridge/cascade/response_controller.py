@@ -33,6 +33,7 @@ from voicebridge.core.arbiter import Arbiter, Request
 from voicebridge.core.history import History
 from voicebridge.transport.delivery import Delivery
 
+from .lineup import ServedUsage
 from .playback_tracker import PlaybackTracker
 from .reply import Output, Reply, StageError
 from .seats import Seats
@@ -74,6 +75,8 @@ class _Response:
     offset_ms: float = 0.0
     task: asyncio.Task[None] = field(init=False)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    broken: bool = False
+    """It failed while it was a guess, and another try may help: nobody has missed it yet."""
 
     @property
     def aside(self) -> bool:
@@ -259,7 +262,8 @@ class ResponseController:
         """The guess, if it answers just this request. Any other guess is of no more use."""
         guess = self._guess
         plain = request.modality is None and request.instructions is None
-        if guess is None or request.cause != "user" or request.answers[-1] != guess.turn_id or not plain:
+        fits = guess and not guess.broken and request.cause == "user" and request.answers[-1] == guess.turn_id
+        if guess is None or not fits or not plain:
             self.drop_guess()
             return None
         self._guess = None
@@ -293,6 +297,9 @@ class ResponseController:
                 fault = fault_of("cascade", error)
         if response.reply.dropped:
             return
+        response.broken = fault is not None and fault.retryable and not response.wanted.is_set()
+        if response.broken:
+            return  # the turn is answered without it
         await response.wanted.wait()
         self._end(response, "failed" if fault else "completed", fault)
 
@@ -342,7 +349,7 @@ class ResponseController:
         self, seat: str, usage: Usage, *, response_id: str | None = None, turn_id: str | None = None
     ) -> None:
         """Tell what a stage used."""
-        model = self._seats.names[seat]
+        model = usage.model if isinstance(usage, ServedUsage) else self._seats.names[seat]
         self._tell(
             UsageReported(units=usage.units, model=model, basis=usage.basis, response_id=response_id, turn_id=turn_id)
         )

@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,6 +17,10 @@ from voicebridge.contract.errors import BadOption, ConfigError, VoiceBridgeError
 from voicebridge.contract.stages import LanguageModel, SpeechToText, Stage, TextToSpeech, TurnDetector
 from voicebridge.registry.rows import SEATS, Seat
 
+from .fallback_model import FallbackModel
+from .fallback_recogniser import FallbackRecogniser
+from .fallback_voice import FallbackVoice
+from .lineup import Lineup
 from .patient_detector import PatientDetector
 from .seat_settings import SEAT_NAMES, OwnOptions, Placed, of_seat, settings_of
 from .stage_maker import WRAPPERS, Choice, installed_detector, places
@@ -45,6 +49,8 @@ class Seats:
     """Of each seat, as in a spec."""
     placed: tuple[Placed, ...]
     """Every single stage."""
+    lineups: Mapping[Seat, Lineup[Any]] = field(default_factory=dict)
+    """Of the seats in which one stage can take over from another."""
 
     @classmethod
     def of(
@@ -71,11 +77,13 @@ class Seats:
             ]
         elif mine["detector"]:
             raise BadOption("This cascade has no turn detector to be set: its speech recogniser finds the turns.")
+        lineups: dict[Seat, Lineup[Any]] = {seat: Lineup(placed[seat]) for seat in ("stt", "llm", "tts")}
         return cls(
-            stt=placed["stt"][0].stage,
+            stt=FallbackRecogniser(lineups["stt"]),
             detector=placed["detector"][0].stage if detector is not None else None,
-            llm=placed["llm"][0].stage,
-            tts=placed["tts"][0].stage,
+            llm=FallbackModel(lineups["llm"]),
+            tts=FallbackVoice(lineups["tts"]),
+            lineups=lineups,
             names={seat: "|".join(one.name for one in stages) for seat, stages in placed.items()},
             placed=tuple(one for stages in placed.values() for one in stages),
         )
@@ -166,6 +174,6 @@ def _given(stage: Any) -> Any:
 
 
 def _usage(reported: Iterable[Literal["exact", "estimated", "none"]]) -> Literal["exact", "estimated", "none"]:
-    """What all stages tell together: exact if each is, none if none tells any; else it is no more than an estimate."""
+    """How well the stages that tell what they use do so. What costs nothing, or is the caller's own, tells nothing."""
     kinds = set(reported)
-    return kinds.pop() if len(kinds) == 1 else "estimated"
+    return "estimated" if "estimated" in kinds else "exact" if "exact" in kinds else "none"

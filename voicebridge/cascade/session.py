@@ -73,7 +73,10 @@ class CascadeSession:
         self._clock = asyncio.get_running_loop().time
         self._capabilities = seats.capabilities()
         self._delivery = Delivery(seats.tts.traits.format, self._clock)
-        timeout_s = options.timeout_s
+        others = max((len(lineup.stages) for lineup in seats.lineups.values()), default=1) - 1
+        for lineup in seats.lineups.values():
+            lineup.patience_s = options.failover_s
+        timeout_s = options.timeout_s + others * options.failover_s
         self._responses = ResponseController(
             seats,
             config,
@@ -146,6 +149,8 @@ class CascadeSession:
                 output_format=self._capabilities.formats_out[0],
             )
         )
+        for lineup in self._seats.lineups.values():
+            lineup.tell_to(lambda fault: self._tell(BackendError(fault=fault)))
         self._order.release("ready")
 
     def _end(self, fault: Fault | None) -> None:

@@ -38,6 +38,8 @@ Consequence = Literal["move", "again"]
 _NOT_ITS_FAILURE: frozenset[Category] = frozenset({"content", "unsupported", "closed"})
 _CAN_NOT_GO_ON: frozenset[Category] = frozenset({"quota", "auth"})
 _CAN_NOT_SERVE = _CAN_NOT_GO_ON | {"rate", "busy", "network"}
+_MENDED = frozenset({"stage_replaced", "stage_not_ready"})
+"""Told of a part of the backend that another part has taken over from."""
 _SOON_S = 3.0
 """A caller does not wait longer in silence for the same backend to be ready for another try."""
 _UNKNOWN = Fault(category="protocol", code="response_failed", message="The response failed, and nobody said why.")
@@ -71,7 +73,7 @@ class AnswerFailures:
             return event.fault if event.turn_id in self._open_turns else None
         elif isinstance(event, BackendError):
             hopeless = event.fault.category in _CAN_NOT_GO_ON or event.fault.code == "turn_unanswered"
-            return event.fault if hopeless else None
+            return event.fault if hopeless and event.fault.code not in _MENDED else None
         return None
 
     def consequence(self, event: Event, fault: Fault, *, another: bool) -> Consequence | None:

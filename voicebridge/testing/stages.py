@@ -81,7 +81,7 @@ class ScriptedRecogniser(_Scripted):
         fails: dict[int, Exception] | None = None,
     ) -> None:
         super().__init__(warm_s)
-        self.traits = traits or SpeechToTextTraits()
+        self.traits = traits or SpeechToTextTraits(usage="none")
         self._texts, self._final_s, self._fails = list(texts), final_s, dict(fails or {})
         self.utterance = 0
         self.marks: list[Mark] = []
@@ -126,7 +126,7 @@ class ScriptedModel(_Scripted):
         traits: LanguageModelTraits | None = None,
     ) -> None:
         super().__init__(warm_s)
-        self.traits = traits or LanguageModelTraits(speculative="safe", tools=True)
+        self.traits = traits or LanguageModelTraits(speculative="safe", tools=True, usage="none")
         self._script, self._first_s, self._piece_s = script, first_s, piece_s
         self.prompts: list[Prompt] = []
         self.cancelled = 0
@@ -165,7 +165,7 @@ class ScriptedVoice(_Scripted):
         traits: TextToSpeechTraits | None = None,
     ) -> None:
         super().__init__(warm_s)
-        self.traits = traits or TextToSpeechTraits(format=DOOR_FORMAT)
+        self.traits = traits or TextToSpeechTraits(format=DOOR_FORMAT, usage="none")
         self._first_s, self._character_ms = first_s, character_ms
         self.spoken: list[str] = []
 

@@ -7,7 +7,15 @@ from collections.abc import AsyncIterable, AsyncIterator
 from voicebridge.cascade.backend import CascadeBackend
 from voicebridge.cascade.energy import EnergyDetector
 from voicebridge.contract.items import MessageItem, ToolResultItem
-from voicebridge.contract.stages import Flush, Prompt, Speech, ToolRequest, Usage
+from voicebridge.contract.stages import (
+    Flush,
+    LanguageModelTraits,
+    Prompt,
+    Speech,
+    TextToSpeechTraits,
+    ToolRequest,
+    Usage,
+)
 from voicebridge.testing.contract import BackendContract, Subject
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
 
@@ -45,10 +53,12 @@ class CountingVoice(ScriptedVoice):
 
 def scripted_subject() -> Subject:
     """A cascade of scripted stages, and what makes it do what the checks are about."""
+    thinks = LanguageModelTraits(speculative="safe", tools=True, usage="exact")
+    speaks = TextToSpeechTraits(usage="exact")
     backend = CascadeBackend(
         stt=lambda: ScriptedRecogniser(["hello there"], final_s=0.1),
-        llm=lambda: ScriptedModel(counted, first_s=0.2, piece_s=0.3, warm_s=0.5),
-        tts=lambda: CountingVoice(first_s=0.1),
+        llm=lambda: ScriptedModel(counted, first_s=0.2, piece_s=0.3, warm_s=0.5, traits=thinks),
+        tts=lambda: CountingVoice(first_s=0.1, traits=speaks),
         detector=lambda: EnergyDetector(frame_ms=20, eager_ms=40),
     )
     return Subject(

@@ -69,7 +69,7 @@ class Ear(ScriptedRecogniser):
 
 class TestRecogniser(_Dying, SpeechToTextContract):
     def stage(self) -> Any:
-        return Ear(["hello"], final_s=0.1, fails={0: DEAD} if self.dead else None)
+        return Ear(["hello"], final_s=0.1, fails={0: DEAD} if self.dead else None, traits=SpeechToTextTraits())
 
 
 class TestModel(_Dying, LanguageModelContract):
@@ -196,7 +196,12 @@ def contract(of: type[StageContract], stage: Any) -> StageContract:
         (SpeechToTextContract, lambda: Deaf(["x"]), "marks_are_answered_in_order_and_each_once", "in the order"),
         (SpeechToTextContract, lambda: Deaf(["x"]), "a_mark_that_nobody_wants_is_not_answered", "unwanted"),
         (SpeechToTextContract, lambda: Deaf(["x"]), "an_utterance_without_sound_does_no_harm", "in nothing"),
-        (SpeechToTextContract, lambda: Deaf(["x"]), "it_tells_what_it_used_as_it_declares", "'estimated', and it told"),
+        (
+            SpeechToTextContract,
+            lambda: Deaf(["x"], traits=SpeechToTextTraits()),
+            "it_tells_what_it_used_as_it_declares",
+            "'estimated', and it told",
+        ),
         (LanguageModelContract, lambda: Stubborn([]), "it_lets_go_when_it_is_cancelled", "to let go"),
         (LanguageModelContract, lambda: ScriptedModel([]), "it_answers_in_words", "it said ''"),
         (LanguageModelContract, lambda: ScriptedModel(["x"]), "a_dying_peer_is_told_in_our_words", "as if nothing"),
