@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -196,6 +198,20 @@ async def test_each_stage_that_gets_ready_has_a_connection() -> None:
         assert (seen.opened, sorted(asked.connection for asked in seen.asked)) == (3, [1, 2, 3])
         for one in stages:
             await one.aclose()
+
+
+async def test_a_stage_that_was_dropped_expects_nothing() -> None:
+    """As one does whose settings changed, and which talks to a new address from then on."""
+    async with web(hello) as seen:
+        for _ in range(3):
+            await api(seen.url).get_ready()
+            gc.collect()
+        assert seen.opened == 1
+        one = api(seen.url)
+        assert await all_of(one) == b"hello"
+        assert seen.opened == 1
+        await one.aclose()
+        await asyncio.wait_for(seen.ended[0].wait(), 1)
 
 
 async def test_a_request_takes_the_connection_that_is_being_opened() -> None:
@@ -501,6 +517,41 @@ async def test_a_body_that_fails_closes_the_connection() -> None:
         assert KEY not in str(caught.value)
         await asyncio.wait_for(seen.ended[0].wait(), 0.1)
         await one.aclose()
+
+
+async def test_requests_that_are_given_up_at_any_moment_leave_nothing_and_disturb_nobody() -> None:
+    draw = random.Random(7)
+
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        number = asked.target.rpartition("/")[2].encode()
+        writer.write(head(200, transfer_encoding="chunked"))
+        for _ in range(3):
+            writer.write(chunk(number + b","))
+            await asyncio.sleep(0.002)
+        writer.write(b"0\r\n\r\n")
+
+    async with web(answer) as seen:
+        stages = [api(seen.url) for _ in range(3)]
+
+        async def ask(number: int) -> None:
+            one = stages[number % 3]
+            if draw.random() < 0.3:
+                await one.get_ready()
+            assert await all_of(one, HttpCall(path=f"/{number}")) == f"{number},".encode() * 3
+
+        async def ask_or_not(number: int) -> None:
+            asking = asyncio.create_task(ask(number))
+            await asyncio.wait([asking], timeout=draw.uniform(0, 0.03) if number % 2 else None)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            if number % 2 == 0:
+                asking.result()
+
+        for first in range(0, 200, 20):
+            await asyncio.gather(*(ask_or_not(number) for number in range(first, first + 20)))
+        for one in stages:
+            await one.aclose()
+        await asyncio.wait_for(asyncio.gather(*(ended.wait() for ended in seen.ended)), 1)
 
 
 # Event loops

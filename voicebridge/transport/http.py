@@ -104,7 +104,7 @@ class HttpApi:
             key = (self._address.origin, self._idle_s)
             address, idle_s = self._address, self._idle_s
             pool = self._pool = shared_pool(key, lambda: HttpPool(address.shown, address.dial, idle_s))
-            pool.users += 1
+            pool.users.add(self)
         return pool
 
     async def _leave(self) -> None:

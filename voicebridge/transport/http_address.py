@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -87,12 +88,21 @@ class HttpAddress:
             lost = Closed(by="nobody", problem="no_such_host" if isinstance(error, UnicodeError) else "reset")
             raise WireClosed(connection_problem(error, self.shown) or replace(lost, reason=self.shown)) from None
 
+    @property
+    def _is_number(self) -> bool:
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
     async def _dial_directly(self) -> HttpConnection:
         _, connection = await asyncio.get_running_loop().create_connection(
             lambda: HttpConnection(self.shown),
             self.host,
             self.port,
             ssl=tls_context() if self.secure else None,
-            happy_eyeballs_delay=_NEXT_ADDRESS_S,
+            # For names alone: asyncio may lose a socket where such a race is cancelled.
+            happy_eyeballs_delay=None if self._is_number else _NEXT_ADDRESS_S,
         )
         return connection

@@ -84,12 +84,12 @@ class HttpExchange:
         if connection is not None:
             self._pool.put_back(connection)
 
-    async def _connected(self, get: Callable[[], Awaitable[HttpConnection]]) -> HttpConnection:
+    async def _connected(self, get: Callable[[float], Awaitable[HttpConnection]]) -> HttpConnection:
         patience = self._patience
         patience.begin()
         try:
             async with asyncio.timeout(min(self._connect_s, patience.left_s)):
-                self._connection = await get()
+                self._connection = await get(self._connect_s)
         except TimeoutError:
             raise WireClosed(Closed(by="nobody", problem="timeout", reason=self._pool.host)) from None
         finally:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
+from weakref import WeakSet
 
 from .http_connection import HttpConnection
 
@@ -33,34 +34,46 @@ class HttpPool:
         """Being opened, and asked for by nobody."""
         self._tasks: set[asyncio.Task[HttpConnection]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._expecting: set[object] = set()
+        self._expecting: WeakSet[object] = WeakSet()
         """Who will ask soon."""
-        self.users = 0
+        self.users: WeakSet[object] = WeakSet()
+        """Who may ask. One that was dropped, and not closed, does not count either."""
 
-    async def take(self) -> HttpConnection:
-        """A connection that waits, or one that is being opened, or a new one. The caller bounds the time.
+    async def take(self, connect_s: float) -> HttpConnection:
+        """A connection that waits, or one that is being opened, or a new one.
 
         Raises:
             WireClosed: there was no way.
+            TimeoutError: not in so many seconds.
         """
         self._throw_away()
         if self._idle:
             return self._idle.pop()
-        if not self._ahead:
+        return await self._claimed(self._ahead.popleft() if self._ahead else self._begin(connect_s))
+
+    async def fresh(self, connect_s: float) -> HttpConnection:
+        """A new one, whatever waits. As `take`."""
+        return await self._claimed(self._begin(connect_s))
+
+    def _begin(self, connect_s: float) -> asyncio.Task[HttpConnection]:
+        opening = asyncio.ensure_future(self._in_time(connect_s))
+        self._tasks.add(opening)
+        opening.add_done_callback(self._opened)
+        return opening
+
+    async def _in_time(self, connect_s: float) -> HttpConnection:
+        async with asyncio.timeout(connect_s):
             return await self._dial()
-        opening = self._ahead.popleft()
+
+    async def _claimed(self, opening: asyncio.Task[HttpConnection]) -> HttpConnection:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            # It was not needed after all: it waits for the next.
+            # It is not needed after all, and waits for the next: what is asked on a guess is often asked again.
             self._ahead.append(opening)
             if opening.done():
                 self._opened(opening)
             raise
-
-    async def fresh(self) -> HttpConnection:
-        """A new one, whatever waits. As `take`."""
-        return await self._dial()
 
     def put_back(self, connection: HttpConnection) -> None:
         """Keep it for the next request if it can be used again; else close it."""
@@ -77,26 +90,26 @@ class HttpPool:
         self._expecting.add(who)
         self._throw_away()
         if len(self._idle) + len(self._ahead) < len(self._expecting):
-            opening = asyncio.ensure_future(self._ahead_of_need(connect_s))
-            self._tasks.add(opening)
+            opening = self._begin(connect_s)
             self._ahead.append(opening)
-            opening.add_done_callback(self._opened)
-        if self._ahead and not self._idle:
+            await asyncio.wait([opening])
+        elif self._ahead and not self._idle:
             await asyncio.wait(tuple(self._ahead))
-
-    async def _ahead_of_need(self, connect_s: float) -> HttpConnection:
-        async with asyncio.timeout(connect_s):
-            return await self._dial()
 
     @property
     def is_here(self) -> bool:
         """Whether it is the running loop's."""
         return asyncio.get_running_loop() is self._loop
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether it has neither users nor connections."""
+        return not (self.users or self._idle or self._ahead)
+
     async def leave(self, who: object) -> None:
         """One user less. With the last one it is closed."""
         self.begins(who)
-        self.users -= 1
+        self.users.discard(who)
         if not self.users:
             await self.aclose()
 
@@ -132,8 +145,9 @@ class HttpPool:
 
     async def aclose(self) -> None:
         """Close what waits, and stop opening. What is in use is closed when it is put back."""
-        if self._timer is not None:
-            self._timer.cancel()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
         while self._idle:
             self._idle.pop().abort()
         tasks = tuple(self._tasks)
@@ -148,12 +162,12 @@ _pools: dict[asyncio.AbstractEventLoop, dict[object, HttpPool]] = {}
 
 
 def shared_pool(key: object, make: Callable[[], HttpPool]) -> HttpPool:
-    """The running loop's pool of that key. Made where there is none, or where nobody uses it any more."""
+    """The running loop's pool of that key. Made where there is none."""
     for loop in tuple(_pools):
         if loop.is_closed():  # and what was open in it with it
             _pools.pop(loop, None)
     pools = _pools.setdefault(asyncio.get_running_loop(), {})
-    for unused in [other for other, pool in pools.items() if not pool.users]:
+    for unused in [other for other, pool in pools.items() if pool.is_unused]:
         del pools[unused]
     if key not in pools:
         pools[key] = make()
