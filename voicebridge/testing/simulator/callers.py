@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -49,10 +48,7 @@ class CallerTurn:
 
     def ms(self, stage: str) -> float:
         """Draw the time of a stage, and note it in the record. The same stage draws the same again."""
-        times = self._profile.stages
-        time_ = times.get(f"first_{stage}") if self.record.turn == 1 else None
-        time_ = time_ or times.get(stage)
-        ms = time_.draw(random.Random(f"{self._key}/{self.record.turn}/{stage}")) if time_ else 0.0
+        ms = self._profile.draw_ms(stage, self.record.turn, self._key)
         self.record.drawn_ms[stage] = round(ms, 3)
         return ms
 

@@ -64,6 +64,12 @@ class Profile:
     about: str
     stages: Mapping[str, StageTime] = field(default_factory=dict)
 
+    def draw_ms(self, stage: str, turn: int, key: str) -> float:
+        """Milliseconds of a stage in a turn, turns counted from 1. The same key, turn and stage give the same time."""
+        time = self.stages.get(f"first_{stage}") if turn == 1 else None
+        time = time or self.stages.get(stage)
+        return time.draw(random.Random(f"{key}/{turn}/{stage}")) if time else 0.0
+
 
 INSTANT = Profile(name="instant", about="No stage takes any time: what is measured is the client alone.")
 
@@ -77,10 +83,7 @@ class StageDraws:
 
     def ms(self, stage: str, turn: int) -> float:
         """Milliseconds of a stage in a turn, turns counted from 1."""
-        times = self.profile.stages
-        time = times.get(f"first_{stage}") if turn == 1 else None
-        time = time or times.get(stage)
-        return time.draw(random.Random(f"{self._key}/{turn}/{stage}")) if time else 0.0
+        return self.profile.draw_ms(stage, turn, self._key)
 
 
 def profile_named(name: str, profiles: Mapping[str, Profile]) -> Profile:
