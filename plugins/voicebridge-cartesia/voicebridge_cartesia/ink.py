@@ -16,7 +16,7 @@ from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import PCM_16K, Mark, Transcript, Usage, Word
 
-from .event import Event, number, read_event, text_of
+from .event import Event, number, read_event, text_of, timed_words
 from .faults import told
 
 __all__ = ["FINALIZE", "KEEP_ALIVE_S", "SILENCE", "InkHalf"]
@@ -160,10 +160,16 @@ class InkHalf:
 
 
 def _words(event: Event, start_s: float) -> list[Word]:
-    words = []
+    """The words, their times from `start_s`. The SDK's types have three lists, Cartesia's pages an object a word."""
     listed = event.get("words")
+    found: list[Word] = []
     for one in listed if isinstance(listed, list) else []:
-        begin, end = (number(one, "start"), number(one, "end")) if isinstance(one, dict) else (None, None)
-        if begin is not None and end is not None and (text := text_of(one, "word")):
-            words.append(Word(text, max(0.0, (begin - start_s) * 1000), max(0.0, (end - start_s) * 1000)))
-    return words
+        if not isinstance(one, dict):
+            continue
+        begin, end, text = number(one, "start"), number(one, "end"), text_of(one, "word")
+        if text and begin is not None and end is not None:
+            found.append(Word(text, begin * 1000, max(begin, end) * 1000))
+        else:
+            found += timed_words({"word_timestamps": one})
+    from_ms = start_s * 1000
+    return [Word(word.text, max(0.0, word.start_ms - from_ms), max(0.0, word.end_ms - from_ms)) for word in found]

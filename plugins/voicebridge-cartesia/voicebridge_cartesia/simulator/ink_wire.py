@@ -59,7 +59,8 @@ class InkWire:
         elif frame == "finalize":
             self._finish()
         elif frame in ("close", "done"):
-            self._finish()
+            if self._audio:
+                self._finish(acknowledge=False)
             self._work.then(self._goodbye())
         else:
             said = error(400, "Invalid command", "The commands are finalize and close.", "invalid_command")
@@ -83,12 +84,14 @@ class InkWire:
         if text := self._hearing.so_far(self._format.ms(len(self._audio))):
             self._work.then(self._text(text, is_final=False))
 
-    def _finish(self) -> None:
+    def _finish(self, *, acknowledge: bool = True) -> None:
         audio, self._said = bytes(self._audio) if self._said else b"", self._voiced
         start_ms = self._end_ms - self._format.ms(len(self._audio))
         self._audio.clear()
         self._interim_ms = self._end_ms
         self._work.then(self._write_down(audio, start_ms, self._end_ms, time.monotonic()))
+        if acknowledge:
+            self._work.then(self._tell("flush_done"))
 
     async def _write_down(self, audio: bytes, start_ms: float, end_ms: float, asked_at: float) -> None:
         with self._callers.turn(self._caller, cause="listen", connection=self._link.number, at=asked_at) as turn:
@@ -99,15 +102,11 @@ class InkWire:
             await turn.wait("transcription")
             turn.stamp("first_text")
             if text:
-                words = [
-                    {"word": word, "start": start, "end": end}
-                    for word, start, end in spread(text, start_ms / 1000, end_ms / 1000)
-                ]
+                words = spread(text, start_ms / 1000, end_ms / 1000)
                 half = text.find(" ") + 1  # in two pieces, as long texts come
                 for piece, of_it in ((text[:half], words[:1]), (text[half:], words[1:] if half else words)):
                     if piece:
-                        await self._text(piece, is_final=True, words=of_it)
-            await self._tell("flush_done")
+                        await self._text(piece, is_final=True, words=_stamps(of_it))
 
     async def _text(self, text: str, *, is_final: bool, **more: Any) -> None:
         await self._tell("transcript", text=text, is_final=is_final, language=self._language, **more)
@@ -118,3 +117,14 @@ class InkWire:
     async def _goodbye(self) -> None:
         await self._tell("done")
         await self._link.close(1000, "")
+
+
+def _stamps(words: list[tuple[str, float, float]]) -> list[dict[str, Any]]:
+    """As the SDK's types have them: three lists. Cartesia's pages show an object for each word."""
+    return [
+        {
+            "words": [word for word, _, _ in words],
+            "start": [start for _, start, _ in words],
+            "end": [end for _, _, end in words],
+        }
+    ]
