@@ -60,6 +60,12 @@ class TestAnyModelBySession(TestSession):
     name = "openai/realtime/gpt-4o-transcribe"
 
 
+class TestTurns(TestSession):
+    """One whose vendor finds the turns."""
+
+    name = "openai/turns/gpt-4o-transcribe"
+
+
 class TestChat(Simulated, LanguageModelContract):
     """A model by chat completions."""
 

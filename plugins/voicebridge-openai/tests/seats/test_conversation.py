@@ -107,14 +107,17 @@ async def test_each_seat_of_another_server() -> None:
     assert [event.status for event in ended] == ["completed"]
 
 
-async def test_a_session_recogniser_in_a_cascade() -> None:
+@pytest.mark.parametrize("model", ["gpt-realtime-whisper", "turns/gpt-4o-transcribe"], ids=["commits", "turns"])
+async def test_a_session_recogniser_in_a_cascade(model: str) -> None:
     events: list[Event] = []
     hearing = simulator("openai-realtime", SimulatorSettings(options={"transcripts": ("Good morning.",)}))
     rest = simulator("openai-http", SimulatorSettings(options={"replies": ["Hello."]}))
     async with hearing.serve() as ear, rest.serve() as url:
-        settings: dict[str, Any] = {"stt.base_url": ear, "llm.base_url": url, "tts.base_url": url, "detector": "energy"}
+        settings: dict[str, Any] = {"stt.base_url": ear, "llm.base_url": url, "tts.base_url": url}
+        if "turns" not in model:
+            settings["detector"] = "energy"
         keys: dict[str, Any] = {f"{seat}.api_key": "sk-test" for seat in ("stt", "llm", "tts")}
-        spec = "openai/gpt-realtime-whisper+openai/gpt-4o+openai/tts-1"
+        spec = f"openai/{model}+openai/gpt-4o+openai/tts-1"
         async with voicebridge.connect(spec, **settings, **keys) as session:
             pcm = tone(700) + bytes(48 * 1200)
             for start in range(0, len(pcm), 960):

@@ -35,7 +35,7 @@ ITEMS: tuple[Item, ...] = (
 def model(url: str, server: str = "openai", kind: type[ChatModel] = ChatModel, **config: Any) -> ChatModel:
     """One that talks to `url`."""
     made = kind(SERVERS[server], "llama3.2" if server == "ollama" else "gpt-4o")
-    made.configure(SessionConfig.model_validate({"base_url": url, "api_key": "sk-1", **config}))
+    made.configure(SessionConfig.model_validate({"base_url": url, "api_key": "sk-secret-1", **config}))
     return made
 
 
@@ -51,7 +51,7 @@ async def asked(prompt: Prompt, server: str = "openai", **config: Any) -> Any:
     async with serving(ANSWER) as here:
         await answered(model(here.url, server, **config), prompt)
     (request,) = here.asked
-    assert (request.path, request.headers["authorization"]) == ("/v1/chat/completions", "Bearer sk-1")
+    assert (request.path, request.headers["authorization"]) == ("/v1/chat/completions", "Bearer sk-secret-1")
     return request.json
 
 
@@ -189,7 +189,7 @@ def refused(status: int, error: Any, **headers: str) -> Answer:
             "",
         ),
         (
-            refused(400, {"error": {"message": "Bad tool_choice", "type": "invalid_request_error"}}),
+            refused(400, {"error": {"message": "Bad tool_choice of sk-secret-1", "type": "invalid_request_error"}}),
             "config",
             "Bad tool",
         ),
@@ -206,7 +206,7 @@ async def test_refusals(answer: Answer, category: str, words: str) -> None:
             await answered(model(here.url))
     assert caught.value.category == category
     assert words in str(caught.value)
-    assert "sk-1" not in str(caught.value)
+    assert "sk-secret-1" not in str(caught.value)
     assert caught.value.fault.retry_after_s == (7.0 if category == "rate" else None)
 
 
@@ -295,10 +295,10 @@ async def test_settings_that_change_on_the_way_hold_from_the_next_answer_on() ->
         made = model(first.url)
         outputs = [output async for output in made.respond(Prompt(items=ITEMS[:1]))]
         assert outputs[0] == "Hi."
-        fields: dict[str, Any] = {"base_url": second.url, "api_key": "sk-2", "options": {"temperature": 0}}
+        fields: dict[str, Any] = {"base_url": second.url, "api_key": "sk-secret-2", "options": {"temperature": 0}}
         made.configure(SessionConfig.model_validate(fields))
         await answered(made)
-    assert second.asked[0].headers["authorization"] == "Bearer sk-2"
+    assert second.asked[0].headers["authorization"] == "Bearer sk-secret-2"
     assert second.asked[0].json["temperature"] == 0
 
 

@@ -29,6 +29,7 @@ def registry() -> Registry:
         ("stt", "openai/gpt-realtime-whisper", SessionRecogniser),
         ("stt", "openai/gpt-live-transcribe", SessionRecogniser),
         ("stt", "openai/realtime/gpt-4o-transcribe", SessionRecogniser),
+        ("stt", "openai/turns/gpt-4o-transcribe", SessionRecogniser),
         ("stt", "whisper-cpp", UploadRecogniser),
         ("stt", "speaches/Systran/faster-whisper-base.en", UploadRecogniser),
         ("stt", "vllm/openai/whisper-small", UploadRecogniser),

@@ -68,8 +68,9 @@ class ChatModel:
             known = ", ".join(map(repr, (*_WORDS, *sorted(names))))
             raise ConfigError(f"tool_choice {choice!r} names no tool of this session: it is one of {known}.")
         options = self._read(config)
-        patient = options.reasoning_effort not in (None, "none", "minimal") or reasons(self._model)
-        if patient and options.first_output_timeout_s is None:
+        effort = options.reasoning_effort
+        thinks = reasons(self._model) if effort is None else effort not in ("none", "minimal")
+        if thinks and options.first_output_timeout_s is None:
             options = options.model_copy(update={"first_output_timeout_s": _THINKING_S})
         self._connection.configure(config, options)
         self._config, self._options = config, options

@@ -97,6 +97,11 @@ class TranscriptionSessionOptions(StageOptions):
     """How long gpt-realtime-whisper waits before it writes."""
     noise_strength: float | None = Field(default=None, ge=0)
     """Of `noise_reduction`: higher suppresses more."""
+    detection: Literal["semantic_vad", "server_vad"] | None = None
+    """How the vendor finds the ends of turns, where it does. None: by what was said, or by silence where
+    `turns.silence_ms` or `turns.sensitivity` is set."""
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    """How soon semantic detection takes a turn as finished (it waits 8, 4 or 2 s at most)."""
     organization: str | None = None
     project: str | None = None
     connect_timeout_s: float = Field(default=3.0, gt=0, le=3600)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_stage", "register_all"]
 
-_RESPONSES, _REALTIME = "responses", "realtime"
+_RESPONSES, _REALTIME, _TURNS = "responses", "realtime", "turns"
 """What may stand between the server and the model: another way to the same model."""
 _REQUIRES = ("httpx", "h11", "orjson")
 _SUMMARIES: dict[HostedSeat, str] = {
@@ -39,8 +39,9 @@ def make_stage(seat: HostedSeat, name: str, named: str | None) -> Stage:
     """The stage of a row.
 
     Args:
-        named: the model; before it may stand `responses/` (a language model by that API instead of chat completions) or
-            `realtime/` (a recogniser of OpenAI by a session instead of uploads).
+        named: the model; before it may stand `responses/` (a language model by that API instead of chat completions),
+            `realtime/` (a recogniser of OpenAI by a session instead of uploads) or `turns/` (the same, and the vendor
+            finds the user's turns).
 
     Raises:
         ConfigError: the row needs a model and none is named, or the voice of one server is asked for by its model.
@@ -52,7 +53,8 @@ def make_stage(seat: HostedSeat, name: str, named: str | None) -> Stage:
 
     server, voice = SERVERS[name], None
     way, slash, model = (named or "").partition("/")
-    if not (slash and (seat, way) in (("llm", _RESPONSES), ("stt", _REALTIME if server.sessions else None))):
+    ways = {"llm": (_RESPONSES,), "stt": (_REALTIME, _TURNS) if server.sessions else ()}
+    if not slash or way not in ways.get(seat, ()):
         way, model = "", named or ""
     if seat == "tts" and server.after_slash == "voice":
         voice, model = model or None, ""
@@ -65,6 +67,8 @@ def make_stage(seat: HostedSeat, name: str, named: str | None) -> Stage:
         make = ResponsesModel if way == _RESPONSES else ChatModel
         return make(server, model)
     row = transcriber(server.name, model)
+    if way == _TURNS:
+        return SessionRecogniser(model, name=f"{name}/{named}", detects=True)
     if way == _REALTIME or (row is not None and row.live):
         return SessionRecogniser(model, name=f"{name}/{named}")
     return UploadRecogniser(server, model)
@@ -77,7 +81,7 @@ def _which(server: Server, seat: HostedSeat, name: str) -> str:
 
 
 def _about(server: Server, seat: HostedSeat) -> About:
-    sessions = ", or realtime/<model> by a session" if server.sessions else ""
+    sessions = ", or by a session: realtime/<model>, or turns/<model>, which finds the turns" if server.sessions else ""
     about = "; ".join(filter(None, (server.source, f"not known: {server.unverified}" if server.unverified else "")))
     return About(
         summary=_SUMMARIES[seat].format(maker=server.maker, sessions=sessions),

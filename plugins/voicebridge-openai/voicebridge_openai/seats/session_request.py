@@ -18,10 +18,14 @@ from voicebridge_openai.dialects import DIALECTS, PCM24K, Dialect
 from .models import transcriber
 from .options import TranscriptionSessionOptions
 
-__all__ = ["FORMAT", "session_update", "session_url"]
+__all__ = ["FORMAT", "OPENAI", "PADDING_MS", "session_update", "session_url", "turn_detection"]
 
 FORMAT = PCM24K
 """The only one that such a session takes."""
+OPENAI: Dialect = DIALECTS["openai"]
+PADDING_MS = 300
+"""Of audio before the speech that was found: the vendor counts it in."""
+_NO_DETECTION = "gpt-realtime-whisper"
 
 
 def session_url(dialect: Dialect, base_url: str | None) -> str:
@@ -35,16 +39,47 @@ def session_url(dialect: Dialect, base_url: str | None) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def session_update(model: str, config: SessionConfig, options: TranscriptionSessionOptions) -> str:
-    """The first frame: what to write down, and that turns end by `commit`.
+def turn_detection(config: SessionConfig, options: TranscriptionSessionOptions) -> dict[str, Any]:
+    """How the vendor is to find the ends of turns.
 
     Raises:
-        Unsupported: the model takes no keywords, no prompt, no list of languages, or no delay.
+        Unsupported: a setting of the other way to find them.
     """
+    turns = config.turns
+    by_silence = turns.silence_ms is not None or turns.sensitivity is not None
+    kind = options.detection or ("server_vad" if by_silence else "semantic_vad")
+    if kind == "semantic_vad":
+        if by_silence:
+            raise Unsupported("Semantic turn detection has no silence_ms and no sensitivity: use the option eagerness.")
+        return {"type": kind, "eagerness": options.eagerness or "auto"}
+    if options.eagerness is not None:
+        raise Unsupported("eagerness is of semantic turn detection: leave silence_ms and sensitivity out.")
+    silence_ms = 500 if turns.silence_ms is None else turns.silence_ms
+    found: dict[str, Any] = {"type": kind, "prefix_padding_ms": PADDING_MS, "silence_duration_ms": silence_ms}
+    if turns.sensitivity is not None:
+        found["threshold"] = round(1 - turns.sensitivity, 3)
+    return found
+
+
+def session_update(
+    model: str, config: SessionConfig, options: TranscriptionSessionOptions, *, detects: bool = False
+) -> str:
+    """The first frame: what to write down, and how turns end.
+
+    Args:
+        detects: the vendor finds their ends; else they end by `commit`.
+
+    Raises:
+        Unsupported: the model takes no keywords, no prompt, no list of languages, no delay, or finds no turns.
+    """
+    if detects and model == _NO_DETECTION:
+        raise Unsupported(f"{model} finds no turns: choose another model, or leave `turns/` out of its name.")
+    if not detects and (options.detection or options.eagerness):
+        raise Unsupported("detection and eagerness are for sessions that find turns, named `openai/turns/<model>`.")
     audio: dict[str, Any] = {
         "format": {"type": "audio/pcm", "rate": FORMAT.rate},
         "transcription": _transcription(model, config, options),
-        "turn_detection": None,
+        "turn_detection": turn_detection(config, options) if detects else None,
     }
     if config.noise_reduction is not None:
         strength = {} if options.noise_strength is None else {"strength": options.noise_strength}
@@ -77,6 +112,3 @@ def _transcription(model: str, config: SessionConfig, options: TranscriptionSess
             raise Unsupported(f"{model} takes no delay: choose gpt-realtime-whisper.")
         body["delay"] = options.delay
     return body
-
-
-OPENAI: Dialect = DIALECTS["openai"]

@@ -10,6 +10,7 @@ from voicebridge.contract.codec import Endpoint
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.stages import Mark, SpeechToTextTraits, Transcript, TurnSignal, Usage
+from voicebridge.core.own_turns import OwnTurns
 from voicebridge.core.stage_options import read_stage_options
 from voicebridge.transport.duplex import Duplex
 from voicebridge.transport.shelf import Shelf
@@ -18,11 +19,15 @@ from voicebridge_openai.addresses import headers, key_for
 from voicebridge_openai.options import RealtimeOptions
 from voicebridge_openai.vendor_errors import meaning_of
 
+from .detected_turns import DetectedTurns
 from .options import TranscriptionSessionOptions
-from .session_request import FORMAT, OPENAI, session_update, session_url
+from .session_request import FORMAT, OPENAI, session_update, session_url, turn_detection
 from .transcription_session import TranscriptionSession
 
 __all__ = ["SessionRecogniser"]
+
+Output = Transcript | TurnSignal | Usage
+_Half = TranscriptionSession | DetectedTurns
 
 _IDLE_S = 600.0
 """A connection that waited longer for its first utterance is not used."""
@@ -41,25 +46,32 @@ class SessionRecogniser:
     Args:
         model: such as `gpt-realtime-whisper`.
         name: of the stage, for errors.
+        detects: whether the vendor finds the turns.
     """
 
-    traits = SpeechToTextTraits(
-        format=FORMAT,
-        usage="exact",
-        turns="none",
-        recheck="free",
-        interim=True,
-        heeds=frozenset({"base_url", "api_key", "noise_reduction"}),
-    )
-
-    def __init__(self, model: str, *, name: str) -> None:
-        self._model, self._name = model, name
-        self._settings = session_update(model, SessionConfig(), TranscriptionSessionOptions())
+    def __init__(self, model: str, *, name: str, detects: bool = False) -> None:
+        self._model, self._name, self._detects = model, name, detects
+        self._settings = session_update(model, SessionConfig(), TranscriptionSessionOptions(), detects=detects)
+        self._wait_ms = 0.0
+        self._manual = False
+        """The application ends the turns."""
         self._endpoint: Endpoint | None = None
         self._connect_s = 3.0
         self._shelf = Shelf(self._open, idle_s=_IDLE_S)
         self._socket: StageSocket | None = None
         self._opened_at = 0.0
+
+    @property
+    def traits(self) -> SpeechToTextTraits:
+        """How it works."""
+        return SpeechToTextTraits(
+            format=FORMAT,
+            heeds=frozenset({"base_url", "api_key", "noise_reduction"}),
+            usage="exact",
+            turns="own" if self._detects else "none",
+            recheck="free",
+            interim=True,
+        )
 
     def configure(self, config: SessionConfig) -> None:
         """Take the language, the words to expect, noise reduction, where to go, and the options. What changes on the
@@ -71,7 +83,12 @@ class SessionRecogniser:
             ConfigError: no key, or one that can't be sent.
         """
         options = read_stage_options(TranscriptionSessionOptions, config.options, self._name)
-        settings = session_update(self._model, config, options)
+        self._manual = config.turns.mode == "manual"
+        detects = self._detects and not self._manual
+        if self._manual:  # it finds no turns now, and may again later
+            options = options.model_copy(update={"detection": None, "eagerness": None})
+        settings = session_update(self._model, config, options, detects=detects)
+        self._wait_ms = turn_detection(config, options).get("silence_duration_ms", 0.0) if detects else 0.0
         url = session_url(OPENAI, config.base_url)
         named = RealtimeOptions(organization=options.organization, project=options.project)
         key = key_for(OPENAI, url, config.api_key)
@@ -93,18 +110,18 @@ class SessionRecogniser:
         if self._socket is None or not self._usable(self._socket):
             await self._shelf.get_ready()
 
-    async def listen(self, audio: AsyncIterable[bytes | Mark]) -> AsyncIterator[Transcript | TurnSignal | Usage]:
+    async def listen(self, audio: AsyncIterable[bytes | Mark]) -> AsyncIterator[Output]:
         """See `SpeechToText.listen`.
 
         Raises:
             VoiceBridgeError: no connection can be opened, one was lost in the middle of an utterance, or a
                 transcription failed.
         """
-        pieces = _Pieces()
+        pieces, turns = _Pieces(), OwnTurns()
         reader = asyncio.create_task(pieces.read(audio), name="recogniser: audio")
         try:
             while (first := await pieces.next()) is not None:
-                async with aclosing(self._heard(first, pieces)) as outputs:
+                async with aclosing(self._heard(first, pieces, turns)) as outputs:
                     async for output in outputs:
                         yield output
             await reader
@@ -116,15 +133,16 @@ class SessionRecogniser:
         """Close the connections."""
         await self._shelf.aclose()
 
-    async def _heard(self, first: bytes | Mark, pieces: _Pieces) -> AsyncGenerator[Transcript | Usage]:
+    async def _heard(self, first: bytes | Mark, pieces: _Pieces, turns: OwnTurns) -> AsyncGenerator[Output]:
         """What one connection hears: it ends where a new one is due."""
-        half = TranscriptionSession([self._settings])
+        half: _Half = TranscriptionSession([self._settings])
+        if self._detects and not self._manual:
+            from_ms = FORMAT.ms(pieces.given - (len(first) if isinstance(first, bytes) else 0))
+            half = DetectedTurns([self._settings], turns, from_ms=from_ms, wait_ms=self._wait_ms)
         socket = self._socket = await self._shelf.take()
         self._opened_at = asyncio.get_running_loop().time()
         try:
-            heard: AsyncGenerator[Transcript | Usage] = Duplex(socket, half).run(
-                self._until_due(first, pieces, half, socket)
-            )
+            heard: AsyncGenerator[Output] = Duplex(socket, half).run(self._until_due(first, pieces, half, socket))
             async with aclosing(heard) as outputs:
                 async for output in outputs:
                     yield output
@@ -136,7 +154,7 @@ class SessionRecogniser:
             self._shelf.discard(socket)
 
     async def _until_due(
-        self, piece: bytes | Mark | None, pieces: _Pieces, half: TranscriptionSession, socket: StageSocket
+        self, piece: bytes | Mark | None, pieces: _Pieces, half: _Half, socket: StageSocket
     ) -> AsyncGenerator[bytes | Mark]:
         while piece is not None:
             yield piece
@@ -159,6 +177,8 @@ class _Pieces:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | Mark | None] = asyncio.Queue(_AHEAD)
         self._given_back: list[bytes | Mark | None] = []
+        self.given = 0
+        """Bytes of audio that `next` gave."""
 
     async def read(self, audio: AsyncIterable[bytes | Mark]) -> None:
         """Take them as they come, whatever happens to the connection meanwhile."""
@@ -172,8 +192,11 @@ class _Pieces:
 
     async def next(self) -> bytes | Mark | None:
         """The next one; None at the end."""
-        return self._given_back.pop() if self._given_back else await self._queue.get()
+        piece = self._given_back.pop() if self._given_back else await self._queue.get()
+        self.given += len(piece) if isinstance(piece, bytes) else 0
+        return piece
 
     def give_back(self, piece: bytes | Mark | None) -> None:
         """It is for the next connection."""
         self._given_back.append(piece)
+        self.given -= len(piece) if isinstance(piece, bytes) else 0
