@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter
 
 import numpy as np
 
@@ -19,24 +19,29 @@ _QUIET = 60.0
 
 
 class Hearing:
-    """Understands one utterance after the other, for all callers of a server."""
+    """Understands one utterance after the other of each caller."""
 
     def __init__(self, options: WireOptions) -> None:
-        self._script = deque(options.transcripts)
+        self._script = options.transcripts
+        self._heard: Counter[str] = Counter()
+        """Utterances by caller."""
         self._recogniser = Recogniser(options.recogniser) if options.recogniser else None
         self._one_at_a_time = asyncio.Lock()
 
-    @property
-    def upcoming(self) -> str | None:
-        """What the next utterance will say, where that is known before it is over."""
-        return self._script[0] if self._recogniser is None and self._script else None
+    def upcoming(self, caller: str) -> str | None:
+        """What the caller's next utterance will say, where that is known before it is over."""
+        if self._recogniser is not None or not self._script:
+            return None
+        return self._script[min(self._heard[caller], len(self._script) - 1)]
 
-    async def understand(self, pcm: bytes, source: AudioFormat) -> str:
+    async def understand(self, caller: str, pcm: bytes, source: AudioFormat) -> str:
         """The words of an utterance. Silence says nothing."""
         if is_silent(pcm):
             return ""
         if self._recogniser is None:
-            return self._script.popleft() if self._script else f"{source.ms(len(pcm)) / 1000:.1f} seconds of speech"
+            text = self.upcoming(caller)
+            self._heard[caller] += 1
+            return text or f"{source.ms(len(pcm)) / 1000:.1f} seconds of speech"
         async with self._one_at_a_time:
             return await self._recogniser.transcribe(pcm, source)
 

@@ -20,7 +20,8 @@ class WireOptions:
     recogniser: str | None = None
     """What writes speech down: `installed`, or a speech-to-text stage by its name. None: `transcripts`."""
     transcripts: tuple[str, ...] = ()
-    """What it understands of each utterance, one after the other, where no recogniser listens."""
+    """What it understands of each caller's utterances, one after the other, where no recogniser listens. The last one
+    repeats."""
     alignment: str = "segment"
     """What the websocket times: `segment`: the first message of a segment times all of it, as the live service was
     seen to do. `message`: each message times itself. `none`: nothing is timed."""

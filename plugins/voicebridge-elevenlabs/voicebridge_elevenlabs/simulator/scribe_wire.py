@@ -113,7 +113,7 @@ class ScribeWire:
         return audio, commit
 
     async def _tell_partial(self) -> None:
-        seconds, text = self._format.ms(len(self._audio)) / 1000, self._hearing.upcoming
+        seconds, text = self._format.ms(len(self._audio)) / 1000, self._hearing.upcoming(self._key)
         due = int(seconds / _PARTIAL_EVERY_S)
         if text and due > self._partials:
             self._partials = due
@@ -146,7 +146,7 @@ class ScribeWire:
             pcm, came = await self._commits.get()
             cause = "speech-to-text/realtime"
             with self._callers.turn(self._key, cause=cause, connection=self._link.number, at=came) as turn:
-                text = await self._hearing.understand(pcm, source)
+                text = await self._hearing.understand(self._key, pcm, source)
                 await turn.wait("transcription")
                 turn.stamp("first_text")
                 await self._send("committed_transcript", text=text)

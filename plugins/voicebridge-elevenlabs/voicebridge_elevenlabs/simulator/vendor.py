@@ -136,7 +136,7 @@ class ElevenLabsVendor:
         except BadAudio as error:
             raise Refusal(400, "invalid_audio", str(error)) from None
         with self._callers.turn(key, cause="speech-to-text", connection=reply.number, at=request.at) as turn:
-            text = await self._hearing.understand(upload.pcm, upload.format)
+            text = await self._hearing.understand(key, upload.pcm, upload.format)
             await turn.wait("transcription")
             turn.stamp("first_text")
             await answer_json(reply, _transcript(text, upload.seconds))
