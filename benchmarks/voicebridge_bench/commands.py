@@ -261,3 +261,40 @@ def endpointing(
         corpus=corpus, detector=detector, recogniser=recogniser, seed=seed, json=json, markdown=markdown, plot=plot
     )
     raise typer.Exit(bench_endpointing(request))
+
+
+@app.command()
+@_explained
+def cascade(
+    quick: Annotated[bool, typer.Option(help="A few minutes: fewer turns and sessions.")] = False,
+    peers: Annotated[bool, typer.Option(help="Measure other frameworks that are installed as well.")] = False,
+    peers_python: Annotated[str | None, typer.Option(help="The interpreter that has them. Default: this one.")] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="Only this: bounds, side by side, out of the box, many. May be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the vendors' times, and of the order of clients.")] = 7,
+    pin: Annotated[bool, typer.Option(help="Keep the vendors on one core and the clients on another.")] = True,
+    json: Annotated[Path | None, typer.Option(help="A file for the raw data and all figures.")] = None,
+    markdown: Annotated[bool, typer.Option(help="Print the tables as Markdown.")] = False,
+) -> None:
+    """Measure what a cascade of hosted stages adds to its critical path, and others beside it."""
+    import shlex
+
+    from .cascade.bench_cascade import Request, bench_cascade
+    from .cascade.plan import GROUPS
+
+    words = ["voicebridge", "bench", "cascade", *(["--quick"] if quick else []), *(["--peers"] if peers else [])]
+    for name in part or ():
+        words += ["--part", name]
+    request = Request(
+        quick=quick,
+        peers=peers,
+        peers_python=peers_python or sys.executable,
+        groups=tuple(part) if part else GROUPS,
+        seed=seed,
+        pinned=pin,
+        json=json,
+        markdown=markdown,
+        command=shlex.join(words),
+    )
+    raise typer.Exit(bench_cascade(request))

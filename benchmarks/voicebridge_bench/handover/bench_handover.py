@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from voicebridge.contract.errors import ConfigError
+from voicebridge_bench.bar import bar
 from voicebridge_bench.environment import describe
 from voicebridge_bench.realtime.processes import ArmFailed
 
@@ -51,7 +52,8 @@ def bench_handover(request: Request) -> int:
     environment = describe()
     results, interrupted = Results(), False
     try:
-        _run(plan, results)
+        with bar(sum(weights(plan).values())) as tell:
+            run(plan, results, tell)
     except KeyboardInterrupt:
         interrupted = True
     except ArmFailed as error:
@@ -59,35 +61,6 @@ def bench_handover(request: Request) -> int:
     report = _report(results, environment, request.command, interrupted)
     _show(report, results, plan, request)
     return INTERRUPTED if interrupted else _status(report)
-
-
-def _run(plan: HandoverPlan, results: Results) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("calls", total=sum(weights(plan).values()))
-        shown = ""
-
-        def tell(what: str, seconds: float) -> None:
-            nonlocal shown
-            if what and what != shown:
-                shown = what
-                bar.update(task, description=what)
-                if not console.is_terminal:  # a log gets lines, no bar
-                    console.print(what, highlight=False)
-            bar.advance(task, seconds)
-
-        run(plan, results, tell)
 
 
 def _report(results: Results, environment: Mapping[str, Any], command: str, interrupted: bool) -> Report:

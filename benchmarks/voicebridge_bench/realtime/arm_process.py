@@ -10,9 +10,12 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
+
+from voicebridge_bench.cascade.precise_loop import precise_loop
 
 from .arms.arm import ARMS
 
@@ -29,13 +32,14 @@ def main() -> None:
         print(json.dumps(row), file=rows)
 
     job = json.loads(sys.stdin.readline())
-    if job["kind"] == "versions":
-        tell({"row": "done", "python": platform.python_version(), "arms": _versions(job["arms"])})
+    if job["kind"] in ("versions", "cascade_versions"):
+        tell({"row": "done", "python": platform.python_version(), "arms": _versions(job)})
         return
     if job["cpu"] is not None:
         os.sched_setaffinity(0, {job["cpu"]})
     try:
-        found = asyncio.run(_do(job, tell))
+        with asyncio.Runner(loop_factory=precise_loop if job["kind"] == "cascade" else None) as runner:
+            found = runner.run(_do(job, tell))
     except Exception as error:
         tell({"row": "failed", "problem": f"{type(error).__name__}: {error}"})
         raise
@@ -53,6 +57,10 @@ async def _do(job: dict[str, Any], tell: Any) -> dict[str, Any]:
         from .recovery import measure_recovery
 
         return await measure_recovery(job["port"], job)
+    if job["kind"] == "cascade":
+        from voicebridge_bench.cascade.calls import measure_cascade
+
+        return await measure_cascade(job, tell)
     if job["kind"] == "handover_calls":
         from voicebridge_bench.handover.calls import measure_calls
 
@@ -66,13 +74,15 @@ async def _do(job: dict[str, Any], tell: Any) -> dict[str, Any]:
     return await measure_first_audio(job["arm"], job["port"], job)
 
 
-def _versions(arms: list[str]) -> dict[str, dict[str, str] | None]:
+def _versions(job: dict[str, Any]) -> dict[str, dict[str, str] | None]:
     """Of each arm, its distributions' versions; None where it is not installed."""
-    return {name: _version(name) for name in arms}
+    table: Mapping[str, Any] = ARMS
+    if job["kind"] == "cascade_versions":
+        from voicebridge_bench.cascade.arms.arm import ARMS as table
+    return {name: _version(table[name]) for name in job["arms"]}
 
 
-def _version(arm: str) -> dict[str, str] | None:
-    spec = ARMS[arm]
+def _version(spec: Any) -> dict[str, str] | None:
     try:
         if not all(find_spec(module) for module in spec.needs):
             return None

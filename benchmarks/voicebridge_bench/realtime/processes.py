@@ -73,17 +73,22 @@ class ServerProcess:
 
     def behave(self, **manner: Any) -> None:
         """How it treats the next connections: the fields of `server.Manner`."""
-        self._order({"do": "behave", "manner": manner})
+        self.order({"do": "behave", "manner": manner})
 
     def watch(self) -> None:
         """Count from now on."""
-        self._order({"do": "watch"})
+        self.order({"do": "watch"})
 
     def report(self) -> dict[str, Any]:
         """What was counted."""
-        return self._order({"do": "report"})
+        return self.order({"do": "report"})
 
-    def _order(self, order: Mapping[str, Any]) -> dict[str, Any]:
+    def order(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it do something, and take its answer.
+
+        Raises:
+            ArmFailed: it has ended.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()

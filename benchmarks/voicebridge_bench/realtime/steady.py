@@ -8,20 +8,20 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from voicebridge_bench.live.load_probe import LoadProbe, Machine
 
-from .arms.arm import Call, Dial, Ears, phone
+from .arms.arm import Ears, phone
 from .histogram import Histogram
 from .memory import own_kb
+from .opening import opened
 from .pace import talk
 from .stamp import now_ns, read
 
 __all__ = ["measure_steady"]
 
-_OPENING = 16
-"""Calls that are being opened at the same time."""
 _START_S = 20.0
 """Seconds until each call must have heard something."""
 _CALM_S = 0.5
@@ -76,7 +76,8 @@ async def measure_steady(arm: str, port: int, job: dict[str, Any], tell: Tell) -
     lateness = Histogram()
     async with AsyncExitStack() as stack:
         dial = await stack.enter_async_context(phone(arm, port))
-        calls, started = await _opened(stack, dial, listener, job["sessions"])
+        started = [asyncio.Event() for _ in range(job["sessions"])]
+        calls = await opened(stack, [partial(dial, listener.ears(event)) for event in started])
         talking = [asyncio.create_task(talk(call, phases.random(), lateness)) for call in calls]
         try:
             async with asyncio.timeout(_START_S):
@@ -90,40 +91,6 @@ async def measure_steady(arm: str, port: int, job: dict[str, Any], tell: Tell) -
             ended = await asyncio.gather(*talking, return_exceptions=True)
     errors = [repr(error) for error in ended if isinstance(error, Exception)]
     return found | {"broken": len(failed), "errors": errors[:3]}
-
-
-async def _opened(
-    stack: AsyncExitStack, dial: Dial, listener: _Listener, count: int
-) -> tuple[list[Call], list[asyncio.Event]]:
-    started = [asyncio.Event() for _ in range(count)]
-    free = asyncio.Semaphore(_OPENING)
-    hanging: asyncio.Event = asyncio.Event()
-    lines: list[asyncio.Task[None]] = []
-
-    async def hold(event: asyncio.Event, ready: asyncio.Future[Call]) -> None:
-        # Each call is opened and closed in one task: some clients insist on it.
-        try:
-            async with free:
-                line = dial(listener.ears(event))
-                call = await line.__aenter__()
-        except BaseException as error:
-            ready.set_exception(error)
-            return
-        ready.set_result(call)
-        await hanging.wait()
-        await line.__aexit__(None, None, None)
-
-    async def hang_up() -> None:
-        hanging.set()
-        for line in await asyncio.gather(*lines, return_exceptions=True):
-            if isinstance(line, BaseException) and not isinstance(line, asyncio.CancelledError | Exception):
-                raise line
-
-    loop = asyncio.get_running_loop()
-    answers: list[asyncio.Future[Call]] = [loop.create_future() for _ in started]
-    lines += [asyncio.create_task(hold(*pair)) for pair in zip(started, answers, strict=True)]
-    stack.push_async_callback(hang_up)
-    return list(await asyncio.gather(*answers)), started
 
 
 async def _measured(listener: _Listener, lateness: Histogram, job: dict[str, Any], tell: Tell) -> dict[str, Any]:
