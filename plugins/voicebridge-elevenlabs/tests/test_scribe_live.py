@@ -102,6 +102,7 @@ def test_an_utterance_that_nobody_wants_is_ended_and_not_told() -> None:
     wire = Wire().hears(500, Mark(1, fresh=True, wanted=False)).commits("Noise.").hears(500, Mark(2)).commits("Yes.")
     assert [(one.text, one.mark) for one in wire.texts] == [("Yes.", 2)]
     assert Wire().hears(50, Mark(1, fresh=True, wanted=False)).sent == []
+    assert Wire().hears(50, Mark(1, wanted=False), Mark(2)).sent_ms == [(300, True)]
 
 
 def test_interims_are_all_of_the_utterance_so_far() -> None:

@@ -101,6 +101,23 @@ async def test_settings_change_between_two_answers(serve: Any, stream: Stream) -
     assert fast < slow * 0.9
 
 
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+async def test_other_settings_leave_the_answer_alone_that_is_being_spoken(
+    serve: Any, stream: Stream, transport: str
+) -> None:
+    async with no_leaked_tasks(), serve(pace=8) as vendor:
+        stage = vendor.voice(options={"transport": transport})
+        speech = []
+        async for output in stage.speak(stream(*TEXT)):
+            if isinstance(output, Speech) and not speech:
+                asked = {"base_url": vendor.url, "api_key": "k1", "voice": "EXAVITQu4vr4xnSDxMaL"}
+                stage.configure(SessionConfig.model_validate(asked | {"options": {"transport": transport}}))
+                await stage.get_ready()
+            speech += [output] if isinstance(output, Speech) else []
+        await stage.aclose()
+    assert "".join(one.text for one in speech) == "".join(TEXT)
+
+
 async def test_an_interruption_closes_the_connection_at_once(serve: Any, happens: Any) -> None:
     async def endless() -> AsyncIterator[str]:
         while True:

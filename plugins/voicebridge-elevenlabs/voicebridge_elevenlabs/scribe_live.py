@@ -129,6 +129,8 @@ class ScribeLive:
         if isinstance(piece, bytes):
             self._segment.waiting += piece
             return self._full_pieces()
+        if not (piece.wanted or piece.fresh):
+            return []
         if not piece.wanted and not self._segment.sent:
             self._segment = _Segment()  # nobody has heard it, and nobody needs to
         if self._segment.size:

@@ -13,7 +13,7 @@ from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.stages import PCM_16K, Mark, SpeechToTextTraits, Transcript, Usage, Word
 from voicebridge.transport.body import JsonBody
 from voicebridge.transport.duplex import Duplex
-from voicebridge.transport.http import HttpApi, HttpCall, HttpFile
+from voicebridge.transport.http import HttpApi, HttpCall, HttpFile, HttpTimeouts
 from voicebridge.transport.spare import Spare
 from voicebridge.transport.stage_socket import StageSocket
 
@@ -30,6 +30,10 @@ __all__ = ["LiveScribe", "UploadScribe", "make_recogniser"]
 _IDLE_S = 8.0
 """The vendor ends connections that get no audio (`insufficient_audio_activity`), and does not say after how long;
 pipecat-ai 1.14 keeps them alive from 10 s on. A new one opens while the user speaks, so nobody waits for it."""
+_HTTP_IDLE_S = 30.0
+"""The vendor does not say for how long it keeps a connection that nobody uses."""
+_PATIENCE = HttpTimeouts(first_output_s=20.0)
+"""An utterance comes back whole, and a long one takes its time."""
 _SHORTEST_BYTES = PCM_16K.size(100)
 _WORDS = frozenset({"word", None})
 
@@ -72,11 +76,7 @@ class LiveScribe:
             self._lasting.renew(self._spare)
 
     async def warm(self) -> None:
-        """Open a connection: a key that is refused shows here.
-
-        Raises:
-            VoiceBridgeError: the vendor can't be reached, or refuses the key.
-        """
+        """Begin to open a connection. What goes wrong shows when it is needed."""
         await self._opener().get_ready()
 
     async def get_ready(self) -> None:
@@ -138,6 +138,7 @@ class UploadScribe:
         self._api: HttpApi | None = None
         self._address: Address | None = None
         self._left: list[HttpApi] = []
+        """Of earlier settings: an upload may still be running there."""
 
     def configure(self, config: SessionConfig) -> None:
         """See `Stage.configure`."""
@@ -147,7 +148,9 @@ class UploadScribe:
             if self._api is not None:
                 self._left.append(self._api)
             self._address = address
-            self._api = HttpApi(address.host, headers=address.headers, idle_s=30.0, explain=explain)
+            self._api = HttpApi(
+                address.host, headers=address.headers, idle_s=_HTTP_IDLE_S, timeouts=_PATIENCE, explain=explain
+            )
 
     async def warm(self) -> None:
         """See `Stage.warm`."""
@@ -155,9 +158,6 @@ class UploadScribe:
 
     async def get_ready(self) -> None:
         """See `GetsReady`."""
-        left, self._left = self._left, []
-        for api in left:
-            await api.aclose()
         await self._http().get_ready()
 
     async def listen(self, audio: AsyncIterable[bytes | Mark]) -> AsyncGenerator[Transcript | Usage]:

@@ -48,7 +48,8 @@ class ElevenLabsVoice:
         self._model = model or DEFAULT_VOICE
         self._seat: _Seat | None = None
         self._left: list[_Seat] = []
-        """Those of earlier settings, which may still speak."""
+        """Those of earlier settings: what waits there is not wanted any more, what still speaks goes on."""
+        self._apis: list[HttpApi] = []
 
     @property
     def traits(self) -> TextToSpeechTraits:
@@ -67,7 +68,9 @@ class ElevenLabsVoice:
         settings, address = VoiceSettings.of(self._model, config), Address.of(config)
         if self._seat is not None and (self._seat.settings, self._seat.address) == (settings, address):
             return
-        seat = _Seat(settings, address)
+        if self._seat is None or self._seat.address != address:
+            self._apis.append(HttpApi(address.host, headers=address.headers, idle_s=_HTTP_IDLE_S, explain=explain))
+        seat = _Seat(settings, address, self._apis[-1])
         if self._seat is not None:
             self._left.append(self._seat)
         self._seat = seat
@@ -77,7 +80,7 @@ class ElevenLabsVoice:
 
         Raises:
             ConfigError: there is no such voice.
-            VoiceBridgeError: the vendor can't be reached, or refuses the key.
+            VoiceBridgeError: the list of voices can't be had.
         """
         await self._configured().warm()
 
@@ -102,6 +105,9 @@ class ElevenLabsVoice:
             self._left.append(self._seat)
             self._seat = None
         await self._leave()
+        apis, self._apis = self._apis, []
+        for api in apis:
+            await api.aclose()
 
     def _configured(self) -> _Seat:
         if self._seat is None:
@@ -118,10 +124,9 @@ class ElevenLabsVoice:
 class _Seat:
     """The voice with one choice of settings."""
 
-    def __init__(self, settings: VoiceSettings, address: Address) -> None:
-        self.settings, self.address = settings, address
+    def __init__(self, settings: VoiceSettings, address: Address, api: HttpApi) -> None:
+        self.settings, self.address, self._api = settings, address, api
         self._format = AudioFormat(rate=settings.options.rate)
-        self._api = HttpApi(address.host, headers=address.headers, idle_s=_HTTP_IDLE_S, explain=explain)
         self._voices = Voices(address, self._api)
         self._voices.check(settings.voice)
         self._spare = Spare(self._open, idle_s=_SPARE_IDLE_S)
@@ -186,5 +191,4 @@ class _Seat:
 
     async def aclose(self) -> None:
         await self._spare.aclose()
-        await self._api.aclose()
         await self._goodbyes.said()
