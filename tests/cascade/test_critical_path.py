@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from voicebridge.contract.events import OutputAudio, SessionReady
+from voicebridge.contract.events import OutputAudio, ProviderEvent, ResponseEnded, SessionReady
 from voicebridge.contract.stages import LanguageModelTraits, SpeechToTextTraits
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
@@ -72,11 +72,46 @@ def test_a_model_that_acts_is_not_asked_on_a_guess() -> None:
     assert measured == pytest.approx(E + 0.04, abs=1e-9)
 
 
-def test_a_recogniser_that_is_paid_for_each_mark_gets_one() -> None:
-    times = {"stt": 0.03, "llm": 0.02, "clause": 0.01, "tts": 0.01}
-    paid = SpeechToTextTraits(recheck="paid")
-    measured = run_in_virtual_time(first_audio(times, "reply", stt=paid))
-    assert measured == pytest.approx(E + 0.07, abs=1e-9)
+PAID = SpeechToTextTraits(recheck="paid", usage="none")
+
+
+@pytest.mark.parametrize("times", STAGE_TIMES)
+def test_a_recogniser_that_is_paid_for_each_text_is_asked_on_a_guess_too(times: dict[str, float]) -> None:
+    stt, llm, clause, tts = times.values()
+    measured = run_in_virtual_time(first_audio(times, "reply", stt=PAID))
+    assert measured == pytest.approx(max(E, EAGER + stt + llm + clause + tts), abs=1e-9)
+    if times["stt"] < 0.2:
+        assert run_in_virtual_time(first_audio(times, "none", stt=PAID)) == pytest.approx(
+            E + stt + llm + clause + tts, abs=1e-9
+        )
+
+
+@pytest.mark.parametrize(
+    ("traits", "pauses", "speculate", "asked", "wasted"),
+    [
+        (PAID, 1, "reply", [1], 0),  # the text of the guess is that of the turn: there is no second upload
+        (PAID, 2, "reply", [1, 2], 1),
+        (PAID, 4, "reply", [1, 2, 3], 2),  # the third one ends the turn
+        (PAID, 4, "none", [1], 0),
+        (SpeechToTextTraits(usage="none"), 4, "reply", [1, 2, 3, 4], 3),
+    ],
+)
+def test_how_often_it_is_asked_and_what_of_that_is_wasted(
+    traits: SpeechToTextTraits, pauses: int, speculate: str, asked: list[int], wasted: int
+) -> None:
+    async def main() -> None:
+        stt = ScriptedRecogniser(["hello"], final_s=0.02, traits=traits)
+        async with scripted_conversation(stt=stt, speculate=speculate, provider_events=True) as user:
+            for _ in range(pauses):
+                await user.speak(400)
+                await user.pause(120)
+            await user.until(ResponseEnded)
+            assert [mark.n for mark in stt.marks if mark.wanted] == asked
+            timing = next(e.payload for e in user.all(ProviderEvent) if e.kind == "cascade.timing")
+            assert timing["wasted_marks"] == wasted
+            assert timing["marks"] == (0 if speculate == "none" else min(pauses, 2 if traits is PAID else pauses))
+
+    run_in_virtual_time(main())
 
 
 def test_clauses_follow_each_other_without_a_gap() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.stages import (
@@ -32,10 +32,17 @@ class LiftedRecogniser:
 
     Args:
         format: of the PCM that it is given.
+        recheck: `paid` if each call costs something; see `SpeechToTextTraits`.
     """
 
-    def __init__(self, recognise: Callable[[bytes], str | Awaitable[str]], *, format: AudioFormat = PCM_16K) -> None:
-        self.traits = SpeechToTextTraits(format=format, usage="none")
+    def __init__(
+        self,
+        recognise: Callable[[bytes], str | Awaitable[str]],
+        *,
+        format: AudioFormat = PCM_16K,
+        recheck: Literal["free", "paid"] = "free",
+    ) -> None:
+        self.traits = SpeechToTextTraits(format=format, recheck=recheck, usage="none")
         self._recognise = recognise
 
     def configure(self, config: SessionConfig) -> None:

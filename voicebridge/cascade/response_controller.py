@@ -52,6 +52,10 @@ class SpeculationCount:
     guesses: int = 0
     used: int = 0
     """Guesses whose answer was spoken."""
+    marks: int = 0
+    """Texts that were asked for on a guess. Of a recogniser that uploads, each is an upload."""
+    wasted_marks: int = 0
+    """Those that were of no use."""
     wasted_characters: int = 0
     """Written by the model for answers that were thrown away."""
     wasted_audio_ms: float = 0.0
@@ -385,6 +389,8 @@ class ResponseController:
             "released": times.released,
             "guesses": count.guesses,
             "guesses_used": count.used,
+            "marks": count.marks,
+            "wasted_marks": count.wasted_marks,
             "wasted_characters": count.wasted_characters,
             "wasted_audio_ms": count.wasted_audio_ms,
         }

@@ -61,6 +61,8 @@ from .whole_text import whole_text
 __all__ = ["CascadeSession"]
 
 _TASKS_END_S = 2.0
+_PAID_GUESSES = 2
+"""Marks a turn that are put on a guess, where each of them costs an upload."""
 _LIVE = frozenset({"instructions", "voice", "speed", "language", "tools", "turns", "max_output_tokens"})
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 
@@ -88,8 +90,8 @@ class CascadeSession:
         )
         self._format = seats.stt.traits.format
         self._input = InputPipeline(seats.stt, seats.detector, self._format, self, timeout_s=timeout_s)
-        guess = options.speculate != "none" and seats.stt.traits.recheck == "free"
-        self._turns = TurnMachine(guess=guess, policy=config.turns)
+        most = _PAID_GUESSES if seats.stt.traits.recheck == "paid" else None
+        self._turns = TurnMachine(guess=options.speculate != "none", most_guesses=most, policy=config.turns)
         self._order = CommandOrder()
         self._changed: set[str] = set()
         """Settings that were set since the session began."""
@@ -359,6 +361,7 @@ class CascadeSession:
         self._order.hold("effects")  # a command that one of them settles must not let the next in between them
         for effect in effects:
             self._carry_out(effect)
+        self.speculation.marks, self.speculation.wasted_marks = self._turns.guess_marks, self._turns.wasted_marks
         self._responses.resume()
         self._order.release("effects")
 

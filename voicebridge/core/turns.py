@@ -3,7 +3,7 @@
     state       input                      becomes     effect
     quiet       speech                     speaking    turn opens; barge in, if the policy says so
     quiet       audio in push-to-talk      speaking    turn opens
-    speaking    eager_end                  paused      mark the audio, if guessing is allowed
+    speaking    eager_end                  paused      mark the audio, if guessing is (still) allowed
     paused      text of the mark           paused      guess with it
     paused      resumed, speech            speaking    drop the guess
     paused      end, text known            quiet       commit with that text: only silence came after it
@@ -97,6 +97,8 @@ class _Turn:
     paused: bool = False
     mark: int | None = None
     """The mark that was put when it seemed to end."""
+    guesses: int = 0
+    """How often that was."""
     text: str | None = None
     """The text up to that mark."""
     end_ms: float = 0.0
@@ -109,12 +111,20 @@ class TurnMachine:
 
     Args:
         guess: put a mark at the first sign of an end, and guess with its text.
+        most_guesses: at most so many such marks a turn, for a recogniser that is paid for each. A turn has one or two
+            pauses as a rule; one with more is being thought about, and its next pause is likely to be none of the last.
         policy: whether turns are answered by themselves (unless the command that ended one says otherwise), and whether
             speech stops the agent. May be replaced at any time.
     """
 
-    def __init__(self, *, guess: bool = True, policy: TurnPolicy | None = None) -> None:
-        self.guess = guess
+    def __init__(
+        self, *, guess: bool = True, most_guesses: int | None = None, policy: TurnPolicy | None = None
+    ) -> None:
+        self.guess, self.most_guesses = guess, most_guesses
+        self.guess_marks = 0
+        """Marks that were put on a guess."""
+        self.wasted_marks = 0
+        """Those whose text was of no use: the user went on, or it was empty."""
         self.policy = policy or TurnPolicy()
         self._turn: _Turn | None = None
         self._waiting: dict[int, _Turn] = {}
@@ -169,6 +179,7 @@ class TurnMachine:
         self._cut_ms = None
         if turn is None:
             return []
+        self.wasted_marks += turn.mark is not None
         self._marks += 1
         return [DropGuess(), Mark(self._marks, fresh=True, wanted=False), self._told(turn, "discarded", audio_ms)]
 
@@ -217,14 +228,17 @@ class TurnMachine:
     def _pause(self, turn: _Turn, audio_ms: float) -> list[Effect]:
         turn.paused = True
         told = self._told(turn, "pause", audio_ms)
-        if not self.guess:
+        if not self.guess or turn.guesses == self.most_guesses:
             return [told]
+        turn.guesses += 1
+        self.guess_marks += 1
         self._marks += 1
         turn.mark = self._marks
         return [Mark(self._marks), told]
 
     def _resume(self, turn: _Turn, audio_ms: float) -> list[Effect]:
         turn.paused = False
+        self.wasted_marks += turn.mark is not None
         turn.mark = turn.text = None
         return [DropGuess(), self._told(turn, "speech", audio_ms)]
 
@@ -237,6 +251,7 @@ class TurnMachine:
         if turn.mark is not None and turn.text is None:
             self._waiting[turn.mark] = turn
             return [Mark(self._marks, fresh=True, wanted=False)]
+        self.wasted_marks += turn.mark is not None
         self._waiting[self._marks] = turn
         return [Mark(self._marks, fresh=True)]
 
