@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
-from voicebridge.audio.converter import Converter
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Mark, SpeechToText, Transcript, TurnDetector, TurnSignal, Usage
 from voicebridge.core.recent_audio import RecentAudio
 
+from .detector_feed import DetectorFeed
 from .pipe import Pipe
 from .stage_fault import closing, fault_of, own_cancellation
 
@@ -72,8 +73,7 @@ class InputPipeline:
     ) -> None:
         self._stt, self._detector, self._format, self._listener = stt, detector, format, listener
         self._timeout_s = timeout_s
-        wanted = detector.traits.format if detector else format
-        self._to_detector = None if wanted == format else Converter(format, wanted)
+        self._to_detector = DetectorFeed(format, detector.traits.format if detector else format)
         self._piece_bytes = format.size(_PIECE_MS)
         self._intake: deque[bytes | Callable[[], None]] = deque()
         self._waiting_bytes = 0
@@ -84,6 +84,8 @@ class InputPipeline:
         self._recent = RecentAudio(format)
         self._listening_from: int | None = None
         """Byte offset from which the recogniser hears the open turn."""
+        self._stt_from = 0
+        """Byte offset of the first sample that the recogniser was given, since it began anew."""
         self._fresh_from = 0
         """Byte offset where the last utterance ended: pre-roll never reaches behind it."""
         self._in_speech = False
@@ -185,14 +187,14 @@ class InputPipeline:
         self._recent.forget(max(kept, self._recent.end - self._limit))
 
     async def _signals(self, detector: TurnDetector, pcm: bytes) -> list[TurnSignal]:
-        converted = self._to_detector.convert(pcm) if self._to_detector else pcm
+        converted = self._to_detector.take(pcm)
         try:
             async with asyncio.timeout(self._timeout_s):
                 signals = list(await detector.push(converted, self._interim))
             for signal in signals:
                 if not isinstance(signal, TurnSignal):
                     raise TypeError(f"it gave a {type(signal).__name__}")
-            return signals
+            return [self._to_detector.place(signal) for signal in signals]
         except (Exception, asyncio.CancelledError) as error:
             if own_cancellation(error):
                 raise
@@ -213,7 +215,15 @@ class InputPipeline:
             self._pipe.clear()
             self._listener.on_stt_failure(fault)
             if self._listening_from is not None:
-                self._pipe.put(self._recent.since(self._listening_from))
+                again = self._recent.since(self._listening_from)
+                self._stt_from = self._recent.end - len(again)
+                self._pipe.put(again)
+
+    def _rebased(self, signal: TurnSignal) -> TurnSignal:
+        """A signal of the recogniser, which counts from the first sample that it was given."""
+        if not self._stt_from:
+            return signal
+        return replace(signal, audio_ms=signal.audio_ms + self._format.ms(self._stt_from))
 
     async def _read_until_it_ends(self) -> None:
         async with asyncio.timeout(None) as deadline:
@@ -226,7 +236,8 @@ class InputPipeline:
                             self._pipe.answered(output.mark)
                         self._listener.on_transcript(output)
                     elif isinstance(output, TurnSignal):
-                        self._listener.on_signal(output)
+                        if self._detector is None:  # else that one finds the turns
+                            self._listener.on_signal(self._rebased(output))
                     elif isinstance(output, Usage):
                         self._listener.on_stt_usage(output)
                     else:
