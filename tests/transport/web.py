@@ -5,18 +5,42 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import pytest
+
+from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.fault import Fault
 from voicebridge.testing.guards import no_leaked_sockets, no_leaked_tasks
 from voicebridge.transport.body import Body
-from voicebridge.transport.http import HttpApi, HttpCall
+from voicebridge.transport.http import HttpApi, HttpCall, HttpTimeouts
 
-__all__ = ["Asked", "Raw", "Web", "all_of", "chunk", "chunked", "head", "in_thread", "plain", "web"]
+__all__ = [
+    "KEY",
+    "QUICK",
+    "Asked",
+    "Handler",
+    "Raw",
+    "Web",
+    "all_of",
+    "answering",
+    "chunk",
+    "chunked",
+    "failure",
+    "fault",
+    "head",
+    "in_thread",
+    "plain",
+    "web",
+]
 
 T = TypeVar("T")
+KEY = "sk-CANARY-0123456789abcdefghijklmnop"
+QUICK = HttpTimeouts(connect_s=2, first_output_s=2, between_outputs_s=2)
 
 
 @dataclass
@@ -175,3 +199,25 @@ class Raw(Body[bytes]):
 async def all_of(api: HttpApi, call: HttpCall | None = None) -> bytes:
     """The whole body of an answer."""
     return b"".join([piece async for piece in api.ask(call or HttpCall(path="/x"), Raw())])
+
+
+def answering(answer: bytes) -> Handler:
+    async def handler(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    return handler
+
+
+async def failure(url: str, explain: Callable[[int, str], Fault | None] | None = None) -> VoiceBridgeError:
+    """How a request fails."""
+    one = HttpApi(url, headers={"Authorization": f"Bearer {KEY}"}, idle_s=30, timeouts=QUICK, explain=explain)
+    with pytest.raises(VoiceBridgeError) as caught:
+        await all_of(one)
+    await one.aclose()
+    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.fault)
+    assert KEY[3:15] not in shown
+    return caught.value
+
+
+async def fault(url: str, explain: Callable[[int, str], Fault | None] | None = None) -> Fault:
+    return (await failure(url, explain)).fault
