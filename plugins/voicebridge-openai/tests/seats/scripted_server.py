@@ -47,21 +47,25 @@ class Server:
     url: str
     answers: list[Answer]
     asked: list[Asked] = field(default_factory=list)
+    connections: int = 0
+    """That were ever opened."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """A client has closed a connection on which an answer hangs."""
 
     came: asyncio.Event = field(default_factory=asyncio.Event)
     """A request has come since the last look."""
 
-    async def until(self, requests: int) -> None:
+    async def until(self, requests: int = 0, *, connections: int = 0) -> None:
         """Wait until that many have come."""
         async with asyncio.timeout(5):
-            while len(self.asked) < requests:
+            while len(self.asked) < requests or self.connections < connections:
                 self.came.clear()
                 await self.came.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        self.connections += 1
+        self.came.set()
         try:
             while (request := await _request(reader)) is not None:
                 self.asked.append(request)

@@ -277,7 +277,19 @@ async def test_who_stops_reading_ends_the_request() -> None:
         assert await anext(stream) == "Well, "
         await stream.aclose()
         await asyncio.wait_for(here.gone.wait(), 5)
+        await here.until(connections=2)  # for what is asked next
         await made.aclose()
+
+
+async def test_one_connection_is_warm_and_serves_all() -> None:
+    async with serving(ANSWER) as here:
+        made = model(here.url)
+        await made.warm()
+        await made.get_ready()
+        for _ in range(3):
+            assert [output async for output in made.respond(Prompt(items=ITEMS[:1]))]
+        await made.aclose()
+    assert (here.connections, len(here.asked)) == (1, 4)
 
 
 async def test_a_peer_that_falls_silent_is_noticed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -81,6 +82,8 @@ class Connection:
         self._api: HttpApi | None = None
         self._made_with: tuple[str, dict[str, str], HttpTimeouts] | None = None
         self._old: list[HttpApi] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._closed = False
         self.url = ""
         """Where it goes."""
 
@@ -137,18 +140,29 @@ class Connection:
             patience = replace(usual, first_output_s=first, total_s=total)
         if patience is not None:
             api = self._opened(patience)  # the connections are the same
+        ended = False
         try:
             async with aclosing(api.ask(call, body)) as outputs:
                 async for output in outputs:
                     yield output
+            ended = True
         except VoiceBridgeError as error:
             told = not_running(self._server, self._model, self.url, error.fault)
             if told is error.fault:
                 raise
             raise VoiceBridgeError(told) from error
         finally:
+            if not ended:
+                self._open_another()
             if api is not self._api:
                 await api.aclose()
+
+    def _open_another(self) -> None:
+        """What is broken off costs its connection. What is asked next, perhaps in a moment, finds an open one."""
+        if not self._closed:
+            opening = asyncio.create_task(self.get_ready(), name=f"{self._server.name}: connection")
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
 
     async def warm(self) -> None:
         """Open a connection, and find out what can be known for nothing: that the server is there, and takes the key.
@@ -176,12 +190,18 @@ class Connection:
     async def _drain(self, call: HttpCall, body: Body[Any], patience: HttpTimeouts) -> None:
         assert self._made_with is not None, "configure comes first"
         patience = replace(patience, connect_s=self._made_with[2].connect_s)
+        await self.get_ready()  # the connection is to outlive the request
         async with aclosing(self.ask(call, body, patience=patience)) as outputs:
             async for _ in outputs:
                 pass
 
     async def aclose(self) -> None:
         """Let go of the connections."""
+        self._closed = True
+        opening = tuple(self._opening)
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
         apis, self._old = [*self._old, *([self._api] if self._api else [])], []
         for api in apis:
             await api.aclose()
