@@ -17,6 +17,7 @@ import voicebridge.contract
 
 CONTRACT = [f"contract.{module.name}" for module in pkgutil.iter_modules(voicebridge.contract.__path__)]
 BESIDE = {
+    "cascade.backend": ["CascadeBackend"],
     "cascade.stage_choice": ["StageChoice", "stage"],
     "core.closing": ["fault_of"],
     "core.interruption_policy": ["InterruptionPolicy", "Signals", "Verdict"],

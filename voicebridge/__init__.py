@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .cascade.backend import CascadeBackend
     from .cascade.stage_choice import StageChoice, stage
     from .contract.account import Account, DiscardReason, Disclosed, DropReason, InputAccount, OutputAccount
     from .contract.audio import DOOR_FORMAT, AudioFormat
@@ -138,6 +139,7 @@ __all__ = [
     "Budget",
     "CallPolicy",
     "Capabilities",
+    "CascadeBackend",
     "Category",
     "Closed",
     "Codec",
@@ -250,6 +252,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "cascade.backend": "CascadeBackend",
     "cascade.stage_choice": "StageChoice stage",
     "contract.account": "Account DiscardReason Disclosed DropReason InputAccount OutputAccount",
     "contract.audio": "AudioFormat DOOR_FORMAT",

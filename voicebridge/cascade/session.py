@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import suppress
 from functools import partial
 
 from voicebridge.contract.capabilities import Capabilities
@@ -52,6 +51,7 @@ from .ahead_reader import AheadReader
 from .caretaker import Caretaker, ended
 from .command_order import CommandOrder
 from .input_pipeline import InputPipeline
+from .live_settings import LiveSettings
 from .options import CascadeOptions
 from .response_controller import WITHDRAWN, ResponseController, SpeculationCount
 from .seats import Seats
@@ -63,7 +63,6 @@ __all__ = ["CascadeSession"]
 _TASKS_END_S = 2.0
 _PAID_GUESSES = 2
 """Marks a turn that are put on a guess, where each of them costs an upload."""
-_LIVE = frozenset({"instructions", "voice", "speed", "language", "tools", "turns", "max_output_tokens"})
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 
 
@@ -71,9 +70,10 @@ class CascadeSession:
     """A `VoiceSession` over four stages. Made by `CascadeBackend`."""
 
     def __init__(self, seats: Seats, config: SessionConfig, history: Iterable[Item], options: CascadeOptions) -> None:
-        self._seats, self._config, self._options = seats, config, options
+        self._seats, self._options = seats, options
         self._clock = asyncio.get_running_loop().time
         self._capabilities = seats.capabilities()
+        self._settings = LiveSettings(seats, config, self._capabilities)
         self._delivery = Delivery(seats.tts.traits.format, self._clock)
         others = max((len(lineup.stages) for lineup in seats.lineups.values()), default=1) - 1
         for lineup in seats.lineups.values():
@@ -93,8 +93,6 @@ class CascadeSession:
         most = _PAID_GUESSES if seats.stt.traits.recheck == "paid" else None
         self._turns = TurnMachine(guess=options.speculate != "none", most_guesses=most, policy=config.turns)
         self._order = CommandOrder()
-        self._changed: set[str] = set()
-        """Settings that were set since the session began."""
         self._open: set[str] = set()
         self._unwanted: set[str] = set()
         """Commands that were not carried out yet when an `Interrupt` came: nobody waits for their answers any more."""
@@ -107,6 +105,10 @@ class CascadeSession:
         self._closing: asyncio.Task[None] | None = None
         self._ahead = AheadReader(seats.llm)
         self._caretaker = Caretaker(seats, config, self._tell, ready_timeout_s=options.ready_timeout_s)
+
+    @property
+    def _config(self) -> SessionConfig:
+        return self._settings.config
 
     @property
     def capabilities(self) -> Capabilities:
@@ -237,7 +239,7 @@ class CascadeSession:
                 raise Unsupported("A cascade has no options for a single response.", command_id=command.id)
             return partial(self._respond, command)
         if isinstance(command, Configure):
-            self._patched(command)
+            self._settings.patched(command)
             return partial(self._configure, command)
         raise Unsupported(f"A cascade does not know the command {type(command).__name__}.", command_id=command.id)
 
@@ -302,33 +304,15 @@ class CascadeSession:
         self._responses.interrupt(command.response_id, command.heard)
         self._settle(command.id)
 
-    def _patched(self, command: Configure) -> SessionConfig:
-        if beyond := sorted(set(command.patch) - _LIVE):
-            raise Unsupported(f"A cascade can't change {', '.join(beyond)} while it runs.", command_id=command.id)
-        config = self._config.patched(command.patch)
-        if config.turns.mode is None:
-            config = config.patched({"turns": config.turns.model_copy(update={"mode": self._config.turns.mode})})
-        if config.turns.mode not in self._capabilities.turns:
-            raise Unsupported(f"This cascade can't find turns by {config.turns.mode!r}.", command_id=command.id)
-        return config
-
     def _configure(self, command: Configure) -> None:
-        before = self._config
-        try:
-            config = self._patched(command)  # again: others may have been carried out since it was sent
-            self._seats.configure(config, self._changed | set(command.patch))
-        except Exception as error:
-            with suppress(Exception):  # they took these settings before
-                self._seats.configure(before, self._changed)
-            self._settle(command.id, fault_of("stage", error))
-            return
-        self._changed |= set(command.patch)
-        if config.turns.mode != before.turns.mode:
-            self._do(self._turns.discard(self._input.heard_ms))
-        self._config = config
-        self._turns.policy = config.turns
-        self._responses.configure(config)
-        self._settle(command.id)
+        mode = self._config.turns.mode
+        fault = self._settings.change(command)
+        if fault is None:
+            if self._config.turns.mode != mode:
+                self._do(self._turns.discard(self._input.heard_ms))
+            self._turns.policy = self._config.turns
+            self._responses.configure(self._config)
+        self._settle(command.id, fault)
 
     # What the input pipeline hears
 
