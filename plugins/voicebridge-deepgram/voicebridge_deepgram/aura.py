@@ -116,7 +116,7 @@ class AuraHalf:
         """See `Half.end`."""
         self._ended = True
         frames = self._flush(now)
-        return frames if frames else self._rest()
+        return frames if frames or self._flushed else self._rest()
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""

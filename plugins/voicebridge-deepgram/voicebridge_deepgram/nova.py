@@ -197,11 +197,12 @@ class NovaHalf:
                 asked.done = asked.done or asked.place_s <= sent.place_s
 
     def _utterance_at(self, start_s: float) -> _Utterance:
-        """The one in which a piece begins: after a `Finalize` a new piece begins, so none lies in two."""
+        """The one in which a piece begins: after a `Finalize` a new piece begins, so none lies in two. One that nobody
+        waits for any more is forgotten: its text is nobody's."""
         for utterance in reversed(self._utterances):
             if utterance.start_s <= start_s + _SAME_PLACE_S:
                 return utterance
-        return self._utterances[0]
+        return _Utterance(start_s)
 
     def _so_far(self, utterance: _Utterance) -> list[Transcript]:
         """The text of the utterance that the cascade is at, if it has changed."""
