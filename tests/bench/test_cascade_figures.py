@@ -49,6 +49,11 @@ def test_bounds_by_hand(strategy, silence_ms, expected):
     assert bound_ms(strategy, TIMES, replace(PATH, silence_ms=silence_ms)) == expected
 
 
+def test_the_rest_of_a_frame_comes_on_top():
+    for strategy in STRATEGIES:
+        assert bound_ms(strategy, TIMES, replace(PATH, rest_ms=10)) == bound_ms(strategy, TIMES, PATH) + 10
+
+
 def test_a_better_strategy_is_never_bounded_higher():
     for hear in (0, 100, 2000):
         for silence in (0, 200, 900):
@@ -125,10 +130,10 @@ def _run(times, cell=CELL, **more):
 
 
 def test_a_row_counts_what_was_answered_and_measures_from_the_bound():
-    row = row_of(CELL, [_run([1312.0] * 60 + [1320.0] * 20 + [None, -100.0], wasted_characters=8)])
+    row = row_of(CELL, [_run([1322.0] * 60 + [1330.0] * 20 + [None, -100.0], wasted_characters=8)])
     assert (row.n, row.unanswered, row.early) == (80, 1, 1)
-    assert row.bound == 1310
-    assert (row.middle.value, row.middle.n) == (1312, 80)
+    assert row.bound == 1320
+    assert (row.middle.value, row.middle.n) == (1322, 80)
     assert row.over.value == pytest.approx(2)
     # As it was: three round trips 1 ms longer each, 3.5 ms in the stages, a frame that came 0.5 ms late.
     assert row.own.value == pytest.approx(2 - 3 - 3.5 - 0.5)
@@ -212,13 +217,13 @@ def test_arms_are_described():
         assert (spec.bound is None) or name in OWN
 
 
-def test_a_sharp_clip_ends_with_a_loud_frame():
+def test_a_sharp_clip_ends_in_a_loud_frame():
     loud = (np.sin(np.arange(4800) / 5) * 16_000).astype("<i2")
     faint = (loud * 0.01).astype("<i2")
     samples = np.concatenate([loud, faint, loud[:700], faint])
     cut, end = sharpened(samples, len(samples))
-    assert end == len(cut) == 10_560  # the 22nd frame is the last one that is loud enough
-    assert sharpened(samples, 9_000)[1] == 4_800
+    assert end == len(cut) == 10_320  # the middle of the 22nd frame, the last one that is loud enough
+    assert sharpened(samples, 9_000)[1] == 4_560
     with pytest.raises(ValueError, match="no loud frame"):
         sharpened(faint, len(faint))
 

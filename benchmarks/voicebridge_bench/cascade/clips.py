@@ -1,6 +1,6 @@
 """What is said: turns of the corpus as files of PCM, so that a client's interpreter needs nothing to read them.
 
-A `sharp` clip ends in the middle of a sound, at the end of a frame: no detector can be in doubt where. It is for
+A `sharp` clip ends in a loud sound, half a frame before the end of one: no detector can be in doubt where. It is for
 figures of a few milliseconds. A `spoken` one is as it was recorded, with the end that the manifest annotates.
 """
 
@@ -16,10 +16,12 @@ from voicebridge.audio.converter import Converter
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge_bench.corpus.speech import SpokenTurn, open_corpus
 
-__all__ = ["RATES", "Clip", "sharpened", "write_clips"]
+__all__ = ["AFTER_SHARP_MS", "RATES", "Clip", "sharpened", "write_clips"]
 
 RATES = (16_000, 24_000)
 Samples: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int16]]"
+AFTER_SHARP_MS = 10.0
+"""What is left of a microphone's frame after the end of a sharp clip: silence is seen from there on."""
 _FRAME = DOOR_FORMAT.rate // 50
 _LEVEL = 10 ** (-15 / 20) * 32768
 """RMS of the loudest frame of a clip: the level of a microphone that is well set."""
@@ -80,9 +82,9 @@ def _levelled(samples: Samples) -> Samples:
 
 
 def sharpened(samples: Samples, end: int) -> tuple[Samples, int]:
-    """The samples up to the end of the last loud frame before `end`, and where that is: there is nothing behind."""
+    """The samples up to the middle of the last loud frame before `end`, and where that is: there is nothing behind."""
     [loud] = np.nonzero(_levels(samples[:end]) >= _LOUD)
     if not len(loud):
         raise ValueError("There is no loud frame.")
-    cut = (int(loud[-1]) + 1) * _FRAME
+    cut = int(loud[-1]) * _FRAME + _FRAME // 2
     return samples[:cut], cut

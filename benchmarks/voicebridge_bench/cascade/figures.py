@@ -16,6 +16,7 @@ from voicebridge_bench.realtime.figures import Target, doubts, memory_kb
 from voicebridge_bench.realtime.plan import Run
 
 from .arms.arm import ARMS, ArmSpec
+from .clips import AFTER_SHARP_MS
 from .ideal import Path, bound_ms
 from .plan import CascadeCell
 from .settings import REPLY, ROUND_TRIP_MS, SETTINGS, text_ms
@@ -152,6 +153,7 @@ def _path(cell: CascadeCell) -> Path:
         round_trip_ms=ROUND_TRIP_MS,
         silence_ms=cell.silence_ms or OWN_SILENCE_MS,
         text_ms=text_ms(REPLY, whole=spec.speaks_whole),
+        rest_ms=AFTER_SHARP_MS,
         guess_ms=spec.guess_ms,
     )
 

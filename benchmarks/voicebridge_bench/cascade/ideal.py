@@ -3,12 +3,13 @@
 From the last sample of speech to the first of the answer, in ms. Each provider is asked over the network, so each of
 them costs a round trip; the connections are open already.
 
-    commit-driven  silence + (round trip + hear) + (round trip + think) + (round trip + speak)
-    overlapped     max(silence, guess + round trip + hear) + (round trip + think) + (round trip + speak)
-    speculative    max(silence, guess + (round trip + hear) + (round trip + think) + (round trip + speak))
+    commit-driven  rest + silence + (round trip + hear) + (round trip + think) + (round trip + speak)
+    overlapped     rest + max(silence, guess + round trip + hear) + (round trip + think) + (round trip + speak)
+    speculative    rest + max(silence, guess + (round trip + hear) + (round trip + think) + (round trip + speak))
 
-`silence` ends a turn, `guess` is the silence at which a client begins to work on the guess that it may have ended, and
-`think` lasts until the text to be spoken first is whole: its first clause, or for a client that waits, all of it.
+`rest` is what is left of the microphone's frame in which speech ends, `silence` ends a turn, `guess` is the silence at
+which a client begins to work on the guess that it may have ended, and `think` lasts until the text to be spoken first
+is whole: its first clause, or for a client that waits, all of it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Path:
     silence_ms: float
     text_ms: float
     """From the first token to the one that shows that there is text to be spoken: a clause, or the whole answer."""
+    rest_ms: float = 0.0
     guess_ms: float = 0.0
     """For a client that guesses. Not for `commit-driven`."""
 
@@ -48,10 +50,10 @@ class Path:
 def bound_ms(strategy: Strategy, times: StageTimes, path: Path) -> float:
     """The least ms from the last sample of speech to the first of the answer."""
     hear = path.round_trip_ms + times.hear_ms
-    rest = 2 * path.round_trip_ms + times.think_ms + path.text_ms + times.speak_ms
+    answer = 2 * path.round_trip_ms + times.think_ms + path.text_ms + times.speak_ms
     bounds: Mapping[Strategy, float] = {
-        "commit-driven": path.silence_ms + hear + rest,
-        "overlapped": max(path.silence_ms, path.guess_ms + hear) + rest,
-        "speculative": max(path.silence_ms, path.guess_ms + hear + rest),
+        "commit-driven": path.silence_ms + hear + answer,
+        "overlapped": max(path.silence_ms, path.guess_ms + hear) + answer,
+        "speculative": max(path.silence_ms, path.guess_ms + hear + answer),
     }
-    return bounds[strategy]
+    return path.rest_ms + bounds[strategy]

@@ -56,14 +56,14 @@ def plan_of(quick: bool, peers: Sequence[str], seed: int, pinned: bool, groups: 
     if quick:
         plan = replace(
             plan,
-            settings=("constants", "claimed"),
-            sessions=4,
-            turns=3,
-            beside_sessions=(1,),
-            beside_turns=(6,),
+            settings=("claimed",),
+            sessions=8,
+            turns=1,
+            beside_sessions=(6,),
+            beside_turns=(1,),
             box_turns=6,
             many=20,
-            many_turns=2,
+            many_turns=1,
         )
     return plan
 

@@ -11,17 +11,12 @@ from typing import Any
 import voicebridge
 from voicebridge import OutputAudio, ProviderEvent, ResponseEnded, SendAudio, SessionReady, VoiceSession
 from voicebridge.cascade.energy import EnergyDetector
-from voicebridge.contract.audio import DOOR_FORMAT
 
 from .arm import INSTRUCTIONS, Call, Dial, Ears, Setup
 
 __all__ = ["phone"]
 
 _COUNTED = ("guesses", "guesses_used", "wasted_characters", "wasted_audio_ms")
-
-
-def _level() -> EnergyDetector:
-    return EnergyDetector(rate=DOOR_FORMAT.rate)
 
 
 class DoorCall:
@@ -54,7 +49,7 @@ class DoorCall:
 
 
 @asynccontextmanager
-async def phone(setup: Setup, *, speculate: str | None = None, detector: Any = _level) -> AsyncIterator[Dial]:
+async def phone(setup: Setup, *, speculate: str | None = None, detector: Any = EnergyDetector) -> AsyncIterator[Dial]:
     """Nothing is shared between calls but what the library shares by itself.
 
     Args:
