@@ -91,7 +91,8 @@ def test_a_recogniser_that_is_paid_for_each_text_is_asked_on_a_guess_too(times: 
     [
         (PAID, 1, "reply", [1], 0),  # the text of the guess is that of the turn: there is no second upload
         (PAID, 2, "reply", [1, 2], 1),
-        (PAID, 4, "reply", [1, 2, 3], 2),  # the third one ends the turn
+        (PAID, 4, "reply", [1, 2, 3, 4], 3),
+        (PAID, 10, "reply", [1, 2, 3, 4, 5, 6, 7, 8, 9], 8),  # the ninth ends the turn
         (PAID, 4, "none", [1], 0),
         (SpeechToTextTraits(usage="none"), 4, "reply", [1, 2, 3, 4], 3),
     ],
@@ -109,7 +110,7 @@ def test_how_often_it_is_asked_and_what_of_that_is_wasted(
             assert [mark.n for mark in stt.marks if mark.wanted] == asked
             timing = next(e.payload for e in user.all(ProviderEvent) if e.kind == "cascade.timing")
             assert timing["wasted_marks"] == wasted
-            assert timing["marks"] == (0 if speculate == "none" else min(pauses, 2 if traits is PAID else pauses))
+            assert timing["marks"] == (0 if speculate == "none" else min(pauses, 8 if traits is PAID else pauses))
 
     run_in_virtual_time(main())
 

@@ -16,7 +16,7 @@ class CascadeOptions:
     """What is done during the silence that may end a turn. `transcript`: the recogniser finishes. `reply`: the model
     and the voice start, too, and are held back; models that act or remember are still never asked on a guess. `none`:
     nothing, so that nothing is paid in vain. A recogniser that is paid for each text (it uploads) is asked on a guess
-    at most twice a turn. `cascade.timing` events count what was wasted."""
+    at most eight times a turn. `cascade.timing` events count what was wasted."""
     markup: Literal["strip", "keep"] = "strip"
     """Whether the voice gets what the model writes as plain words: see `voicebridge.core.speakable`. `keep` it for a
     voice that reads tags of its own, such as SSML. The text that is told and remembered is as the model wrote it."""

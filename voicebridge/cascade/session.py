@@ -61,7 +61,7 @@ from .whole_text import whole_text
 __all__ = ["CascadeSession"]
 
 _TASKS_END_S = 2.0
-_PAID_GUESSES = 2
+_PAID_GUESSES = 8
 """Marks a turn that are put on a guess, where each of them costs an upload."""
 _CLOSED = Fault(category="closed", code="closed", message="The session was closed.")
 

@@ -111,8 +111,9 @@ class TurnMachine:
 
     Args:
         guess: put a mark at the first sign of an end, and guess with its text.
-        most_guesses: at most so many such marks a turn, for a recogniser that is paid for each. A turn has one or two
-            pauses as a rule; one with more is being thought about, and its next pause is likely to be none of the last.
+        most_guesses: at most so many such marks a turn, for a recogniser that is paid for each. Recorded turns of two
+            to four seconds have three or four pauses of 60 ms, and the last one counts: without a guess in it the whole
+            wait for the text comes on top of the silence.
         policy: whether turns are answered by themselves (unless the command that ended one says otherwise), and whether
             speech stops the agent. May be replaced at any time.
     """
