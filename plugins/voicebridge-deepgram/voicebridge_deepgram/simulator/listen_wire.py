@@ -69,7 +69,7 @@ class ListenWire:
         if kind == "KeepAlive":
             self._socket.work.alive()
         elif kind == "Finalize":
-            if self._buffer:
+            if self._buffer or self._told_words:  # with nothing left to write, Deepgram need not answer
                 self._finish(from_finalize=True)
         elif kind == "CloseStream":
             if self._buffer:
