@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -57,8 +58,8 @@ class EnergyDetector:
         while len(self._held) >= self._frame_bytes:
             frame = np.frombuffer(bytes(self._held[: self._frame_bytes]), dtype="<i2").astype(np.float32)
             del self._held[: self._frame_bytes]
-            rms = float(np.sqrt(np.mean(frame * frame))) / 32768
-            loud = rms > 0 and 20 * np.log10(rms) >= self._threshold_db
+            rms = math.sqrt(float(np.dot(frame, frame)) / len(frame)) / 32768
+            loud = rms > 0 and 20 * math.log10(rms) >= self._threshold_db
             if signal := self._gate.push(1.0 if loud else 0.0):
                 signals.append(signal)
         return signals

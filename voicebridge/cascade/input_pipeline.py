@@ -84,6 +84,8 @@ class InputPipeline:
         self._recent = RecentAudio(format)
         self._listening_from: int | None = None
         """Byte offset from which the recogniser hears the open turn."""
+        self._asked_at: float | None = None
+        """When the detector was given what it has not answered yet."""
         self._stt_from = 0
         """Byte offset of the first sample that the recogniser was given, since it began anew."""
         self._fresh_from = 0
@@ -152,6 +154,8 @@ class InputPipeline:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._take_audio(), name="input: audio")
             tasks.create_task(self._read_transcripts(), name="input: recogniser")
+            if self._detector is not None:
+                tasks.create_task(self._watch_detector(), name="input: watch")
 
     async def _take_audio(self) -> None:
         while True:
@@ -189,8 +193,9 @@ class InputPipeline:
     async def _signals(self, detector: TurnDetector, pcm: bytes) -> list[TurnSignal]:
         converted = self._to_detector.take(pcm)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                signals = list(await detector.push(converted, self._interim))
+            self._asked_at = asyncio.get_running_loop().time()
+            signals = list(await detector.push(converted, self._interim))
+            self._asked_at = None
             for signal in signals:
                 if not isinstance(signal, TurnSignal):
                     raise TypeError(f"it gave a {type(signal).__name__}")
@@ -199,6 +204,15 @@ class InputPipeline:
             if own_cancellation(error):
                 raise
             raise VoiceBridgeError(fault_of("turn detector", error)) from error
+
+    async def _watch_detector(self) -> None:
+        """Give the detector up where it hangs. One timer for all its pushes: there are fifty a second."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            asked_at = self._asked_at
+            await asyncio.sleep((clock() if asked_at is None else asked_at) + self._timeout_s - clock())
+            if asked_at is not None and asked_at == self._asked_at:
+                raise VoiceBridgeError(fault_of("turn detector", TimeoutError()))
 
     async def _read_transcripts(self) -> None:
         while True:
