@@ -74,3 +74,10 @@ def test_the_librarys_words_on_headers_are_dropped_at_any_level(caplog: pytest.L
 )
 def test_no_proxy_stands_before_this_machine(url: str, here: bool) -> None:
     assert is_this_machine(url) is here
+
+
+def test_the_secret_part_of_an_address_is_scrubbed_and_not_in_its_repr() -> None:
+    signed = Endpoint(url="ws://x/y?language=en", secret_query="X-Signature=0123456789abcdef&X-Token=ab%2Fcd%2Bef%2Fgh")
+    assert "0123456789abcdef" not in repr(signed)
+    scrubbed = Secrets.of(signed).scrubbed("want 0123456789abcdef, and ab/cd+ef/gh, and ab%2Fcd%2Bef%2Fgh")
+    assert scrubbed == "want [hidden], and [hidden], and [hidden]"

@@ -147,3 +147,22 @@ async def test_a_spare_one_that_the_peer_has_closed_is_not_handed_out() -> None:
         assert len(connections) == 2
         await one.aclose()
         await spare.aclose()
+
+
+async def test_the_secret_part_of_an_address_is_sent_and_never_told() -> None:
+    seen: list[str] = []
+
+    async def handler(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        seen.append(connection.request.path)
+        await connection.close(1008, f"no {KEY}")
+
+    async with server(handler) as url:
+        for address in (url, f"{url}/x?language=en"):
+            one = await StageSocket.open(Endpoint(url=address, secret_query=f"X-Signature={KEY}"))
+            with pytest.raises(VoiceBridgeError) as caught:
+                await one.receive()
+            assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.fault)
+    assert [path.partition("?")[2] for path in seen] == [f"X-Signature={KEY}", f"language=en&X-Signature={KEY}"]
+    with pytest.raises(ConfigError):
+        await StageSocket.open(Endpoint(url="ws://192.0.2.1", secret_query=f"X-Signature={KEY}"))

@@ -68,6 +68,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with the handshake and shown nowhere."""
     subprotocols: tuple[str, ...] = field(default=(), repr=False)
+    secret_query: str = field(default="", repr=False)
+    """Appended to the query of the URL, and shown nowhere: a signature, where the URL itself is what opens the door."""
     timeouts: Timeouts = Timeouts()
     liveness: Liveness = Liveness()
     max_frame_bytes: int = 16 * 1024 * 1024

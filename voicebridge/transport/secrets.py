@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from urllib.parse import parse_qsl, quote
 
 from voicebridge.contract.codec import Endpoint
 from voicebridge.contract.events import BackendError, CommandSettled, Event, InputTranscript, ResponseEnded
@@ -31,9 +32,11 @@ class Secrets:
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> Secrets:
-        """Those of an endpoint: its headers, and what of its subprotocols is no plain name that messages need."""
+        """Those of an endpoint: its headers, its secret query, and what of its subprotocols is no plain name that
+        messages need."""
         names = [part for value in endpoint.subprotocols for part in (value, *_PARTS.split(value)) if len(part) > 12]
-        return cls([*endpoint.headers.values(), *names])
+        signed = [part for _, value in parse_qsl(endpoint.secret_query) for part in (value, quote(value, safe=""))]
+        return cls([*endpoint.headers.values(), *names, *signed])
 
     def scrubbed(self, text: str) -> str:
         """The text without them, also where its author has cut what it quotes."""

@@ -45,7 +45,7 @@ class StageSocket:
             ConfigError: the address is none, or a key would be sent unencrypted.
         """
         endpoint = replace(endpoint, headers=with_keys_only(endpoint.headers))
-        check_encrypted(endpoint.url, endpoint.headers)
+        check_encrypted(endpoint.url, {**endpoint.headers, **({"key": ""} if endpoint.secret_query else {})})
         secrets = Secrets.of(endpoint)
         try:
             async with asyncio.timeout(connect_s):

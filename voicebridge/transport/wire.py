@@ -102,7 +102,7 @@ async def dial(endpoint: Endpoint) -> Wire:
     _check(endpoint)
     try:
         connection = await _Connect(
-            endpoint.url,
+            _whole(endpoint),
             additional_headers=dict(endpoint.headers),
             user_agent_header="voicebridge",
             subprotocols=[Subprotocol(one) for one in endpoint.subprotocols] or None,
@@ -151,6 +151,13 @@ class _Connect(websockets.asyncio.client.connect):
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
+
+
+def _whole(endpoint: Endpoint) -> str:
+    """The URL with its secret part."""
+    if not endpoint.secret_query:
+        return endpoint.url
+    return f"{endpoint.url}{'&' if urlsplit(endpoint.url).query else '?'}{endpoint.secret_query}"
 
 
 def _check(endpoint: Endpoint) -> None:
