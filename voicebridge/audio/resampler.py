@@ -31,6 +31,10 @@ UNITY = 1 << 28
 """A gain of 1 in the filter's taps. 17-bit samples times 2**28 times the sum of |taps| (< 4) stay below 2**48."""
 MOST_PHASES = 1280
 """Ratios that need more phases than this (no two customary rates do) interpolate between as many neighbours."""
+_SMALL_RATIO = 6
+"""Rates in the ratio of numbers up to this (24 to 16 kHz is 2 to 3) are filtered in blocks: a quarter of the time."""
+_BLOCK = 24
+"""Input samples that a block goes on by, about: a millisecond."""
 _PRODUCTS_AT_ONCE = 16_384
 """Rows of samples are copied beside rows of taps: this many at once stay in the cache, whatever the call brings."""
 
@@ -83,17 +87,31 @@ class Resampler:
         return tail
 
     def _filter(self, held: Floats, count: int) -> Floats:
-        taps = 2 * self._half
         output = np.empty(count)
-        if not count:
-            return output
+        done = self._filter_blocks(held, output) if max(self._up, self._down) <= _SMALL_RATIO else 0
+        if done < count:
+            self._filter_rest(held, output, done)
+        return output / UNITY
+
+    def _filter_blocks(self, held: Floats, output: Floats) -> int:
+        """What comes in whole blocks, of which each needs the same taps: one product of matrices. How much that is."""
+        rows = _block_filter(self._up, self._down, self._position)
+        made, width = rows.shape[1], rows.shape[0]
+        blocks = output.size // made
+        if blocks:
+            step = made * self._down // self._up * held.itemsize
+            windows = as_strided(held, (blocks, width), (step, held.itemsize), writeable=False)
+            np.matmul(np.ascontiguousarray(windows), rows, out=output[: blocks * made].reshape(blocks, made))
+        return blocks * made
+
+    def _filter_rest(self, held: Floats, output: Floats, done: int) -> None:
+        taps, count = 2 * self._half, output.size
         windows = as_strided(held, (held.size - taps + 1, taps), (held.itemsize, held.itemsize), writeable=False)
         step = max(1, _PRODUCTS_AT_ONCE // taps)
-        for start in range(0, count, step):
+        for start in range(done, count, step):
             stop = min(start + step, count)
             at, phase = np.divmod(self._position + self._down * np.arange(start, stop), self._up)
             output[start:stop] = self._rows(windows[at], phase)
-        return output / UNITY
 
     def _rows(self, windows: Floats, phase: npt.NDArray[np.int64]) -> Floats:
         if len(self._bank) == self._up:
@@ -108,6 +126,19 @@ class Resampler:
 def _half_length(up: int, down: int) -> int:
     """Input samples that the filter sees to each side."""
     return ceil(ZERO_CROSSINGS * max(1.0, down / up))
+
+
+@lru_cache(maxsize=64)
+def _block_filter(up: int, down: int, position: int) -> Floats:
+    """The filter for a block of outputs at once, shape (input samples, outputs), the first one at `position` / up."""
+    bank, taps = _filter_bank(up, down), 2 * _half_length(up, down)
+    outputs = up * max(1, _BLOCK // down)
+    places = [divmod(position + down * number, up) for number in range(outputs)]
+    rows = np.zeros((places[-1][0] + taps, outputs))
+    for number, (at, phase) in enumerate(places):
+        rows[at : at + taps, number] = bank[phase]
+    rows.setflags(write=False)
+    return rows
 
 
 @lru_cache(maxsize=32)
