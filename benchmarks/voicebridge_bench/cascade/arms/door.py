@@ -16,8 +16,6 @@ from .arm import INSTRUCTIONS, Call, Dial, Ears, Setup
 
 __all__ = ["phone"]
 
-_COUNTED = ("guesses", "guesses_used", "wasted_characters", "wasted_audio_ms")
-
 
 class DoorCall:
     """One session."""
@@ -41,11 +39,21 @@ class DoorCall:
             elif isinstance(event, SessionReady):
                 self.ready.set()
             elif isinstance(event, ProviderEvent) and event.kind == "cascade.timing":
-                self._guesses = {name: event.payload[name] for name in _COUNTED}
+                self._guesses = _counted(event.payload)
 
     def guesses(self) -> Mapping[str, float]:
         """What the session told of them last."""
         return self._guesses
+
+
+def _counted(told: Mapping[str, Any]) -> Mapping[str, float]:
+    """Texts that were asked for on a guess: each is an upload, whether or not an answer came of it."""
+    return {
+        "guesses": told["marks"],
+        "guesses_used": told["marks"] - told["wasted_marks"],
+        "wasted_characters": told["wasted_characters"],
+        "wasted_audio_ms": told["wasted_audio_ms"],
+    }
 
 
 @asynccontextmanager
