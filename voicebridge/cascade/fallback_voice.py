@@ -62,7 +62,7 @@ class FallbackVoice:
         """
         lineup, work = self._lineup, self._lineup.begin()
         assert work is not None
-        script, telling = _Script(text), _Telling()
+        script, telling = _Script(text, counts=lineup.several), _Telling(counts=lineup.several)
         try:
             while True:
                 try:
@@ -91,9 +91,14 @@ class FallbackVoice:
 
 
 class _Telling:
-    """What is passed on of the voices: each word of the text is told once, whoever speaks it."""
+    """What is passed on of the voices: each word of the text is told once, whoever speaks it.
 
-    def __init__(self) -> None:
+    Args:
+        counts: somebody may have to go on. Else nothing is counted.
+    """
+
+    def __init__(self, *, counts: bool) -> None:
+        self._counts = counts
         self.cover = SpeechCover()
         self.begun = False
         self._told = 0
@@ -102,6 +107,8 @@ class _Telling:
     def of(self, speech: Speech, convert: Converter, ms: float) -> Speech:
         """A piece of speech, as it is passed on."""
         self.begun = self.begun or bool(speech.pcm)
+        if not self._counts:
+            return speech
         self.cover.add(speech.text, ms, speech.words)
         text = speech.text
         if self._told and text:
@@ -120,11 +127,17 @@ class _Telling:
 
 
 class _Script:
-    """The text that is to be spoken. It is kept, for voices that have to go on with it."""
+    """The text that is to be spoken. It is kept, for voices that have to go on with it.
 
-    def __init__(self, text: AsyncIterable[str | Flush]) -> None:
-        self._text = KeptStream(text)
+    Args:
+        counts: somebody may have to go on in the middle of it.
+    """
+
+    def __init__(self, text: AsyncIterable[str | Flush], *, counts: bool) -> None:
+        self._text, self._counts = KeptStream(text), counts
         self._pieces: list[str | Flush] = []
+        self._letters = 0
+        """In all pieces so far."""
         self._due = 0
         """Letters that the voice can't but speak now: to the end of a clause."""
 
@@ -153,6 +166,8 @@ class _Script:
                 yield given
         async for piece in self._text:
             self._pieces.append(piece)
+            if self._counts and isinstance(piece, str):
+                self._letters += letters(piece)
             for given in cut.feed(piece):
                 self._given(given, cover, watch, clause=takes[1] == "clauses")
                 yield given
@@ -163,7 +178,7 @@ class _Script:
     def _given(self, piece: str | Flush, cover: SpeechCover, watch: Watch, *, clause: bool) -> None:
         """The voice's time runs while it owes the words of a clause, and at the end of the text."""
         if isinstance(piece, Flush) or clause:
-            self._due = sum(letters(piece) for piece in self._pieces if isinstance(piece, str))
+            self._due = self._letters
             if self._due > cover.covered and not watch.running:
                 watch.start()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -167,7 +167,7 @@ class Reply:
     async def _speak(self, tts: TextToSpeech, clauses: asyncio.Queue[str | Flush | None]) -> None:
         with _named("voice"):
             async with asyncio.timeout(None) as deadline:
-                async with closing(tts.speak(self._clauses_for_voice(clauses, deadline))) as outputs:
+                async with closing(tts.speak(_ForVoice(clauses, deadline, self._timeout_s))) as outputs:
                     async for output in outputs:
                         due = deadline.when()
                         if isinstance(output, Speech):
@@ -183,18 +183,6 @@ class Reply:
                         goes_on = isinstance(output, Speech) and bool(output.pcm)
                         deadline.reschedule(self._clock() + self._timeout_s if goes_on else due)
 
-    async def _clauses_for_voice(
-        self, clauses: asyncio.Queue[str | Flush | None], deadline: asyncio.Timeout
-    ) -> AsyncGenerator[str | Flush]:
-        """The clauses, until the end; the voice's time runs only while it has something to speak."""
-        while True:
-            deadline.reschedule(None)
-            piece = await clauses.get()
-            deadline.reschedule(self._clock() + self._timeout_s)
-            if piece is None:
-                return
-            yield piece
-
     def _pass(self, output: Output) -> None:
         if isinstance(output, tuple):
             self.work.usages.append(output)
@@ -208,6 +196,32 @@ class Reply:
     def _note_first(self, what: str) -> None:
         if getattr(self.times, what) is None:
             setattr(self.times, what, self._clock())
+
+
+class _ForVoice:
+    """The clauses, until the end; the voice's time runs only while it has something to speak.
+
+    No generator: a wait that is cancelled loses nothing.
+    """
+
+    def __init__(self, clauses: asyncio.Queue[str | Flush | None], deadline: asyncio.Timeout, timeout_s: float) -> None:
+        self._clauses, self._deadline, self._timeout_s = clauses, deadline, timeout_s
+        self._clock = asyncio.get_running_loop().time
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[str | Flush]:
+        return self
+
+    async def __anext__(self) -> str | Flush:
+        if self._ended:
+            raise StopAsyncIteration
+        self._deadline.reschedule(None)
+        piece = await self._clauses.get()
+        self._deadline.reschedule(self._clock() + self._timeout_s)
+        if piece is None:
+            self._ended = True
+            raise StopAsyncIteration
+        return piece
 
 
 class StageError(Exception):
