@@ -96,8 +96,8 @@ class Resampler:
     def _filter_blocks(self, held: Floats, output: Floats) -> int:
         """What comes in whole blocks, of which each needs the same taps: one product of matrices. How much that is."""
         rows = _block_filter(self._up, self._down, self._position)
-        made, width = rows.shape[1], rows.shape[0]
-        blocks = output.size // made
+        width, made = int(rows.shape[0]), int(rows.shape[1])
+        blocks = int(output.size) // made
         if blocks:
             step = made * self._down // self._up * held.itemsize
             windows = as_strided(held, (blocks, width), (step, held.itemsize), writeable=False)
