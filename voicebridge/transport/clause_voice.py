@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
 
 from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Flush, Speech, TextToSpeechTraits, Usage
 
 from .body import Body
+from .current_requests import CurrentRequests
 from .http import HttpApi, HttpCall
 
 __all__ = ["ClauseRequests", "ClauseVoice"]
@@ -44,26 +46,19 @@ class ClauseVoice:
 
     def __init__(self, make: Callable[[SessionConfig], ClauseRequests], traits: TextToSpeechTraits) -> None:
         self.traits = replace(traits, takes="clauses", alignment="none")
-        self._make = make
-        self._requests: ClauseRequests | None = None
-        self._left: list[HttpApi] = []
-        """Of earlier settings, which may still be at work."""
+        self._requests = CurrentRequests(make)
 
     def configure(self, config: SessionConfig) -> None:
-        """See `Stage.configure`."""
-        requests = self._make(config)
-        if self._requests is not None:
-            self._left.append(self._requests.api)
-        self._requests = requests
+        """See `Stage.configure`. What changes holds from the next clause on."""
+        self._requests.configure(config)
 
     async def warm(self) -> None:
-        """See `Stage.warm`."""
-        await self._configured().api.get_ready()
+        """See `Stage.warm`. A key that is refused shows here, where the requests can check it."""
+        await self._requests.warm()
 
     async def get_ready(self) -> None:
         """See `GetsReady`."""
-        await self._leave()
-        await self._configured().api.get_ready()
+        await self._requests.get_ready()
 
     async def speak(self, text: AsyncIterable[str | Flush]) -> AsyncGenerator[Speech | Usage]:
         """See `TextToSpeech.speak`.
@@ -71,7 +66,7 @@ class ClauseVoice:
         Raises:
             VoiceBridgeError: the vendor failed; what came before is what was spoken.
         """
-        await self._configured().api.get_ready()
+        await self._requests.get_ready()
         async for clause in text:
             if isinstance(clause, Flush):
                 continue
@@ -82,28 +77,28 @@ class ClauseVoice:
                 async for output in outputs:
                     yield output
 
-    async def _clause(self, clause: str) -> AsyncGenerator[Speech | Usage]:
-        requests, covered = self._configured(), clause
-        call = await requests.call(clause.strip())
-        async with aclosing(requests.api.ask(call, requests.body())) as pieces:
-            async for pcm in pieces:
-                yield Speech(pcm, covered)
-                covered = ""
-        yield requests.usage(clause.strip())
-
     async def aclose(self) -> None:
         """See `Stage.aclose`."""
-        if self._requests is not None:
-            self._left.append(self._requests.api)
-            self._requests = None
-        await self._leave()
+        await self._requests.aclose()
 
-    def _configured(self) -> ClauseRequests:
-        if self._requests is None:
-            self.configure(SessionConfig())
-            assert self._requests is not None
-        return self._requests
+    async def _clause(self, clause: str) -> AsyncGenerator[Speech | Usage]:
+        covered, sounded = clause, False
+        with self._requests.used() as requests:
+            call = await requests.call(clause.strip())
+            async with aclosing(requests.api.ask(call, requests.body())) as pieces:
+                async for pcm in pieces:
+                    if pcm:
+                        yield Speech(pcm, covered)
+                        covered, sounded = "", True
+            yield requests.usage(clause.strip())
+        if not sounded:
+            raise VoiceBridgeError(_no_sound(clause))
 
-    async def _leave(self) -> None:
-        left, self._left = self._left, []
-        await asyncio.gather(*(api.aclose() for api in left))
+
+def _no_sound(clause: str) -> Fault:
+    shown = clause.strip()[:60]
+    return Fault(
+        category="protocol",
+        code="no_audio",
+        message=f"The voice made no sound of {shown!r}. Check that it speaks this language.",
+    )
