@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -277,7 +278,8 @@ class HttpConnection(asyncio.Protocol):
             self.cut()
             return
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with suppress(OSError):  # the client has reset it, and nobody has told us yet
+                self.transport.write_eof()
         self._wait(_LINGER_S, self.transport.abort)
 
     def _says_close(self) -> bool:
