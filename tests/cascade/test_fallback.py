@@ -90,7 +90,7 @@ def test_a_model_that_only_keeps_its_connection_alive_is_replaced_within_five_se
         [told] = user.all(BackendError)
         assert not told.fatal
         assert told.fault.code == "stage_replaced"
-        assert "custom takes over from the language model" in told.fault.message
+        assert "The next one takes over from the language model." in told.fault.message
 
     conversation(test, llm=[Chatty([]), ScriptedModel(["Hello from the other one."])])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from voicebridge import Event, Fault, OutputText, ResponseEnded, ResponseStarted, UserTurn
+from voicebridge import BadOption, Event, Fault, OutputText, ResponseEnded, ResponseStarted, UserTurn
 from voicebridge.cli.dialogue import Dialogue
 from voicebridge.cli.settings import InterruptionChoice, Settings
 from voicebridge.core.interruption_policy import InterruptionPolicy
@@ -136,3 +136,20 @@ def test_the_help_teaches(run: Run, command: str) -> None:
     ended = run(command, "--help")
     for word in ("--fallback", "--history", "--conversation", "--interruption", "--disclosure", "sqlite:///calls.db"):
         assert word in ended.out
+
+
+def test_a_setting_of_one_stage_is_named_with_its_seat() -> None:
+    more = ["tts.voice=eve", "llm.temperature=0.5", "stt.2.base_url=http://127.0.0.1:9/v1", 'stt=["a/x", "b/y"]']
+    given = Settings(backend="a/x+b/y+c/z", instructions=None, voice=None, silence_ms=None, more=more).arguments()
+    assert given["tts.voice"] == "eve"
+    assert given["llm.temperature"] == 0.5
+    assert given["stt.2.base_url"] == "http://127.0.0.1:9/v1"
+    assert given["stt"] == ["a/x", "b/y"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["tts.=eve", ".voice=eve", "tts voice=eve", "tts..voice=eve", "2.voice=eve", "tts.voice"]
+)
+def test_what_is_no_name_is_refused(wrong: str) -> None:
+    with pytest.raises(BadOption, match="is no option: write NAME=VALUE"):
+        Settings(backend="local", instructions=None, voice=None, silence_ms=None, more=[wrong]).arguments()

@@ -175,7 +175,8 @@ class Lineup(Generic[S]):
             raise error
         following = self.placed[work.stage]
         if following is not failed:
-            parts = (f"{following.name} takes over from the {failed.label}.", what, fault.message)
+            who = "The next one" if following.name == "custom" else following.name
+            parts = (f"{who} takes over from the {failed.label}.", what, fault.message)
             self._told(fault, "stage_replaced", " ".join(filter(None, parts)))
         await asyncio.sleep(wait_s)
 
