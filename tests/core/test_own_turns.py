@@ -144,10 +144,14 @@ def test_fresh_marks_in_a_row_each_get_the_turn_that_was_ended_for_them():
     assert turns.cuts == 0
 
 
-def test_a_mark_before_anything_was_heard_is_passed_over():
+def test_a_mark_before_the_vendor_is_sure_waits_until_it_is():
     turns = OwnTurns()
     turns.began(0)
+    turns.heard("as far")
     assert turns.mark(Mark(1)) == []
+    assert turns.asks
+    assert shown(turns.may_have_ended("as far as this", 500)) == ["as far as this", (1, "as far as this"), "eager_end"]
+    assert not turns.asks
 
 
 def test_without_audio_there_is_nothing_to_wait_for():
@@ -156,3 +160,26 @@ def test_without_audio_there_is_nothing_to_wait_for():
     assert turns.cuts == 0
     turns.ended("late", 100)
     assert shown(turns.mark(Mark(2, fresh=True), audio=False)) == [(2, "late")]
+
+
+def test_where_a_detector_finds_the_turns_pieces_of_one_are_joined():
+    """Nobody heeds the signals: the vendor's turns end in pauses that the detector bridges."""
+    turns = OwnTurns()
+    turns.began(0)
+    turns.ended("one", 500, now=1.0)
+    turns.began(1500)
+    turns.heard("two")
+    assert turns.mark(Mark(1), now=3.0) == [], "what was heard lags behind"
+    assert turns.mark(Mark(2, fresh=True, wanted=False), now=3.2) == []
+    assert turns.cuts == 1
+    assert shown(turns.ended("two three", 2500, now=3.3)) == [(1, "one two three")]
+    turns.began(5000)
+    turns.ended("four", 5500, now=6.0)
+    assert shown(turns.mark(Mark(3, fresh=True), now=7.0)) == [(3, "four")]
+    assert turns.cuts == 0
+    turns.began(8000)
+    turns.ended("five", 8500, now=9.0)
+    assert turns.mark(Mark(4, fresh=True, wanted=False), now=9.9) == []
+    turns.began(9000)
+    turns.ended("six", 9500, now=11.0)
+    assert shown(turns.mark(Mark(5, fresh=True), now=11.0)) == [(5, "six")]

@@ -65,6 +65,8 @@ class InkTurnsHalf:
 
     def end(self, now: float) -> Iterable[Frame | Told]:
         """See `Half.end`."""
+        if self.turns.asks:
+            return self._mark(Mark(0, fresh=True, wanted=False), now)
         return self._usage()
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
@@ -81,7 +83,7 @@ class InkTurnsHalf:
             case "turn.resume":
                 return self.turns.goes_on(at_ms)
             case "turn.end":
-                over = self.turns.ended(text, at_ms)
+                over = self.turns.ended(text, at_ms, now=now)
                 if self.turns.cuts < len(self._cut_at):
                     self._cut_at.popleft()
                 return over
@@ -101,7 +103,7 @@ class InkTurnsHalf:
         return outputs
 
     def _mark(self, mark: Mark, now: float) -> list[Frame | Told]:
-        outputs: list[Frame | Told] = [*self.turns.mark(mark, audio=self._fresh_bytes < self._sent_bytes)]
+        outputs: list[Frame | Told] = [*self.turns.mark(mark, audio=self._fresh_bytes < self._sent_bytes, now=now)]
         if mark.fresh:
             self._fresh_bytes = self._sent_bytes
             outputs += self._usage()

@@ -115,6 +115,8 @@ class SonicVoice:
 
     async def aclose(self) -> None:
         """Close what is open."""
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._sockets is not None:
             await self._sockets.aclose()

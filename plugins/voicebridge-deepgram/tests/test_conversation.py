@@ -159,6 +159,17 @@ async def test_turns_that_are_ended_by_hand():
     assert [text.text for text in talk.all(InputTranscript, final=True)] == [SAID]
 
 
+async def test_flux_under_a_detector_that_waits_longer_than_it_does():
+    """The detector finds the turn; Flux is asked to end it there, and not before, and its whole text is the turn's."""
+    settings = {"detector": "energy", "turns": TurnPolicy(silence_ms=900)}
+    async with call("deepgram/flux-general-en", **settings) as talk:
+        await talk.speak(600, silence_ms=600)
+        await talk.speak(600, silence_ms=1200)
+        await talk.until(lambda: talk.all(ResponseEnded), "the end of the answer")
+    assert [text.text for text in talk.all(InputTranscript, final=True)] == [SAID]
+    assert [turn.cause for turn in talk.simulator.turns.turns if turn.cause == "flux"] == ["flux"]
+
+
 async def test_a_recogniser_that_is_lost_is_opened_again():
     faults = tuple(f"reset on EagerEndOfTurn connection {n}" for n in (1, 2))  # the voice is one of them
     async with call("deepgram/flux-general-en", faults=faults) as talk:

@@ -89,6 +89,8 @@ class FluxHalf:
 
     def end(self, now: float) -> Iterable[Frame | Told]:
         """See `Half.end`."""
+        if self.turns.asks:
+            return self._mark(Mark(0, fresh=True, wanted=False), now)
         return self._usage()
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
@@ -98,7 +100,7 @@ class FluxHalf:
         kind = text_of(event, "type")
         if kind == "Error":
             raise VoiceBridgeError(told(event))
-        return self._turn_info(event) if kind == "TurnInfo" else ()
+        return self._turn_info(event, now) if kind == "TurnInfo" else ()
 
     def tick(self, now: float) -> Iterable[Frame | Told]:
         """See `Half.tick`."""
@@ -115,7 +117,9 @@ class FluxHalf:
         return outputs
 
     def _mark(self, mark: Mark, now: float) -> list[Frame | Told]:
-        outputs: list[Frame | Told] = [*self.turns.mark(mark, audio=self._fresh_ms < PCM_16K.ms(self._sent_bytes))]
+        outputs: list[Frame | Told] = [
+            *self.turns.mark(mark, audio=self._fresh_ms < PCM_16K.ms(self._sent_bytes), now=now)
+        ]
         if mark.fresh:
             self._fresh_ms = PCM_16K.ms(self._sent_bytes)
             outputs += self._usage()
@@ -124,7 +128,7 @@ class FluxHalf:
             outputs.append(FORCE_END)
         return outputs
 
-    def _turn_info(self, event: Event) -> list[Transcript | TurnSignal]:
+    def _turn_info(self, event: Event, now: float) -> list[Transcript | TurnSignal]:
         text, words = text_of(event, "transcript").strip(), self._words(event)
         sure = number(event, "end_of_turn_confidence")
         confidence = 1.0 if sure is None else min(max(sure, 0.0), 1.0)
@@ -143,7 +147,7 @@ class FluxHalf:
                 return [*self.turns.goes_on(again), *self.turns.heard(text, words, language)]
             case "EndOfTurn":
                 self._in_turn = False
-                over = self.turns.ended(text, self._end_ms(event), confidence, words, language)
+                over = self.turns.ended(text, self._end_ms(event), confidence, words, language, now=now)
                 if self.turns.cuts < len(self._forced_at):
                     self._forced_at.popleft()
                 return [*over]

@@ -69,6 +69,8 @@ class NovaTurnsHalf:
 
     def end(self, now: float) -> Iterable[Frame | Told]:
         """See `Half.end`."""
+        if self.turns.asks:
+            return self._mark(Mark(0, fresh=True, wanted=False), now)
         return self._usage()
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
@@ -80,9 +82,9 @@ class NovaTurnsHalf:
             case "SpeechStarted":
                 return self._begin(number(event, "timestamp") or 0.0)
             case "Results":
-                return self._results(event)
+                return self._results(event, now)
             case "UtteranceEnd":
-                return self._over(number(event, "last_word_end"))
+                return self._over(number(event, "last_word_end"), now)
         return ()
 
     def tick(self, now: float) -> Iterable[Frame | Told]:
@@ -98,9 +100,8 @@ class NovaTurnsHalf:
         return outputs
 
     def _mark(self, mark: Mark, now: float) -> list[Frame | Told]:
-        outputs: list[Frame | Told] = [
-            *self.turns.mark(mark, audio=self._fresh_s < PCM_16K.ms(self._sent_bytes) / 1000)
-        ]
+        heard = self._fresh_s < PCM_16K.ms(self._sent_bytes) / 1000
+        outputs: list[Frame | Told] = [*self.turns.mark(mark, audio=heard, now=now)]
         if mark.fresh:
             self._fresh_s = PCM_16K.ms(self._sent_bytes) / 1000
             outputs += self._usage()
@@ -115,7 +116,7 @@ class NovaTurnsHalf:
         self._begun = True
         return [*self.turns.began(at_s * 1000)]
 
-    def _results(self, event: Event) -> list[Told]:
+    def _results(self, event: Event, now: float) -> list[Told]:
         said = alternative(event)
         text, words = text_of(said, "transcript").strip(), words_of(said, self._fresh_s)
         start_s = number(event, "start") or 0.0
@@ -133,16 +134,16 @@ class NovaTurnsHalf:
             " ".join([*self._texts, *([text] if text and not final else [])]), tuple(self._words)
         )
         if event.get("speech_final") or (event.get("from_finalize") and self._forced_at):
-            outputs += self._over(None)
+            outputs += self._over(None, now)
         return outputs
 
-    def _over(self, last_word_end_s: float | None) -> list[Told]:
+    def _over(self, last_word_end_s: float | None, now: float) -> list[Told]:
         if not (self._begun or self.turns.cuts):
             return []
         end_s = self._end_s if last_word_end_s is None or last_word_end_s < 0 else last_word_end_s
         text, words = " ".join(self._texts), tuple(self._words)
         self._forget()
-        over = self.turns.ended(text, end_s * 1000, words=words)
+        over = self.turns.ended(text, end_s * 1000, words=words, now=now)
         if self.turns.cuts < len(self._forced_at):
             self._forced_at.popleft()
         return [*over]
