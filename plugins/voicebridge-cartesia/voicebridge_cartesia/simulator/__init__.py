@@ -45,7 +45,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         lambda log: CartesiaVendor(options, callers),
         options=options,
         hints=(
-            "voicebridge talk -b cartesia/ink-2+local+cartesia/sonic-3 "
+            "voicebridge talk -b cartesia/ink-2+local/gemma-3-270m+cartesia/sonic-3 "
             "-O stt.base_url={url} -O stt.api_key=any -O tts.base_url={url} -O tts.api_key=any",
             'cartesia SDK: AsyncCartesia(api_key="any", base_url="{http}", websocket_base_url="{url}")',
         ),

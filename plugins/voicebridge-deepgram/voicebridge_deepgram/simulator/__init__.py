@@ -45,7 +45,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         lambda log: DeepgramVendor(options, callers),
         options=options,
         hints=(
-            "voicebridge talk -b deepgram/flux-general-en+local+deepgram/aura-2 "
+            "voicebridge talk -b deepgram/flux-general-en+local/gemma-3-270m+deepgram/aura-2 "
             "-O stt.base_url={url} -O stt.api_key=any -O tts.base_url={url} -O tts.api_key=any",
             'deepgram SDK: DeepgramClientEnvironment(base="{http}", production="{url}", agent="{url}", '
             'agent_rest="{http}")',
