@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from .intervals import Rate, rate
 
-__all__ = ["WordErrorRate", "WordErrors", "normaliser_name", "pool", "score"]
+__all__ = ["WordErrorRate", "WordErrors", "align", "normaliser_name", "pool", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class WordErrorRate:
     """The errors of many turns."""
 
     pooled: Rate
-    """All errors over all words; the interval draws utterances, so that repetitions of one count as one."""
+    """All errors over all words; the interval draws clusters (utterances or speakers): repetitions count as one."""
     mean_of_turns: float
     perfect: float
     """The share of turns without an error."""
@@ -67,9 +67,13 @@ def normaliser_name() -> str:
 
 def score(reference: str, transcript: str) -> WordErrors:
     """Align a transcript with what was said."""
+    return align(_words(reference), _words(transcript))
+
+
+def align(said: str, heard: str) -> WordErrors:
+    """Count the errors between texts that are normalised already: words with blanks between them."""
     import jiwer
 
-    said, heard = _words(reference), _words(transcript)
     if not said or not heard:
         return WordErrors(0, len(said.split()), len(heard.split()), len(said.split()))
     aligned = jiwer.process_words(said, heard)
@@ -82,13 +86,20 @@ def _words(text: str) -> str:
     return normal if any(sign.isalnum() for sign in normal) else ""  # of "..." it leaves "."
 
 
-def pool(scored: Sequence[tuple[str, str, WordErrors]], seed: int) -> WordErrorRate | None:
-    """Sum up turns, each as (utterance, transcript, errors). None where no reference has a word."""
-    kept = [(utterance, heard, errors) for utterance, heard, errors in scored if errors.words]
+def pool(
+    scored: Sequence[tuple[str, str, WordErrors]], seed: int, normaliser: str | None = None
+) -> WordErrorRate | None:
+    """Sum up turns, each as (cluster, transcript, errors). None where no reference has a word.
+
+    Args:
+        scored: the cluster is what hangs together: the utterance, or its speaker.
+        normaliser: what prepared the texts. None: that of `score`.
+    """
+    kept = [(cluster, heard, errors) for cluster, heard, errors in scored if errors.words]
     clusters: dict[str, tuple[float, float]] = {}
-    for utterance, _, errors in kept:
-        count, of = clusters.get(utterance, (0.0, 0.0))
-        clusters[utterance] = (count + errors.errors, of + errors.words)
+    for cluster, _, errors in kept:
+        count, of = clusters.get(cluster, (0.0, 0.0))
+        clusters[cluster] = (count + errors.errors, of + errors.words)
     pooled = rate(clusters, seed)
     if pooled is None:
         return None
@@ -102,5 +113,5 @@ def pool(scored: Sequence[tuple[str, str, WordErrors]], seed: int) -> WordErrorR
         inserted_in_empty=sum(errors.inserted for _, _, errors in scored if not errors.words),
         turns=len(kept),
         untranscribed=sum(not heard.strip() for _, heard, _ in kept),
-        normaliser=normaliser_name(),
+        normaliser=normaliser or normaliser_name(),
     )

@@ -74,7 +74,7 @@ def test_two_clients_meet_the_same_stage_times_in_the_same_turns(server, tmp_pat
 
 
 def test_the_network_takes_its_round_trip_and_one_more_for_a_new_connection(server):
-    vendor = {"simulator": "openai-http", "profile": "instant", "seed": 1, "options": {}}
+    vendor = {"simulator": "openai-http", "profile": "instant", "seed": 1, "options": {}, "scheme": "http"}
     urls = server.order({"do": "serve", "vendors": {"one": vendor}, "round_trip_ms": 80})["urls"]["one"]
     port = int(urls["far"].split(":")[2].split("/")[0])
 

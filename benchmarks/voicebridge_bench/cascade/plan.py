@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from voicebridge_bench.realtime.plan import Cell
 
 from .arms.arm import ARMS, FLOORS, OWN
+from .settings import SETTINGS
 
 __all__ = ["GROUPS", "PEERS", "CascadeCell", "CascadePlan", "cells", "plan_of", "weight"]
 
@@ -31,7 +32,7 @@ _START_S = 3.0
 class CascadePlan:
     """All settings of a run."""
 
-    settings: tuple[str, ...] = ("constants", "claimed", "published")
+    settings: tuple[str, ...] = ("constants", "claimed", "published", "the article's vendors", "the best mix")
     """Where strategies are held against their bounds."""
     sessions: int = 6
     """At the same time, there."""
@@ -110,7 +111,7 @@ def _batches(plan: CascadePlan, group: str) -> Iterator[list[CascadeCell]]:
                     turns=plan.turns,
                     silence_ms=plan.silence_ms,
                 )
-                for arm in _STRATEGIES
+                for arm in (_STRATEGIES if SETTINGS[setting].is_plain else FLOORS)
             ]
     elif group == "side by side":
         for sessions, turns in zip(plan.beside_sessions, plan.beside_turns, strict=True):

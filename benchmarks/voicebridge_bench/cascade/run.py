@@ -113,7 +113,13 @@ def measured(
 def _served(server: ServerProcess, setting: Setting, seed: int) -> dict[str, dict[str, str]]:
     """The vendors' addresses; anew for each cell, so that each begins with the same turns."""
     vendors = {
-        name: {"simulator": vendor.simulator, "profile": vendor.profile, "seed": seed, "options": dict(vendor.options)}
+        name: {
+            "simulator": vendor.simulator,
+            "profile": vendor.profile,
+            "seed": seed,
+            "options": dict(vendor.options),
+            "scheme": vendor.scheme,
+        }
         for name, vendor in setting.vendors.items()
     }
     urls: dict[str, dict[str, str]] = server.order({"do": "serve", "vendors": vendors, "round_trip_ms": ROUND_TRIP_MS})[

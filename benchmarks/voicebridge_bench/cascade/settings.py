@@ -40,6 +40,8 @@ class Vendor:
     stages: Mapping[str, Stage]
     """By seat, how its log tells of it."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    scheme: str = "http"
+    """Of its base URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,11 @@ class Setting:
     """By seat: which of the vendors."""
     models: Mapping[str, str]
     spec: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all of it speaks the wire that the bare and the plain clients know."""
+        return set(self.vendors) == {"openai"}
 
 
 _OPENAI_STAGES = {
@@ -82,6 +89,22 @@ def _openai(profile: str, voice: Mapping[str, Any]) -> Vendor:
     return Vendor(simulator="openai-http", profile=profile, stages=_OPENAI_STAGES, options=options)
 
 
+def _hears(profile: str) -> Vendor:
+    return Vendor(
+        simulator="deepgram",
+        profile=profile,
+        stages={"stt": Stage("listen", "transcription", "first_text")},
+        options={"transcripts": (_ASKED,)},
+        scheme="ws",
+    )
+
+
+def _speaks(simulator: str, profile: str, stage: Stage) -> Vendor:
+    return Vendor(
+        simulator=simulator, profile=profile, stages={"tts": stage}, options={"ms_per_char": 20.0}, scheme="ws"
+    )
+
+
 def _one_vendor(title: str, about: str, profile: str, voice: Mapping[str, Any] = _HASTY) -> Setting:
     return Setting(
         title=title,
@@ -102,8 +125,33 @@ SETTINGS: Mapping[str, Setting] = {
     "calm voice": _one_vendor(
         "calm voice", "the constants, with a voice that comes four times faster than it plays", _CONSTANT, _CALM
     ),
+    "the article's vendors": Setting(
+        title="the article's vendors",
+        about="whisper-1, gpt-4o, ElevenLabs Turbo over its websocket; published medians and spreads, drawn",
+        vendors={
+            "openai": _openai("published", _HASTY),
+            "elevenlabs": _speaks(
+                "elevenlabs", "published", Stage("text-to-speech/stream-input", "speech_turbo", "first_audio")
+            ),
+        },
+        seats={"stt": "openai", "llm": "openai", "tts": "elevenlabs"},
+        models=_MODELS,
+        spec="openai/whisper-1+openai/gpt-4o+elevenlabs/eleven_turbo_v2_5",
+    ),
+    "the best mix": Setting(
+        title="the best mix",
+        about="Deepgram nova-3, gpt-4.1, Cartesia sonic-3; published medians and spreads, drawn",
+        vendors={
+            "deepgram": _hears("published"),
+            "openai": _openai("transcription=637,first_token=162-1771,speech=2295", _HASTY),
+            "cartesia": _speaks("cartesia", "published", Stage("speak", "speech", "first_audio")),
+        },
+        seats={"stt": "deepgram", "llm": "openai", "tts": "cartesia"},
+        models=_MODELS | {"llm": "gpt-4.1"},
+        spec="deepgram/nova-3+openai/gpt-4.1+cartesia/sonic-3",
+    ),
 }
-"""By name."""
+"""By name. Of gpt-4.1: request to the first text p50 536 ms, p95 1771 ms (aiewf-eval)."""
 
 
 def text_ms(reply: str, *, whole: bool) -> float:

@@ -3,7 +3,7 @@
 Orders and answers are lines of JSON, as those of `voicebridge_bench.realtime.server`:
 
     {"do": "serve", "vendors": {name: fields of SimulatorSettings and `simulator`}, "round_trip_ms": 50}
-                          -> {"urls": {name: {"direct": url, "far": url behind the network}}}; what was served has ended
+                          -> {"urls": {name: {"direct": url, "far": url behind the network}}}; earlier ones have ended
     {"do": "watch"}       -> {}: count from now on
     {"do": "report"}      -> {"cores": ..., "turns": [records of turns that ended since, each with `vendor`]}
 
@@ -47,12 +47,13 @@ class _Street:
         for name, fields in vendors.items():
             settings = SimulatorSettings(profile=fields["profile"], seed=fields["seed"], options=fields["options"])
             simulator: Any = registry().simulator(fields["simulator"], settings)
-            url = (await self._stack.enter_async_context(simulator.serve())).replace("ws://", "http://", 1)
+            served = await self._stack.enter_async_context(simulator.serve())
+            direct, url = (served.replace("ws://", f"{scheme}://", 1) for scheme in ("http", fields["scheme"]))
             line = await self._stack.enter_async_context(ChaosProxy(url))
             line.up.latency_s = line.down.latency_s = round_trip_ms / 2000
             line.handshake_s = round_trip_ms / 1000
             self._simulators[name] = simulator
-            urls[name] = {"direct": url, "far": line.url}
+            urls[name] = {"direct": direct, "far": line.url}
         return {"urls": urls}
 
     def watch(self) -> None:

@@ -23,8 +23,13 @@ def drawn(setting: Setting, records: Iterable[Record]) -> dict[Turn, StageTimes]
     """The times that were drawn. Turns that a vendor was not asked in are left out."""
     found: dict[Turn, StageTimes] = {}
     for turn, seats in _by_seat(setting, records).items():
-        times = {seat: listed[-1]["drawn_ms"].get(_stage(setting, seat).drawn) for seat, listed in seats.items()}
-        if all(times.get(seat) is not None for seat in setting.seats):
+        times = {
+            seat: record["drawn_ms"][name]
+            for seat, listed in seats.items()
+            for record in listed
+            if (name := _stage(setting, seat).drawn) in record["drawn_ms"]
+        }
+        if len(times) == len(setting.seats):
             found[turn] = StageTimes(hear_ms=times["stt"], think_ms=times["llm"], speak_ms=times["tts"])
     return found
 

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from voicebridge.contract.errors import ConfigError
 from voicebridge_bench.text_file import read_text, write_text
+from voicebridge_bench.words.slots import Kind
 
 from .annotation import RULE
 
-__all__ = ["FILE_NAME", "Clip", "Manifest", "Turn", "bundled", "load", "save"]
+__all__ = ["FILE_NAME", "Clip", "Manifest", "Turn", "TurnSlot", "bundled", "load", "save"]
 
 FILE_NAME = "manifest.json"
 _BUNDLED = Path(__file__).parent
@@ -51,6 +52,14 @@ class Clip(_Part):
     """A label: the same for the same voice."""
 
 
+class TurnSlot(_Part):
+    """Something in a turn that must be understood exactly."""
+
+    kind: Kind
+    value: Name
+    """As it is written, such as `(415) 555-0132`, `$12.50`, `2026-03-15` or `S M I T H`."""
+
+
 class Turn(_Part):
     """What a user says before the agent answers."""
 
@@ -70,6 +79,7 @@ class Turn(_Part):
     text: str | None = None
     """The words, exactly. None: not known for certain, so the turn is timed and its words are not scored."""
     accent: str | None = None
+    slots: tuple[TurnSlot, ...] = ()
     note: str | None = None
 
     @model_validator(mode="after")
@@ -150,6 +160,9 @@ def save(manifest: Manifest, path: Path) -> None:
         ConfigError: the file can't be written.
     """
     fields = manifest.model_dump(mode="json", exclude_none=True)
+    for turn in fields["turns"]:
+        if not turn["slots"]:
+            del turn["slots"]
     clips, turns = ([json.dumps(part, ensure_ascii=False) for part in fields.pop(key)] for key in ("clips", "turns"))
     head = json.dumps(fields, indent=1, ensure_ascii=False)[:-2]
     lists = (f' "{key}": [\n  ' + ",\n  ".join(rows) + "\n ]" for key, rows in (("clips", clips), ("turns", turns)))
