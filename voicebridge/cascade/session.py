@@ -53,8 +53,9 @@ from .command_order import CommandOrder
 from .input_pipeline import InputPipeline
 from .live_settings import LiveSettings
 from .options import CascadeOptions
-from .response_controller import WITHDRAWN, ResponseController, SpeculationCount
+from .response_controller import WITHDRAWN, ResponseController
 from .seats import Seats
+from .speculation_count import SpeculationCount
 from .stage_fault import fault_of
 from .whole_text import whole_text
 
