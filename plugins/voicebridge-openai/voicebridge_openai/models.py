@@ -112,11 +112,11 @@ MODELS: tuple[Model, ...] = (
         vendor="openai",
         name="gpt-realtime-mini",
         aliases=("gpt-realtime-mini-2025-12-15",),
-        prices=_tokens((0.6, 2.4), (10, 20), (0.3, 0.3)),
+        prices=_tokens((0.6, 2.4), (10, 20), (0.06, 0.3)),
         priced_on=_PRICED,
         source=f"{_LIST}; {_SHUTDOWN}",
         shuts_down=_REALTIME_ENDS,
-        unverified="its limits, and its price for cached text",
+        unverified="its limits",
     ),
     Model(
         vendor="openai",
