@@ -13,6 +13,7 @@ from voicebridge.contract.config import SessionConfig, TurnPolicy
 from voicebridge.contract.stages import TurnSignal
 from voicebridge_local import silero, webrtc
 from voicebridge_local.detector import Detector
+from voicebridge_local.endpoint import Policy
 
 RATE = 16_000
 MAKERS = [silero.detector, webrtc.detector]
@@ -138,3 +139,32 @@ def test_others_get_a_turn_while_much_is_pushed() -> None:
         return ticks
 
     assert asyncio.run(count()) > 100
+
+
+class Asked:
+    """A model that takes any sound for speech, and counts what it hears."""
+
+    frame = 512
+
+    def __init__(self) -> None:
+        self.heard: list[bool] = []
+
+    def load(self) -> None: ...
+
+    def probability(self, pcm: bytes) -> float:
+        self.heard.append(any(pcm))
+        return 1.0 if any(pcm) else 0.0
+
+
+def test_in_silence_the_model_is_not_asked_and_hears_the_last_of_it_when_sound_comes() -> None:
+    model = Asked()
+    tone = (8_000 * np.sin(np.arange(RATE) / 5)).astype("<i2").tobytes()
+    detector = Detector(model, Policy())
+    told = signals(detector, bytes(2 * RATE) + tone)
+    assert [signal.phase for signal in told] == ["speech"]
+    assert told[0].audio_ms == pytest.approx(1000, abs=20)
+    assert model.heard[:4] == [False] * 4
+    assert len(model.heard) == pytest.approx(RATE / 512 + 4, abs=2), "of a second of silence no more than its end"
+    model.heard.clear()
+    signals(detector, bytes(2 * RATE))
+    assert len(model.heard) < 12, "in a turn it is asked until the end is believed, and then no more"

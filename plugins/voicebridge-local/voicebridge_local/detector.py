@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Detector", "SpeechModel"]
 
+_SILENT = 0.001
+"""Level, full scale is 1 (-60 dBFS), below which nobody is asked whether it is speech while nobody speaks."""
+_LEAD_IN = 4
+"""Silent frames that a model hears after all when sound comes: it remembers what it has heard."""
 _FRAMES_AT_ONCE = 8
 """After so many the event loop gets a turn: a millisecond of work."""
 
@@ -50,6 +55,8 @@ class Detector:
         self._pcm = bytearray()
         self._block_at = 0
         self._frame_at = 0
+        self._unasked: deque[bytes] = deque(maxlen=_LEAD_IN)
+        """The latest silent frames, which the model has not heard."""
 
     @property
     def traits(self) -> DetectorTraits:
@@ -88,14 +95,27 @@ class Detector:
                 signals += self._endpointer.block(_level(self._samples(self._block_at, BLOCK)))
                 self._block_at = step
             if step == self._frame_at + self._model.frame:
-                frame = bytes(self._pcm[2 * self._frame_at : 2 * step])
-                signals += self._endpointer.frame(self._model.probability(frame), self._model.frame)
+                asked, probability = self._probability(step)
+                signals += self._endpointer.frame(probability, self._model.frame)
                 self._frame_at = step
-                frames += 1
+                frames += asked
                 if frames % _FRAMES_AT_ONCE == 0:
                     await asyncio.sleep(0)
         self._forget()
         return signals
+
+    def _probability(self, end: int) -> tuple[int, float]:
+        """Of the frame that ends there, and how many frames the model had to hear for it.
+
+        A call is mostly silence on this side, and a network costs more than all else that listens.
+        """
+        frame = bytes(self._pcm[2 * self._frame_at : 2 * end])
+        if not self._endpointer.speaking and _level(np.frombuffer(frame, "<i2")) < _SILENT:
+            self._unasked.append(frame)
+            return 0, 0.0
+        heard = [self._model.probability(one) for one in (*self._unasked, frame)]
+        self._unasked.clear()
+        return len(heard), heard[-1]
 
     def _samples(self, start: int, count: int) -> NDArray[np.int16]:
         return np.frombuffer(bytes(self._pcm[2 * start : 2 * (start + count)]), "<i2")
