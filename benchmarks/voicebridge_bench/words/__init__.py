@@ -1,0 +1,1 @@
+"""How well speech is understood: recognisers and speech-to-speech backends against what was really said."""
