@@ -75,8 +75,6 @@ class Account:
         """
         if self._given is not None:
             return self._given
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
             if self._found is None:
                 self._found = await asyncio.to_thread(_chain, self._profile)
@@ -84,7 +82,9 @@ class Account:
                 raise VoiceBridgeError(_fault(f"There are no credentials for Amazon: {_HOW}.", "missing_key"))
             lasting = not hasattr(self._found, "refresh_needed")
             frozen = self._found if lasting else await asyncio.to_thread(self._found.get_frozen_credentials)
-        except (BotoCoreError, ClientError) as error:
+        except VoiceBridgeError:
+            raise
+        except Exception as error:  # programs and services of others give them, and botocore raises more than its own
             words = " ".join(str(error).split())[:200].rstrip(".")
             raise VoiceBridgeError(_fault(f"No credentials for Amazon could be had: {words}.", "bad_key")) from None
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)

@@ -6,6 +6,7 @@ and 16 bits, never more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from difflib import get_close_matches
@@ -32,6 +33,7 @@ __all__ = ["PollyRequests", "polly"]
 _TRAITS = TextToSpeechTraits(format=PCM_16K, usage="estimated", heeds=frozenset({"base_url", "api_key"}))
 _IDLE_S = 20.0
 """The vendor does not say for how long it keeps a connection that nobody uses."""
+_TAG = re.compile(r"<[^>]*>")
 _OWN_VOICE = "vc-"
 """How the ids of custom voices begin."""
 
@@ -95,7 +97,8 @@ class PollyRequests:
 
     def usage(self, clause: str) -> Usage:
         """See `ClauseRequests.usage`. The vendor counts characters; tags of SSML are free."""
-        return Usage({"characters": len(clause)}, basis="estimated")
+        text = _TAG.sub("", clause) if self._options.ssml else clause
+        return Usage({"characters": len(text)}, basis="estimated")
 
     async def check(self) -> None:
         """Find out whether the keys are taken and the voice is there, where the account may look at the list.

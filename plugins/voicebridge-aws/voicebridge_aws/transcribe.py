@@ -27,7 +27,7 @@ from .models import DEFAULT_LANGUAGE, RECOGNISER, transcribed_language
 from .options import TranscribeOptions
 from .transcript_stream import CLOSED, TranscriptStream, Utterance
 
-__all__ = ["AmazonTranscribe", "transcribe"]
+__all__ = ["AmazonTranscribe", "Door", "transcribe"]
 
 _PATH = "stream-transcription-websocket"
 _IDLE_S = 10.0
@@ -47,7 +47,7 @@ def transcribe(model: str | None) -> AmazonTranscribe:
 
 
 @dataclass(frozen=True, slots=True)
-class _Door:
+class Door:
     """Where streams begin: with one choice of settings."""
 
     account: Account
@@ -75,6 +75,8 @@ class AmazonTranscribe:
     )
 
     def __init__(self) -> None:
+        self.door: Door | None = None
+        """Where the next stream begins. None: it was not configured."""
         self._sockets: Shelf[StageSocket] | None = None
         self._left: list[Shelf[StageSocket]] = []
 
@@ -84,10 +86,10 @@ class AmazonTranscribe:
         query = _query(config, options)
         account = Account.of(config, options)
         base_url = config.base_url or f"wss://transcribestreaming.{account.region}.amazonaws.com:8443"
-        door = _Door(account, websocket_url(base_url, _PATH, query))
+        door = Door(account, websocket_url(base_url, _PATH, query))
         if self._sockets is not None:
             self._left.append(self._sockets)
-        self._sockets = Shelf(door.open, idle_s=_IDLE_S)
+        self.door, self._sockets = door, Shelf(door.open, idle_s=_IDLE_S)
 
     async def warm(self) -> None:
         """Open a stream, so that keys which are refused show now.

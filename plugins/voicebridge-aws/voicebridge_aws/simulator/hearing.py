@@ -29,15 +29,16 @@ class Hearing:
         self._recogniser = Recogniser(options.recogniser) if options.recogniser else None
         self._one_at_a_time = asyncio.Lock()
 
-    def so_far(self, caller: str, seconds: float) -> str:
-        """The words of the script that fit into that time. Nothing, where a recogniser listens."""
-        words = self._scripted(caller).split() if self._recogniser is None else []
-        return " ".join(words[: int(seconds * _WORDS_A_SECOND)])
+    def so_far(self, caller: str, pcm: bytes, source: AudioFormat) -> str:
+        """The words of the script that fit into that audio. Nothing, where a recogniser listens."""
+        if self._recogniser is not None or _is_silent(pcm):
+            return ""
+        words = self._scripted(caller).split()
+        return " ".join(words[: int(source.ms(len(pcm)) / 1000 * _WORDS_A_SECOND)])
 
     async def understand(self, caller: str, pcm: bytes, source: AudioFormat) -> str:
         """The words of an utterance. Silence says nothing, and is none."""
-        samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float64)
-        if not len(samples) or float(np.sqrt(np.mean(samples**2))) < _QUIET:
+        if _is_silent(pcm):
             return ""
         if self._recogniser is not None:
             async with self._one_at_a_time:
@@ -53,3 +54,8 @@ class Hearing:
 
     def _scripted(self, caller: str) -> str:
         return self._script[min(self._heard[caller], len(self._script) - 1)] if self._script else ""
+
+
+def _is_silent(pcm: bytes) -> bool:
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float64)
+    return not len(samples) or float(np.sqrt(np.mean(samples**2))) < _QUIET

@@ -115,7 +115,7 @@ class TranscribeWire:
         if due <= self._partials:
             return
         self._partials = due
-        if text := self._hearing.so_far(self._key, seconds):
+        if text := self._hearing.so_far(self._key, bytes(self._audio), self._format):
             await self._tell("partial", text, seconds)
 
     async def _finish(self, came: float) -> None:
