@@ -15,7 +15,7 @@ from pydantic import Field
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import ConfigError
+from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.stages import TextToSpeech, TextToSpeechTraits, Usage
 from voicebridge.core.stage_options import StageOptions, read_stage_options
 from voicebridge.transport.body import Body, JsonBody, PcmBody
@@ -33,6 +33,8 @@ _FORMAT = AudioFormat(rate=24_000)
 _TRAITS = TextToSpeechTraits(format=_FORMAT, usage="estimated", heeds=frozenset({"base_url", "api_key"}))
 _IDLE_S = 30.0
 """Nobody says how long the vendor keeps an idle connection."""
+_NO_LIST = ("http_404", "http_405")
+"""A proxy before the vendor may not pass the list on: then a wrong voice shows when it speaks."""
 _SLOWEST, _FASTEST = 0.5, 2.0
 _WHOLE = re.compile(r"([a-z]{2,3}-[A-Za-z0-9]{2,4}(?:-[a-z]+)?)-[A-Za-z][A-Za-z0-9:._-]{1,80}")
 _ALONE = re.compile(r"[A-Za-z][A-Za-z0-9]{1,40}")
@@ -72,9 +74,13 @@ class SsmlRequests:
     async def check(self) -> None:
         """Ask for the voices of the region, and see that this one is among them."""
         call = HttpCall(path="cognitiveservices/voices/list", method="GET")
-        async for names in self.api.ask(call, JsonBody(_names_in)):
-            if names and self._spoken.voice not in names:
-                raise ConfigError(_no_voice(self._spoken.voice, names), code="unknown_voice")
+        try:
+            async for names in self.api.ask(call, JsonBody(_names_in)):
+                if names and self._spoken.voice not in names:
+                    raise ConfigError(_no_voice(self._spoken.voice, names), code="unknown_voice")
+        except VoiceBridgeError as error:
+            if error.fault.code not in _NO_LIST:
+                raise
 
     async def call(self, clause: str) -> HttpCall:
         """See `ClauseRequests.call`."""

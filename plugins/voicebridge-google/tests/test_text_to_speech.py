@@ -86,6 +86,15 @@ async def test_clauses_are_spoken_as_long_as_they_are(serve: Any, stream: Stream
     assert [one.units["characters"] for one in outputs if isinstance(one, Usage)] == [12, 12]
 
 
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_proxy_that_lists_no_voices_does_no_harm(serve: Any, stream: Stream, status: int) -> None:
+    async with no_leaked_tasks(), serve(faults=[f"handshake {status} connection 1"]) as vendor:
+        stage = vendor.voice()
+        await stage.warm()
+        assert await spoken(stage, stream("Hello."))
+        await stage.aclose()
+
+
 async def test_a_voice_that_is_not_listed_shows_when_it_warms_up(serve: Any) -> None:
     async with serve() as vendor:
         stage = vendor.voice("en-US-Studio-Q")

@@ -32,6 +32,9 @@ _TRAITS = TextToSpeechTraits(format=_FORMAT, usage="estimated", heeds=frozenset(
 _IDLE_S = 30.0
 """Nobody says how long the vendor keeps an idle connection."""
 
+_NO_LIST = ("http_404", "http_405", "not_found")
+"""A proxy before the vendor may not pass the list on: then a wrong voice shows when it speaks."""
+
 
 def make_voice(model: str | None) -> TextToSpeech:
     """The stage for `chirp-3-hd`, or for a voice by its whole name. None: the default."""
@@ -61,9 +64,13 @@ class SynthesizeRequests:
         """Ask for the voices of the language, and see that this one is among them."""
         query, headers = {"languageCode": self._settings.language}, await self._credentials.headers()
         call = HttpCall(path="v1/voices", method="GET", query=query, headers=headers)
-        async for names in self.api.ask(call, JsonBody(_names_in)):
-            if self._settings.voice not in names:
-                raise ConfigError(_no_voice(self._settings, names), code="unknown_voice")
+        try:
+            async for names in self.api.ask(call, JsonBody(_names_in)):
+                if self._settings.voice not in names:
+                    raise ConfigError(_no_voice(self._settings, names), code="unknown_voice")
+        except VoiceBridgeError as error:
+            if error.fault.code not in _NO_LIST:
+                raise
 
     async def call(self, clause: str) -> HttpCall:
         """See `ClauseRequests.call`."""
