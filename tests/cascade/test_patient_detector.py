@@ -49,7 +49,7 @@ def test_the_wait_depends_on_what_was_said(text: str, ended_at: int) -> None:
 
 
 def test_text_that_comes_late_shortens_the_wait() -> None:
-    told = signals([(1000, True, ""), (300, False, ""), (700, False, "Done.")])
+    told = signals([(1000, True, ""), (300, False, ""), (700, False, "It is done.")])
     assert told[-1] == ("end", 1000, 1320)
 
 

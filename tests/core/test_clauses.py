@@ -151,6 +151,12 @@ def test_where_each_mark_has_its_space_no_chunk_makes_a_difference(pieces: list[
         ("this was said to us by Dr. Smith himself", ["this was said to us by Dr. Smith", " himself"]),
         ("it is five to one by 10:30 tomorrow then", ["it is five to one by 10:30 tomorrow", " then"]),
         ("On Jan. 5, at St. Paul, we met.", ["On Jan. 5,", " at St. Paul, we met."]),
+        (
+            "We are at No. 5 Main St., room No. 7. No. Then",
+            ["We are at No. 5 Main St.,", " room No. 7.", " No.", " Then"],
+        ),
+        ("He has a Ph.D. in physics, z.B. optics", ["He has a Ph.D. in physics,", " z.B. optics"]),
+        ("It weighs 5 lbs. and costs on Tue. 3 dollars", ["It weighs 5 lbs. and costs on", " Tue. 3 dollars"]),
         # Other scripts.
         ("مرحبا، كيف حالك؟ أنا بخير", ["مرحبا،", " كيف حالك؟", " أنا بخير"]),
         ("नमस्ते। आप कैसे हैं", ["नमस्ते।", " आप कैसे हैं"]),

@@ -23,6 +23,7 @@ from voicebridge.core.completeness import Completeness, TurnPatience, completene
         ("Hello,", None, "open"),
         ("Hello -", None, "open"),
         ("Hello", None, "complete"),
+        ("Paris", None, "unknown"),
         ("", None, "unknown"),
         ("...", None, "unknown"),
         ("Ich hätte gern eine", "de-DE", "open"),
@@ -31,6 +32,10 @@ from voicebridge.core.completeness import Completeness, TurnPatience, completene
         ("quiero un café con", "es", "open"),
         ("お願いします", "ja", "unknown"),
         ("お願い、", "ja", "unknown"),
+        ("Ich möchte gern einen Termin und", None, "open"),
+        ("Ich hätte gern eine Karte", None, "unknown"),
+        ("я хочу и", None, "unknown"),
+        ("我想要", None, "unknown"),
     ],
 )
 def test_completeness(text: str, language: str | None, found: Completeness) -> None:

@@ -1,8 +1,8 @@
 """Cutting a stream of text into clauses that a voice can speak one by one.
 
 The first clause may be short, so that speech starts at once; later ones are longer, because every cut costs melody.
-Numbers (`1,000`, `3.14`, `10:30`, `555 123 4567`), addresses (`example.com`) and common abbreviations are never cut. A
-line feed ends a sentence: what models write as a list or a heading has no other mark.
+Numbers (`1,000`, `3.14`, `10:30`, `555 123 4567`), addresses (`example.com`) and the abbreviations of a list, most of
+them English, are never cut. A line feed ends a sentence: what models write as a list or a heading has no other mark.
 
 In scripts that put no space between words, such as Chinese, a mark divides by itself; in those that put one between
 phrases, such as Thai, that space does. What has neither for very long is cut between two letters.
@@ -55,10 +55,31 @@ _ABBREVIATIONS = frozenset(
             "sgt",
         ),
         *("rev", "hon", "ave", "blvd", "rd", "apt", "vs", "etc", "approx", "dept", "inc", "ltd", "corp", "fig", "ext"),
-        *("jan", "feb", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"),
+        *(
+            "jan",
+            "feb",
+            "apr",
+            "jun",
+            "jul",
+            "aug",
+            "sep",
+            "sept",
+            "oct",
+            "nov",
+            "dec",
+            "mon",
+            "tue",
+            "tues",
+            "thu",
+            "thur",
+        ),
+        *("thurs", "fri", "lb", "lbs", "oz", "ft", "hr", "hrs", "min", "mins", "sec", "secs", "vol", "pp", "cf", "al"),
+        *("bzw", "usw", "ca", "nr", "str", "evtl", "ggf", "inkl", "tel", "zzgl", "sra", "srta", "mme", "mlle", "env"),
     ),
 )
-"""Beside those of single letters, as in "e.g." and "J. K."."""
+"""Beside those of single letters, as in "e.g." and "J. K.", and of two, as in "Ph.D."."""
+_NUMBER_WORDS = frozenset({"no", "nos"})
+"""Of a number, unless it is the first word, which is an answer."""
 
 
 @dataclass(slots=True)
@@ -179,8 +200,10 @@ class ClauseSplitter:
         if len(self._held[self._word_start : end]) > _LONGEST_ABBREVIATION + 1:
             return False
         word = "".join(self._held[self._word_start : end]).lower().lstrip("(\"'“‘")
-        letters = all(len(part) == 1 and part.isalpha() for part in word.split("."))
-        return word in _ABBREVIATIONS or (letters and word != "i")
+        parts = word.split(".")
+        letters = all(part.isalpha() and len(part) <= (1 if len(parts) == 1 else 2) for part in parts)
+        number = self._words > 1 and word in _NUMBER_WORDS and self._held[self._word_start] == "N"
+        return word in _ABBREVIATIONS or number or (letters and word != "i")
 
     def _long_enough(self, end: _End) -> bool:
         return self._speakable and (self._first or end.sentence or self._words >= self._later_words)

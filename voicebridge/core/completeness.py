@@ -38,6 +38,8 @@ _OPEN_WORDS = {
 }
 """Words with which hardly anything ends, by language."""
 _OPEN = {language: frozenset(words.split()) for language, words in _OPEN_WORDS.items()}
+_ENGLISH = _OPEN["en"] | set("yes no please thanks thank you me him them now it what how hello ok right".split())
+"""What tells that a text is English."""
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)[^\w]*\Z")
 _TRAILING_OFF = re.compile(r"(?:[,;:–—-]|\.\.\.|…)\s*\Z")
 
@@ -46,7 +48,8 @@ def completeness(text: str, language: str | None = None) -> Completeness:
     """Whether a text sounds finished.
 
     Args:
-        language: BCP 47; None is taken for English, which most recognisers here write.
+        language: BCP 47. None: a last word that is open in any of the languages counts; complete is only what is
+            English by its small words.
     """
     found = _LAST_WORD.search(text)
     if found is None:
@@ -56,10 +59,20 @@ def completeness(text: str, language: str | None = None) -> Completeness:
         return "complete"  # a recogniser that writes one has heard the melody or the word order of a question
     if _TRAILING_OFF.search(text) or word[-1].isdigit():
         return "open"
-    words = _OPEN.get((language or "en").partition("-")[0].lower())
+    if language is None:
+        return _in_any_language(word, text)
+    words = _OPEN.get(language.partition("-")[0].lower())
     if words is None:
         return "unknown"
     return "open" if word in words else "complete"
+
+
+def _in_any_language(word: str, text: str) -> Completeness:
+    """Of a text whose language nobody told. Only what is English by its small words can be called complete."""
+    english = _OPEN["en"]
+    if not _ENGLISH.isdisjoint(re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", text.lower().replace("’", "'"))):
+        return "open" if word in english else "complete"
+    return "open" if any(word in words for words in _OPEN.values()) else "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

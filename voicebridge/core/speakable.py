@@ -5,8 +5,8 @@
     ```code```                       nothing, fence to fence
     [words](https://...), ![alt](x)  the words in brackets
     https://www.example.com/a?b=c    example.com
-    [1], [^note]                     nothing
-    <b>, <br/>, <!-- -->             nothing; `a < b` stays
+    word[1], word[^note]             the word
+    <b>, <br/>, <!-- -->             nothing; `a < b`, `List<int>` and `<bob@example.com>` stay words
     | a | b |                        a, b
     &amp;                            &
     emoji                            nothing; ☎ and ✓ are emoji, ° and © are not
@@ -30,16 +30,26 @@ _EMOJI = (
     "\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\U000e0020-\U000e007f"
 )
 """And what joins and varies them; the joiner is dropped only after one (Hindi and Persian write with it)."""
-_SPECIAL = re.compile(rf"[\n*_`~\[<&|h{_EMOJI}]")
+_SPECIAL = re.compile(rf"[\n*_`~\[<&|h!{_EMOJI}]")
 _LINE_PREFIX = re.compile(r"[ \t]*(?:(?:#{1,6}|>+|[-+*•](?:[ \t]+\[[ xX]\])?)[ \t]+)*")
-_LINE_PREFIX_BEGINS = re.compile(r"[ \t#>\-+*•\[xX\]]*!?\Z")
+_LINE_PREFIX_BEGINS = re.compile(r"[ \t#>\-+*•\[xX\]]*\Z")
 _RULE = re.compile(r"[ \t]*(?:[-*_=][ \t]*){3,}(?=\n)|[ \t]*\|?[ \t]*:?-{2,}[-| \t:]*(?=\n)")
 _RULE_BEGINS = re.compile(r"[ \t|:\-*_=]*\Z")
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
-_FENCE_BEGINS = re.compile(r"[ \t]*(`{1,2}|~{1,2})?\Z")
+_FENCE = re.compile(r"[ \t]*(?:[-+*•>][ \t]+)*(`{3,}(?=[^`\n]*\n)|~{3,}(?=[^\n]*\n))")
+"""The line that opens code, also in a list. What has backticks behind its fence is code within a line."""
+_FENCE_BEGINS = re.compile(r"[ \t]*(?:[-+*•>][ \t]+)*(?:`{1,2}|~{1,2}|`{3,}[^`\n]*|~{3,}[^\n]*)?\Z")
 _LINK = re.compile(r"\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\(([^()\n]|\([^()\n]*\))*\)")
 _FOOTNOTE = re.compile(r"\[(\^[^\[\]\n]*|\d+(?:[,–-] ?\d+)*)\](?!\()")
-_TAG = re.compile(r"<(?:/?[A-Za-z][^<>\n]*|!--.*?--|![^<>\n]*)>", re.DOTALL)
+_TAG = re.compile(
+    r"<(?:/?(?:a|abbr|audio|b|big|blockquote|body|br|button|center|cite|code|dd|del|details|div|dl|dt|em|figure|font|h[1-6]"
+    r"|head|hr|html|i|img|input|ins|kbd|label|li|link|mark|meta|ol|p|pre|q|s|samp|script|section|small|span|strike|strong"
+    r"|style|sub|summary|sup|table|tbody|td|th|thead|title|tr|tt|u|ul|var|video)(?:[ \t]*/?|[ \t]+[\w:-]+=[^<>\n]*)"
+    r"|/?[A-Za-z][\w-]*[ \t]+[\w:-]+=[^<>\n]*|!--.*?--|!DOCTYPE[^<>\n]*)>",
+    re.DOTALL | re.IGNORECASE,
+)
+_BREAK = re.compile(r"<(?:br|hr|/(?:p|div|li|tr|td|th|h[1-6]|dt|dd))\b", re.IGNORECASE)
+"""Tags that part words."""
+_AUTOLINK = re.compile(r"<([a-z]+://[^\s<>]*|[^\s<>@]+@[^\s<>@]+)>", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s<>\"`|\[\]]*")
 _URL_BEGINS = re.compile(r"h(?:t(?:t(?:p(?:s?(?::(?:/(?:/[^\s<>\"`|\[\]]*)?)?)?)?)?)?)?\Z")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z]{2,12});")
@@ -73,6 +83,7 @@ class SpeakableText:
             "`": lambda final: ("", 1),
             "[": self._bracket,
             "<": self._tag,
+            "!": self._image,
             "&": self._entity,
             "|": self._cell,
             "h": self._url,
@@ -140,8 +151,7 @@ class SpeakableText:
         prefix = _LINE_PREFIX.match(held)
         size = prefix.end() if prefix else 0
         self._in_row = held[size : size + 1] == "|"
-        if self._in_row or held[size : size + 2] == "![":
-            size += 1
+        size += self._in_row
         if self._in_row or held[:size].strip():
             return "", size
         return (held[:size], size) if size else self._next(final)
@@ -201,8 +211,8 @@ class SpeakableText:
         closed = "\n" in held or ("]" in held and held.count("]") >= held.count("[") and not held.endswith("]"))
         if not final and not (closed and "](" not in held.partition("\n")[0]) and "\n" not in held:
             return None
-        if found := _FOOTNOTE.match(held):
-            return "", found.end()
+        if (found := _FOOTNOTE.match(held)) and not self._before.isspace():
+            return "", found.end()  # behind a word; with a space before it, it is one
         return "[", 1
 
     def _plain(self, words: str) -> str:
@@ -213,12 +223,22 @@ class SpeakableText:
 
     def _tag(self, final: bool) -> _Taken | None:
         held = self._held
+        if found := _AUTOLINK.match(held):
+            return (found[1] if "@" in found[1] else _host(found[1])), found.end()
         if found := _TAG.match(held):
-            address = _URL.fullmatch(found[0][1:-1])
-            return (_host(address[0]) if address else ""), found.end()
+            parts = _BREAK.match(found[0]) and not self._spoke.isspace()
+            return (" " if parts else ""), found.end()
         may_be = len(held) == 1 or held[1].isalpha() or held[1] in "/!"
         open_yet = may_be and (held.startswith("<!--") or not any(char in held[1:] for char in "<\n"))
         return None if open_yet and not final else ("<", 1)
+
+    def _image(self, final: bool) -> _Taken | None:
+        """Of a picture, what it is called. A mark behind a word is one: it is not waited for what follows."""
+        if not self._before.isspace():
+            return "!", 1
+        if self._held == "!" and not final:
+            return None
+        return ("" if self._held[1:2] == "[" else "!"), 1
 
     def _entity(self, final: bool) -> _Taken | None:
         if found := _ENTITY.match(self._held):
