@@ -38,7 +38,8 @@ _OPEN_WORDS = {
 }
 """Words with which hardly anything ends, by language."""
 _OPEN = {language: frozenset(words.split()) for language, words in _OPEN_WORDS.items()}
-_ENGLISH = _OPEN["en"] | set("yes no please thanks thank you me him them now it what how hello ok right".split())
+_MORE_ENGLISH = "yes no please thanks thank you me him them now it what how hello ok right"
+_ENGLISH = _OPEN["en"].union(_MORE_ENGLISH.split())
 """What tells that a text is English."""
 _LAST_WORD = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)[^\w]*\Z")
 _TRAILING_OFF = re.compile(r"(?:[,;:–—-]|\.\.\.|…)\s*\Z")
