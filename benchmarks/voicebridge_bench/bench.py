@@ -18,7 +18,7 @@ from .plan import Plan
 from .progress import Progress
 from .report import markdown, rich_report, write_between_markers
 from .results import RESULTS, SUMMARY, ResultsFolder, new_folder
-from .rows import SCHEMA_VERSION, read_rows
+from .rows import SCHEMA_VERSION, SessionRow, TurnRow, read_rows
 from .run import run
 from .summary import Column, summarise
 
@@ -57,7 +57,8 @@ def bench(plan: Plan, output: Output) -> int:
     environment = describe()
     console = Console(stderr=True)
     interrupted = False
-    with ResultsFolder(output.folder or new_folder(plan.backends)) as results:
+    folder = output.folder or new_folder(plan.backends)
+    with ResultsFolder[TurnRow | SessionRow](folder) as results:
         try:
             with Progress(plan, corpus, console) as progress:
                 run(plan, corpus, results, progress.tell)

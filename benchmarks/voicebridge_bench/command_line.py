@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .options import backend_options
 from .plan import Plan
 
-__all__ = ["command_line"]
+__all__ = ["command_line", "option_words"]
 
 _SECRET = re.compile(r"key(?!word)|token|secret|passw|pwd|credential|authori[sz]ation|bearer", re.IGNORECASE)
 _LIMIT = re.compile(r"(max|min|num|n)_", re.IGNORECASE)
@@ -39,9 +40,13 @@ def command_line(plan: Plan) -> str:
         words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)] if value != default else []
     if plan.instructions is not None:
         words += ["--instructions", plan.instructions]
-    for name, value in plan.options.items():
-        words += ["--option", _pair(name, _without_secrets(name, value))]
-    return shlex.join(words)
+    return shlex.join(words + option_words(plan.options))
+
+
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """`--option name=value` for each, secrets masked."""
+    pairs = [_pair(name, _without_secrets(name, value)) for name, value in options.items()]
+    return [word for pair in pairs for word in ("--option", pair)]
 
 
 def _without_secrets(name: str, value: Any) -> Any:

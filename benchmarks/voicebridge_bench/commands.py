@@ -298,3 +298,105 @@ def cascade(
         command=shlex.join(words),
     )
     raise typer.Exit(bench_cascade(request))
+
+
+@app.command()
+@_explained
+def wer(
+    speech_set: Annotated[
+        str, typer.Option("--set", help="A bundled corpus, a folder with a manifest, or entities.")
+    ] = "default",
+    stt: Annotated[
+        str, typer.Option(help="Recognisers by name, with commas; installed: the first that is.")
+    ] = "installed",
+    backend: Annotated[
+        str | None, typer.Option("--backend", "-b", help="Speech-to-speech backends; the recogniser is their judge.")
+    ] = None,
+    simulate: Annotated[
+        str | None, typer.Option(help="A simulator to stand in for the backend's vendor, with installed models.")
+    ] = None,
+    utterances: Annotated[int, typer.Option(min=1, help="Of the set, spoken to each backend in real time.")] = 10,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="name=value, for recogniser or backend. May be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the set `entities`, and of resampling.")] = 7,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; a new one in bench-results.")] = None,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Measure how many words recognisers, or speech-to-speech backends, get wrong."""
+    import shlex
+
+    from .command_line import option_words
+    from .options import backend_options, names
+    from .words.bench_speech import SpeechRequest, bench_speech
+    from .words.bench_wer import Request, bench_wer
+
+    options = backend_options(option or ())
+    words = ["voicebridge", "bench", "wer", "--set", Path(speech_set).name, "--stt", stt, "--seed", str(seed)]
+    if backend is None and simulate is None:
+        words += option_words(options)
+        request = Request(
+            recognisers=names(stt),
+            set=speech_set,
+            options=options,
+            seed=seed,
+            out=out,
+            json=json,
+            markdown=markdown,
+            command=shlex.join(words),
+        )
+        raise typer.Exit(bench_wer(request))
+    words += ["--backend", backend] if backend else []
+    words += ["--simulate", simulate] if simulate else []
+    words += ["--utterances", str(utterances), *option_words(options)]
+    raise typer.Exit(
+        bench_speech(
+            SpeechRequest(
+                backends=names(backend) if backend else (),
+                simulate=simulate,
+                judge=names(stt)[0],
+                set=speech_set,
+                utterances=utterances,
+                options=options,
+                seed=seed,
+                out=out,
+                json=json,
+                markdown=markdown,
+                command=shlex.join(words),
+            )
+        )
+    )
+
+
+@app.command()
+@_explained
+def mos(
+    tts: Annotated[str, typer.Option(help="Voices by name, with commas; installed: the first that is.")] = "installed",
+    corpus: Corpus = "default",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-O", help="name=value, for the voice. May be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise, and of resampling.")] = 7,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Predict how good voices sound, beside a person's recording and noise, by a network: no listener was asked."""
+    import shlex
+
+    from .command_line import option_words
+    from .options import backend_options, names
+    from .quality.bench_mos import Request, bench_mos
+
+    options = backend_options(option or ())
+    words = ["voicebridge", "bench", "mos", "--tts", tts, "--corpus", Path(corpus).name, *option_words(options)]
+    request = Request(
+        voices=names(tts),
+        corpus=corpus,
+        options=options,
+        seed=seed,
+        json=json,
+        markdown=markdown,
+        command=shlex.join(words),
+    )
+    raise typer.Exit(bench_mos(request))

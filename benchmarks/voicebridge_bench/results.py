@@ -8,13 +8,15 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel
 
 from voicebridge.contract.errors import ConfigError
 
-from .rows import SessionRow, TurnRow
-
 __all__ = ["ResultsFolder", "new_folder"]
+
+R = TypeVar("R", bound=BaseModel)
 
 RESULTS = "results.jsonl"
 SUMMARY = "summary.json"
@@ -28,7 +30,7 @@ def new_folder(backends: tuple[str, ...]) -> Path:
     return Path("bench-results") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
 
 
-class ResultsFolder:
+class ResultsFolder(Generic[R]):
     """Holds what is measured, at once and whatever comes after. A context manager.
 
     Raises:
@@ -37,7 +39,7 @@ class ResultsFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[TurnRow | SessionRow] = []
+        self.rows: list[R] = []
         if os.path.exists(path / RESULTS):
             raise ConfigError(f"{path} already holds the results of a run: name another folder.")
         try:
@@ -51,7 +53,7 @@ class ResultsFolder:
         """Where the workers' own output goes."""
         return self.path / LOG
 
-    def add(self, row: TurnRow | SessionRow) -> None:
+    def add(self, row: R) -> None:
         """Keep a row: it is on disk when this returns."""
         self._file.write(row.model_dump_json() + "\n")
         self._file.flush()

@@ -18,7 +18,7 @@ __all__ = ["run"]
 Tell = Callable[[Job, TurnRow | SessionRow | None], None]
 
 
-def run(plan: Plan, corpus: Corpus, results: ResultsFolder, tell: Tell) -> None:
+def run(plan: Plan, corpus: Corpus, results: ResultsFolder[TurnRow | SessionRow], tell: Tell) -> None:
     """Do all of a plan. `tell` hears of each job when it begins (with None) and of each of its rows."""
     names = [conversation.name for conversation in corpus.conversations]
     for setting in plan.settings():
@@ -33,7 +33,9 @@ def run(plan: Plan, corpus: Corpus, results: ResultsFolder, tell: Tell) -> None:
                 tell(job, missing)
 
 
-def _hold(job: Job, results: ResultsFolder, tell: Tell) -> tuple[set[tuple[str, str]], str | None]:
+def _hold(
+    job: Job, results: ResultsFolder[TurnRow | SessionRow], tell: Tell
+) -> tuple[set[tuple[str, str]], str | None]:
     """The turns that a job reported as (session, turn); and if it could not even begin, why."""
     done: set[tuple[str, str]] = set()
     reached = False

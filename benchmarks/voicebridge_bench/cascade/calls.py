@@ -26,6 +26,8 @@ __all__ = ["measure_cascade"]
 
 _PINGS = 20
 """Of each vendor, before the calls."""
+_SPREAD_S = 0.06
+"""For each session, in which they begin to speak at random: a hundred callers do not finish at the same moment."""
 _WARM_TURNS = 1
 """Of each session, before those that count: imports, connections, caches."""
 
@@ -52,15 +54,17 @@ async def measure_cascade(job: dict[str, Any], tell: Callable[[dict[str, Any]], 
         rounds = (range(1, first), range(first, first + job["turns"]))
         found: dict[str, Any] = {}
         for number, turns in enumerate(rounds):
+            begins = [rng.uniform(0, _SPREAD_S * len(talks)) for _ in talks]
             holding = asyncio.gather(
                 *(
-                    talk.hold(call, microphone, clips, turns, job["silences_s"])
-                    for talk, call, microphone in zip(talks, calls, microphones, strict=True)
+                    talk.hold(call, microphone, clips, turns, job["silences_s"], after_s)
+                    for talk, call, microphone, after_s in zip(talks, calls, microphones, begins, strict=True)
                 )
             )
             if number == 0:
                 await _unless_broken(holding, talking)
                 gc.collect()  # now, and not when it falls due in the middle
+                gc.freeze()  # as a server that cares: what was loaded once is not searched again and again
             else:
                 found = await _measured(holding, talking, tell)
     return found | {"round_trip_ms": statistics.median(round_trips)}

@@ -75,14 +75,17 @@ class Conversation:
         clips: Sequence[SpokenClip],
         turns: range,
         silences_s: Mapping[str, float],
+        after_s: float = 0.0,
     ) -> list[dict[str, Any]]:
         """Say a clip a turn; a row of each.
 
         Args:
             turns: their numbers: those of a caller and a number draw the same stage times, whoever asks.
             silences_s: by name, moments after the last sample of speech: how late the microphone was then.
+            after_s: before the first one.
         """
         rows = []
+        await asyncio.sleep(after_s)
         for number in turns:
             await asyncio.gather(*(tell_turn(board, self.key, number) for board in self._boards))
             await asyncio.sleep(self._rng.uniform(*_REST_S))

@@ -34,9 +34,9 @@ class CascadePlan:
 
     settings: tuple[str, ...] = ("constants", "claimed", "published", "the article's vendors", "the best mix")
     """Where strategies are held against their bounds."""
-    sessions: int = 6
+    sessions: int = 12
     """At the same time, there."""
-    turns: int = 15
+    turns: int = 7
     """Of each session, there."""
     rounds: int = 1
     beside_sessions: tuple[int, ...] = (1, 20)

@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from voicebridge.audio.converter import Converter
-from voicebridge.cascade.seat_settings import OwnOptions
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
-from voicebridge.contract.config import SessionConfig, TurnPolicy, checked
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.stages import Mark, SpeechToText, Transcript
 from voicebridge.registry.registry import registry
 from voicebridge.testing.simulator.ears import installed_stage
+
+from .stage_settings import configure
 
 __all__ = ["Recogniser", "chosen_stage"]
 
@@ -50,12 +50,7 @@ class Recogniser:
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         self.name = name
         self._stage = cast(SpeechToText, registry().stage("stt", name))
-        portable = {key: value for key, value in options.items() if key in SessionConfig.model_fields}
-        own = OwnOptions({key: value for key, value in options.items() if key not in SessionConfig.model_fields})
-        turns = TurnPolicy(mode="manual")  # only marks end utterances
-        self._stage.configure(checked({"turns": turns} | portable | {"options": own}))
-        if len(own) and not own.seen:
-            raise ConfigError(f"{name} has no options of its own, such as {next(iter(own))!r}.")
+        configure(self._stage, name, options)
 
     async def __aenter__(self) -> Self:
         try:

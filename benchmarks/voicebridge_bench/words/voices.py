@@ -6,18 +6,23 @@ import asyncio
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, cast
 
+from voicebridge.audio.converter import Converter
 from voicebridge.contract.audio import DOOR_FORMAT, AudioFormat
 from voicebridge.contract.errors import ConfigError, MissingExtra
+from voicebridge.contract.stages import Flush, Speech, TextToSpeech
+from voicebridge.registry.registry import registry
 from voicebridge.testing.simulator.ears import installed_stage
-from voicebridge.testing.simulator.voice import StageVoice
 
 from .entity_set import EntitySentence, VoiceChoice, entity_data, entity_sentences
+from .stage_settings import configure
 from .utterances import SpeechSet, Utterance
 
-__all__ = ["entity_speech", "read_out"]
+__all__ = ["Reader", "entity_speech"]
 
 _ESPEAK = "espeak-ng"
 _TIMEOUT_S = 30.0
@@ -59,17 +64,53 @@ async def entity_speech(seed: int, tell: Callable[[], None] = lambda: None) -> S
     )
 
 
-async def read_out(stage: str, texts: Sequence[str]) -> list[bytes]:
-    """Texts as audio of a text-to-speech stage: PCM16 mono at 24 kHz.
+class Reader:
+    """A text-to-speech stage by its name. A context manager, ready once entered.
+
+    Args:
+        name: of the stage.
+        options: settings of a session (`voice`, `api_key`) and options of the stage, by name.
 
     Raises:
-        VoiceBridgeError: the stage can't be had, or fails.
+        VoiceBridgeError: it can't be had, or can't get ready.
     """
-    voice = StageVoice(stage)
-    try:
-        return [await _read(voice, text) for text in texts]
-    finally:
-        await voice.aclose()
+
+    def __init__(self, name: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.name = name
+        self._stage = cast(TextToSpeech, registry().stage("tts", name))
+        configure(self._stage, name, options)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._stage.warm()
+        except BaseException:
+            await self._stage.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stage.aclose()
+
+    async def read(self, text: str) -> bytes:
+        """The text as audio: PCM16 mono at 24 kHz.
+
+        Raises:
+            VoiceBridgeError: it failed.
+        """
+        converter = Converter(self._stage.traits.format, DOOR_FORMAT)
+
+        async def words() -> AsyncIterator[str | Flush]:
+            yield text
+            yield Flush()
+
+        pcm = b""
+        async with aclosing(cast(Any, self._stage.speak(words()))) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Speech):
+                    pcm += converter.convert(piece.pcm)
+        return pcm + converter.flush()
 
 
 def _found(choice: VoiceChoice) -> str | None:
@@ -82,14 +123,11 @@ def _found(choice: VoiceChoice) -> str | None:
 async def _spoken(
     name: str, choice: VoiceChoice, sentences: Sequence[EntitySentence], tell: Callable[[], None]
 ) -> list[Utterance]:
-    stage = None if choice.espeak else StageVoice(name)
     found = []
-    try:
+    async with AsyncExitStack() as stack:
+        reader = None if choice.espeak else await stack.enter_async_context(Reader(name))
         for sentence in sentences:
-            if stage is None:
-                pcm = await _espeak(choice.espeak or "", sentence.text)
-            else:
-                pcm = await _read(stage, sentence.text)
+            pcm = await (reader.read(sentence.text) if reader else _espeak(choice.espeak or "", sentence.text))
             found.append(
                 Utterance(
                     id=f"{sentence.id} {name}",
@@ -102,15 +140,7 @@ async def _spoken(
                 )
             )
             tell()
-    finally:
-        if stage is not None:
-            await stage.aclose()
     return found
-
-
-async def _read(voice: StageVoice, text: str) -> bytes:
-    async with aclosing(voice.speak(text, DOOR_FORMAT)) as pieces:
-        return b"".join([pcm async for pcm, _ in pieces])
 
 
 async def _espeak(voice: str, text: str) -> bytes:
@@ -134,8 +164,6 @@ def _door_pcm(wav: bytes) -> bytes:
     """The samples of a wav file that was written to a pipe, and so does not know its length."""
     import numpy as np
     import soundfile
-
-    from voicebridge.audio.converter import Converter
 
     place = wav.find(b"data")
     _, rate = soundfile.read(io.BytesIO(wav[: place + 8] + bytes(2)), frames=0)
