@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -60,8 +61,9 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Any:
     return names["line"]
 
 
-def test_it_is_ten_lines() -> None:
+def test_it_is_ten_lines_and_the_readmes() -> None:
     assert len(RECIPE.splitlines()) == 10
+    assert RECIPE in (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def test_a_patient_speaks_and_is_answered(line: Any) -> None:
