@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -57,27 +61,41 @@ async def test_a_spoken_turn_is_answered(serve: Any, speculate: str) -> None:
         assert set(vendor.causes) == {"polly", "transcribe"}
 
 
-ANSWERS = {"refill": "I have asked for your refill.", "urgent": "Stay on the line, a nurse is coming."}
+README = (Path(__file__).parents[1] / "README.md").read_text()
+(RECIPE,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "clinic" in block]
+URGENT = "Stay on the line, a nurse is coming."
 
 
-def transcribe(pcm: bytes) -> str:
-    """As another vendor's blocking client would."""
-    return "My chest hurts." if len(pcm) > 20_000 else ""
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the README shows, with a clinic's functions."""
+    clinic: Any = ModuleType("clinic")
+
+    def transcribe(pcm: bytes) -> str:  # as a blocking client would: it runs in a thread
+        return "My chest hurts." if len(pcm) > 20_000 else ""
+
+    async def classify(words: str) -> str:
+        return "urgent" if "hurts" in words else "other"
+
+    clinic.transcribe, clinic.classify = transcribe, classify
+    monkeypatch.setitem(sys.modules, "clinic", clinic)
+    names: dict[str, Any] = {}
+    exec(RECIPE, names)  # what the README shows is what is tested
+    return names["line"]
 
 
-async def triage(words: str) -> str:
-    """A classifier in the model's seat: what the user said in, what to say out."""
-    return ANSWERS["urgent" if "hurts" in words else "refill"]
+def test_the_recipe_has_ten_lines_at_most() -> None:
+    assert len([line for line in RECIPE.splitlines() if line]) <= 10
 
 
-async def test_the_telehealth_line_speaks_with_polly(serve: Any) -> None:
+async def test_the_telehealth_line_speaks_with_polly(serve: Any, line: Any) -> None:
     async with no_leaked_tasks(), serve() as vendor:
-        line = CascadeBackend(stt=transcribe, llm=triage, tts="aws/polly", detector=EnergyDetector(frame_ms=20))
-        async with talking(line, **{"tts.base_url": vendor.url, "tts.voice": "Joanna"}) as user:
+        own = {"tts.base_url": vendor.url, "tts.voice": "Joanna", "detector": "energy"}
+        async with talking(line, **own) as user:
             await user.speak(1200)
             assert (await user.until(ResponseEnded)).status == "completed"
             assert [one.text for one in user.all(InputTranscript, final=True)] == ["My chest hurts."]
-            assert "".join(one.delta for one in user.all(OutputText)) == ANSWERS["urgent"]
+            assert "".join(one.delta for one in user.all(OutputText)) == URGENT
             assert user.all(OutputAudio)
             used = [one for one in user.all(UsageReported) if "characters" in one.units]
             spoken = len("Stay on the line,") + len("a nurse is coming.")
@@ -86,12 +104,15 @@ async def test_the_telehealth_line_speaks_with_polly(serve: Any) -> None:
         assert set(vendor.causes) == {"polly"}
 
 
-async def test_a_voice_that_dies_fails_the_answer_and_not_the_call(serve: Any) -> None:
-    async with no_leaked_tasks(), serve(faults=["reset on audio occurrence 4 connection 2"]) as vendor:
-        line = CascadeBackend(stt=transcribe, llm=triage, tts="aws/polly", detector=EnergyDetector(frame_ms=20))
-        async with talking(line, **{"tts.base_url": vendor.url}) as user:
-            await user.session.send(SendText(text="It hurts."))
-            ended = await user.until(ResponseEnded)
-            assert (ended.status, ended.fault.category) == ("failed", "network")
-            await user.session.send(SendText(text="It hurts."))
-            assert (await user.until(ResponseEnded, count=2)).status == "completed"
+async def test_a_voice_that_dies_fails_the_answer_and_not_the_call(serve: Any, line: Any) -> None:
+    faults = ["reset on audio occurrence 4 connection 2"]  # the first request asks which voices there are
+    async with (
+        no_leaked_tasks(),
+        serve(faults=faults) as vendor,
+        talking(line, **{"tts.base_url": vendor.url, "detector": "energy"}) as user,
+    ):
+        await user.session.send(SendText(text="It hurts."))
+        ended = await user.until(ResponseEnded)
+        assert (ended.status, ended.fault.category) == ("failed", "network")
+        await user.session.send(SendText(text="It hurts."))
+        assert (await user.until(ResponseEnded, count=2)).status == "completed"

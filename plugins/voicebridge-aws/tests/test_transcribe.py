@@ -220,3 +220,16 @@ def test_bad_options_are_bad_options() -> None:
     stage = registry().stage("stt", "aws/transcribe")
     with pytest.raises(BadOption):
         stage.configure(SessionConfig(base_url="ws://127.0.0.1:9", options={"partial_results_stability": "total"}))
+
+
+async def test_settings_that_mean_nothing_here_keep_the_stream_that_waits(serve: Any) -> None:
+    async with no_leaked_tasks(), serve() as vendor:
+        stage = vendor.stage("stt", "aws/transcribe")
+        await stage.warm()
+        door = stage.door
+        stage.configure(SessionConfig(base_url=vendor.url, instructions="Be brief."))
+        assert stage.door is door
+        stage.configure(SessionConfig(base_url=vendor.url, language="de"))
+        assert stage.door is not door
+        await stage.aclose()
+        await stage.aclose()

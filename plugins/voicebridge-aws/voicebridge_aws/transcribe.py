@@ -77,18 +77,23 @@ class AmazonTranscribe:
     def __init__(self) -> None:
         self.door: Door | None = None
         """Where the next stream begins. None: it was not configured."""
+        self._chosen: object = None
         self._sockets: Shelf[StageSocket] | None = None
         self._left: list[Shelf[StageSocket]] = []
 
     def configure(self, config: SessionConfig) -> None:
-        """See `Stage.configure`. What changes holds from the next utterance on."""
+        """See `Stage.configure`. What changes holds from the next utterance on; what does not, keeps what waits."""
         options = read_stage_options(TranscribeOptions, config.options, "aws/transcribe")
         query = _query(config, options)
         account = Account.of(config, options)
         base_url = config.base_url or f"wss://transcribestreaming.{account.region}.amazonaws.com:8443"
         door = Door(account, websocket_url(base_url, _PATH, query))
+        chosen = (door.url, config.api_key, options.profile, account.region)
+        if self._sockets is not None and chosen == self._chosen:
+            return
         if self._sockets is not None:
             self._left.append(self._sockets)
+        self._chosen = chosen
         self.door, self._sockets = door, Shelf(door.open, idle_s=_IDLE_S)
 
     async def warm(self) -> None:

@@ -32,7 +32,7 @@ Out = Frame | Transcript | Usage
 CLOSED = b""
 """Stands for the vendor's normal close."""
 LEAST_BILLED_S = 15.0
-"""Each stream is billed as so many seconds at least (the vendor's page of prices, as others quote it)."""
+"""Each stream is billed as so many seconds at least (its page of prices)."""
 _PIECE_BYTES = PCM_16K.size(100)
 """Sent at once: ten frames a second. The end of an utterance never waits for a piece to fill."""
 _LONGEST_BYTES = PCM_16K.size(1_000)
