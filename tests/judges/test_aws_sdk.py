@@ -1,6 +1,7 @@
-"""The vendor's own SDK before the simulator of its voices: what it is sent, and what it makes of errors.
+"""The vendor's own SDK before the simulator: what it is sent, and what it makes of errors.
 
-boto3 has no client for streams of Transcribe; its decoder of event streams judges that wire in the plugin's tests.
+boto3 has no client for streams of Transcribe: botocore's decoder judges that wire in the plugin's tests, and here another
+client's own signer and encoder.
 """
 
 from __future__ import annotations
@@ -109,3 +110,28 @@ async def test_too_many_at_once_are_throttled(serve: Serve) -> None:
             await asyncio.to_thread(speech, polly)
         first["AudioStream"].close()
     assert caught.value.response["Error"]["Code"] == "ThrottlingException"
+
+
+async def test_a_stream_as_another_client_signs_and_writes_it(serve: Serve) -> None:
+    """pipecat-ai has a signer and an encoder of its own. It dials the vendor alone, so its address is dialled here."""
+    wire = pytest.importorskip("pipecat.services.aws.utils", reason="pipecat-ai is in the extra `judges`")
+    from websockets.asyncio.client import connect
+
+    keys = {"access_key": "any", "secret_key": "simulated", "session_token": "session/token=="}
+    url = wire.get_presigned_url(
+        region="eu-west-1", credentials=keys, language_code="en-US", partial_results_stability="high"
+    )
+    tone = b"\x00\x20\x00\xe0" * 8_000
+    texts = []
+    async with serve(transcripts=("What is the time?",)) as served:
+        port = int(served.rpartition(":")[2])
+        address = url.replace("wss://", "ws://")
+        async with connect(address, host="127.0.0.1", port=port, proxy=None) as socket:
+            for piece in (tone, tone, b""):
+                await socket.send(wire.build_event_message(piece))
+            async for frame in socket:  # until it is closed well
+                headers, told = wire.decode_event(frame)
+                assert headers[":message-type"] == "event"
+                (result,) = told["Transcript"]["Results"]
+                texts.append((result["IsPartial"], result["Alternatives"][0]["Transcript"]))
+    assert texts == [(True, "What is"), (True, "What is the time?"), (False, "What is the time?")]
