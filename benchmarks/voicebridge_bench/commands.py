@@ -374,6 +374,7 @@ def wer(
 def mos(
     tts: Annotated[str, typer.Option(help="Voices by name, with commas; installed: the first that is.")] = "installed",
     corpus: Corpus = "default",
+    clips: Annotated[int, typer.Option(min=1, help="Of the corpus. The network takes about a second for each.")] = 6,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-O", help="name=value, for the voice. May be repeated.")
     ] = None,
@@ -389,10 +390,12 @@ def mos(
     from .quality.bench_mos import Request, bench_mos
 
     options = backend_options(option or ())
-    words = ["voicebridge", "bench", "mos", "--tts", tts, "--corpus", Path(corpus).name, *option_words(options)]
+    words = ["voicebridge", "bench", "mos", "--tts", tts, "--corpus", Path(corpus).name]
+    words += ["--clips", str(clips), *option_words(options)]
     request = Request(
         voices=names(tts),
         corpus=corpus,
+        clips=clips,
         options=options,
         seed=seed,
         json=json,
@@ -400,3 +403,52 @@ def mos(
         command=shlex.join(words),
     )
     raise typer.Exit(bench_mos(request))
+
+
+@app.command()
+@_explained
+def cost(
+    minutes: Annotated[str, typer.Option(help="Lengths of calls in minutes, with commas.")] = "1,5,15",
+    profile: Annotated[str, typer.Option(help="How people talk, by the name of the profile.")] = "balanced",
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", help="Specs with commas between them. Default: those of the article.")
+    ] = "",
+    local_cpu_s: Annotated[
+        float | None, typer.Option(min=0, help="Measured CPU-seconds of the local cascade for a minute.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="A file for the curves, as SVG.")] = None,
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Estimate what a minute costs, over the length of a call, from list prices, beside the article's claims."""
+    import shlex
+
+    from .cost.bench_cost import Request, bench_cost, lengths
+    from .cost.estimate import DEFAULT_SPECS
+    from .options import names
+
+    words = ["voicebridge", "bench", "cost", "--minutes", minutes, "--profile", profile]
+    words += ["--backend", backend] if backend else []
+    request = Request(
+        minutes=lengths(minutes),
+        profile=profile,
+        backends=tuple(names(backend)) if backend else DEFAULT_SPECS,
+        local_cpu_s=local_cpu_s,
+        json=json,
+        markdown=markdown,
+        plot=plot,
+        command=shlex.join(words),
+    )
+    raise typer.Exit(bench_cost(request))
+
+
+@app.command()
+@_explained
+def setup(
+    json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
+) -> None:
+    """Count what it takes to start, and to change the backend: lines, variables, changes, from runnable examples."""
+    from .setup_effort import Request, show_setup
+
+    raise typer.Exit(show_setup(Request(json=json, markdown=markdown)))

@@ -1,0 +1,1 @@
+"""How good speech sounds, as a network predicts it."""
