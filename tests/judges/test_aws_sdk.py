@@ -1,7 +1,7 @@
 """The vendor's own SDK before the simulator: what it is sent, and what it makes of errors.
 
-boto3 has no client for streams of Transcribe: botocore's decoder judges that wire in the plugin's tests, and here another
-client's own signer and encoder.
+boto3 has no client for streams of Transcribe: botocore's decoder judges that wire in the plugin's tests, and here the
+signer and the encoder of another client.
 """
 
 from __future__ import annotations
