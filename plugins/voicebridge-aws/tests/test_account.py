@@ -42,6 +42,10 @@ def test_a_key_of_another_vendor_is_none(key: str) -> None:
     assert key.strip(":") not in str(caught.value)
 
 
+async def test_a_simulator_takes_any_key() -> None:
+    assert await account(base_url=LOCAL, api_key="caller-7").keys() == Keys("caller-7", "simulated")
+
+
 async def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -59,8 +59,8 @@ class Account:
         Raises:
             ConfigError: there is no region, `api_key` is none, or it would cross the network unencrypted.
         """
-        given = _given(config)
         local = config.base_url is not None and is_this_machine(config.base_url)
+        given = _given(config, local)
         if config.base_url is not None:
             check_encrypted(config.base_url, {"key": ""})
         if local and given is None and options.profile is None:
@@ -90,10 +90,12 @@ class Account:
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
 
-def _given(config: SessionConfig) -> Keys | None:
+def _given(config: SessionConfig, local: bool) -> Keys | None:
     text = config.api_key.get_secret_value().strip() if config.api_key is not None else ""
     if not text:
         return None
+    if local and ":" not in text:  # a name of a caller, as any simulator takes it
+        text = f"{text}:{_ANYBODY.secret_key}"
     access_key, _, rest = text.partition(":")
     secret_key, _, token = rest.partition(":")
     if not access_key or not secret_key or not (text.isascii() and text.isprintable()) or " " in text:
