@@ -188,7 +188,8 @@ def verdict(claim: Claim, measured: Interval | None, mode: Mode) -> Verdict:
     ends = (_shown(end) for end in dict.fromkeys(measured))
     found = f"{' to '.join(ends)} {claim.unit}"
     if measured.low > held.high:
-        return Verdict("contradicted", f"{found} is {_beyond(measured.low / held.high)}")
+        least = "" if measured.low == measured.high else "at least "
+        return Verdict("contradicted", f"{found} is {least}{_beyond(measured.low / held.high)}")
     if measured.high < held.low:
         return Verdict("contradicted", f"{found} is below it")
     if held.low <= measured.low and measured.high <= held.high:

@@ -87,8 +87,8 @@ def test_costs_may_be_estimated_and_lines_counted() -> None:
     assert verdict(CLAIMS["cost/realtime"], Interval(0.051, 0.111), "estimated").word == "contradicted"
     assert verdict(CLAIMS["cost/realtime"], Interval(0.018, 0.018), "estimated").word == "confirmed"
     assert verdict(CLAIMS["cost/realtime"], Interval(0.018, 0.018), "simulated").word == "not testable here"
-    assert verdict(CLAIMS["lines/realtime"], Interval(3, 3), "computed").word == "confirmed"
-    assert verdict(CLAIMS["lines/realtime"], Interval(3, 3), "live").word == "not testable here"
+    assert verdict(claim(value="3", unit="lines"), Interval(3, 3), "computed").word == "confirmed"
+    assert verdict(claim(value="3", unit="lines"), Interval(3, 3), "live").word == "not testable here"
 
 
 @pytest.mark.parametrize("id", ["mos/realtime", "set-up/cascade", "lines/langchain", "p50/voiceflow", "open/none"])
