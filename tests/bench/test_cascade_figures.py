@@ -143,6 +143,12 @@ def test_a_row_counts_what_was_answered_and_measures_from_the_bound():
     assert (row.guesses, row.discarded, row.wasted_characters) == (2, 0.5, 8)
 
 
+def test_a_clip_as_it_was_recorded_has_a_bound_and_no_distance_in_ms_to_it():
+    row = row_of(replace(CELL, sharp=False), [_run([1322.0] * 80)])
+    assert row.bound == 1320
+    assert (row.over, row.own) == (None, None)
+
+
 def test_too_few_turns_have_no_percentile():
     row = row_of(CELL, [_run([1312.0] * 5)])
     assert (row.n, row.middle, row.p90, row.over, row.own_p95) == (5, None, None, None, None)
@@ -165,7 +171,7 @@ def test_rounds_of_a_place_are_one_row_and_arms_are_paired_by_turn():
     assert [(row.arm, row.n) for row in found] == [("plain", 80), ("voicebridge-overlapped", 80)]
     assert faster(*found).value == pytest.approx(400)
     goals = {goal.name: goal for goal in targets(found)}
-    ahead = goals["voicebridge, overlapped, claimed: ahead of the plain loop, median (at least)"]
+    ahead = goals["voicebridge, overlapped, claimed: to the plain loop on the same turns, median"]
     assert ahead.met
     assert not replace(ahead, measured=-349.0).met
 

@@ -25,7 +25,8 @@ class Vendors:
 
     def __init__(self, setup: Setup, key: str) -> None:
         self._urls, self._models = setup.urls, setup.models
-        self.http = httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=20.0)
+        limits = httpx.Limits(keepalive_expiry=60.0)  # by default a connection is closed after five seconds
+        self.http = httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=20.0, limits=limits)
 
     async def transcribe(self, pcm: bytes) -> str:
         """The text of an utterance."""
