@@ -70,6 +70,22 @@ def test_any_other_mode_changes_nothing() -> None:
     assert told[-1] == ("end", 1000, 1400)
 
 
+def test_a_silence_that_is_no_longer_asked_for_is_forgotten() -> None:
+    async def ended_at(silence_ms: list[int | None]) -> int:
+        detector = PatientDetector(EnergyDetector())
+        for ms in silence_ms:
+            detector.configure(SessionConfig(turns=TurnPolicy(mode="semantic", silence_ms=ms)))
+        size = detector.traits.format.size(PIECE_MS)
+        for _ in range(50):
+            await detector.push(VOICE[:size], "")
+        for count in range(1, 200):
+            if any(one.phase == "end" for one in await detector.push(bytes(size), "")):
+                return count * PIECE_MS
+        raise AssertionError("no end")
+
+    assert asyncio.run(ended_at([1500, None])) == asyncio.run(ended_at([None])) == 500
+
+
 def test_another_mode_lets_go_of_what_is_held() -> None:
     async def main() -> None:
         detector = PatientDetector(EnergyDetector())

@@ -16,7 +16,7 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.items import MessageItem
-from voicebridge.contract.stages import PCM_16K, Prompt, ToolRequest
+from voicebridge.contract.stages import PCM_16K, Prompt, SpeechToTextTraits, ToolRequest
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
 from voicebridge.testing.user import User, scripted_conversation
@@ -383,5 +383,24 @@ def test_with_semantic_turns_the_wait_depends_on_the_words(said: str, silence_ms
                 if [phase for _, phase, _ in turns(user)][-1:] == ["committed"]:
                     break
             assert (piece - 50) * 20 == pytest.approx(silence_ms, abs=60)
+
+    run_in_virtual_time(main())
+
+
+def test_the_text_of_an_earlier_pause_says_nothing_of_a_later_one() -> None:
+    """When all guesses of a turn are used up, a recogniser by upload tells nothing, and the usual silence is waited
+    for."""
+
+    async def main() -> None:
+        stt = ScriptedRecogniser(["I want it now."] * 20, traits=SpeechToTextTraits(recheck="paid"))
+        spoken = ([sound(20)] * 15 + [silence(20)] * 8) * 9 + [sound(20)] * 15
+        async with scripted_conversation(stt=stt, turns={"mode": "semantic"}) as user:
+            sent = 0
+            while [phase for _, phase, _ in turns(user)][-1:] != ["committed"]:
+                piece = spoken[sent] if sent < len(spoken) else silence(20)
+                await user.session.send(SendAudio(pcm=piece))
+                await asyncio.sleep(0.02)
+                sent += 1
+            assert (sent - len(spoken)) * 20 == pytest.approx(500, abs=60)
 
     run_in_virtual_time(main())

@@ -182,6 +182,8 @@ class InputPipeline:
         if self._detector is not None:
             for signal in await self._signals(self._detector, pcm):
                 self._in_speech = signal.phase in ("speech", "resumed")
+                if self._in_speech:
+                    self._interim = ""  # a recogniser that tells no interims would not replace it
                 self._listener.on_signal(signal)
         kept = self._recent.end - self._format.size(_KEPT_MS)
         if self._listening_from is not None:

@@ -24,7 +24,8 @@ class PatientDetector:
     """
 
     def __init__(self, detector: TurnDetector, patience: TurnPatience | None = None) -> None:
-        self.detector, self._patience = detector, patience or TurnPatience()
+        self.detector = detector
+        self._own = self._patience = patience or TurnPatience()
         self._patient = False
         self._language: str | None = None
         self._heard_bytes = 0
@@ -41,8 +42,8 @@ class PatientDetector:
         self._patient = config.turns.mode == "semantic" and not self.detector.traits.semantic
         self._language = config.language
         if self._patient:
-            if config.turns.silence_ms is not None:
-                self._patience = replace(self._patience, usual_ms=float(config.turns.silence_ms))
+            asked = config.turns.silence_ms
+            self._patience = self._own if asked is None else replace(self._own, usual_ms=float(asked))
             turns = config.turns.model_copy(update={"silence_ms": round(self._patience.least_ms)})
             config = config.model_copy(update={"turns": turns})  # options that know who read them stay the same object
         self.detector.configure(config)
