@@ -23,6 +23,7 @@ PROFILES = load()
 BALANCED = profile_named("balanced", PROFILES)
 UNCACHED = BALANCED.model_copy(update={"cached_share": 0.0})
 CLAIMS = load_claims()
+DAY = str(load_prices().of("openai/gpt-realtime-2")["input_audio_tokens"].as_of)
 CASCADE = "openai/whisper-1+openai/gpt-4o+elevenlabs/eleven_turbo_v2"
 
 
@@ -175,7 +176,7 @@ def run(*words: str) -> tuple[int, str, str]:
 def test_the_command_prints_estimates_claims_and_sources() -> None:
     code, out, _ = run()
     assert code == 0
-    for said in ("(estimated)", "$0.018/min", "$0.012/min", "contradicted", "not measured", "balanced", "2026-11-24"):
+    for said in ("(estimated)", "$0.018/min", "$0.012/min", "contradicted", "not measured", "balanced", DAY):
         assert said in out
     code, out, _ = run("--markdown", "--minutes", "2", "--backend", "local", "--local-cpu-s", "12.5")
     assert out.startswith("| backend | cached | $/min, call of 2 min |")
@@ -188,7 +189,7 @@ def test_the_command_tells_json() -> None:
     assert (code, told["basis"], told["profile"]["name"]) == (0, "estimated", "balanced")
     assert [one["cached_share"] for one in told["estimates"]] == [0.9, 0.0, 0.9, 0.0]
     assert set(told["estimates"][0]["usd_per_min"]) == {"1", "2.5"}
-    assert told["estimates"][0]["prices"][0]["as_of"] == "2026-11-24"
+    assert told["estimates"][0]["prices"][0]["as_of"] == DAY
     assert told["estimates"][0]["claims"][0]["verdict"] == "contradicted"
 
 
