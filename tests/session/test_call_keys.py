@@ -174,6 +174,19 @@ async def test_an_error_that_ends_nothing_spares_the_key() -> None:
         assert await cause(keys, "one") == "rate"
 
 
+@pytest.mark.parametrize("code", ["stage_replaced", "stage_not_ready"])
+def test_what_a_part_of_the_backend_could_not_do_and_another_did_says_nothing_of_the_key(code: str) -> None:
+    @virtually
+    async def test() -> None:
+        mended = Fault(category="quota", code=code, message="The next one takes over from the voice.")
+        vendor = Vendor(one=[hello((1.0, BackendError(fault=mended)))])
+        async with pool("one") as keys, calling(vendor, api_key=keys):
+            await asyncio.sleep(1)
+            assert await cause(keys, "one") == ""
+
+    test()
+
+
 async def ended(vendor: Vendor, keys: KeyPool) -> None:
     """A call without patience goes on until it fails."""
     async with voicebridge.connect(vendor, api_key=keys, retry=voicebridge.RetryPolicy(tries=0)) as session:

@@ -30,7 +30,7 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Category, Fault
 
-__all__ = ["AnswerFailures", "Consequence"]
+__all__ = ["MENDED", "AnswerFailures", "Consequence"]
 
 Consequence = Literal["move", "again"]
 """`move`: to another backend, which gives the answer. `again`: this one is asked once more."""
@@ -38,7 +38,7 @@ Consequence = Literal["move", "again"]
 _NOT_ITS_FAILURE: frozenset[Category] = frozenset({"content", "unsupported", "closed"})
 _CAN_NOT_GO_ON: frozenset[Category] = frozenset({"quota", "auth"})
 _CAN_NOT_SERVE = _CAN_NOT_GO_ON | {"rate", "busy", "network"}
-_MENDED = frozenset({"stage_replaced", "stage_not_ready"})
+MENDED = frozenset({"stage_replaced", "stage_not_ready"})
 """Told of a part of the backend that another part has taken over from."""
 _SOON_S = 3.0
 """A caller does not wait longer in silence for the same backend to be ready for another try."""
@@ -73,7 +73,7 @@ class AnswerFailures:
             return event.fault if event.turn_id in self._open_turns else None
         elif isinstance(event, BackendError):
             hopeless = event.fault.category in _CAN_NOT_GO_ON or event.fault.code == "turn_unanswered"
-            return event.fault if hopeless and event.fault.code not in _MENDED else None
+            return event.fault if hopeless and event.fault.code not in MENDED else None
         return None
 
     def consequence(self, event: Event, fault: Fault, *, another: bool) -> Consequence | None:

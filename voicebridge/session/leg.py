@@ -29,6 +29,7 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item
+from voicebridge.core.answer_failures import MENDED
 from voicebridge.core.backlog import Due
 from voicebridge.core.ledger import SentPlaces
 from voicebridge.transport.books import Books
@@ -303,6 +304,8 @@ class Leg:
         elif isinstance(event, BackendError) and event.fatal:
             pass  # the connection ends of it
         elif isinstance(event, ResponseEnded | BackendError) and event.fault is not None:
+            if event.fault.code in MENDED:
+                return  # of one stage of several, which may well have a key of its own
             key.fault(event.fault, connecting=False)
 
 
