@@ -10,12 +10,15 @@ http_vendor     a vendor that is asked in HTTP alone
 fault_script    what goes wrong, a line each
 profile         how long the stages of a vendor take, drawn with a seed
 callers         who calls in which turn: draws and records of requests
+caller_server   the server of a vendor whose times are drawn for callers
+named_stages    stages that the options name: seen to and loaded before the first client
 turn_log        what really happened in each turn, with monotonic stamps
 pacing          pieces sent on time
 multipart       forms that clients upload
 upload          audio that they upload
 voice, ears     audio out and in: tones or a speech stage; a turn detector and a recogniser
-hearing         what is understood of each utterance: a script, or a recogniser
+hearing         what is understood of each utterance of a connection: a script, or a recogniser
+caller_hearing  the same of each caller's uploads
 client_work     what a wire does for one client beside reading its frames
 option          the options of one wire, read and checked
 """

@@ -41,6 +41,12 @@ class CallerHearing:
         if self._recogniser is not None:
             await self._recogniser.transcribe(bytes(16_000), AudioFormat(rate=16_000))
 
+    def upcoming(self, caller: str) -> str | None:
+        """What the caller's next utterance will say, where that is known before it is over."""
+        if self._recogniser is not None or not self._script:
+            return None
+        return self._script[min(self._heard[caller], len(self._script) - 1)]
+
     async def understand(self, caller: str, pcm: bytes, source: AudioFormat) -> str:
         """The words of an utterance. Silence says nothing, and is none."""
         if is_silent(pcm):
@@ -48,11 +54,9 @@ class CallerHearing:
         if self._recogniser is not None:
             async with self._one_at_a_time:
                 return await self._recogniser.transcribe(pcm, source)
-        number = self._heard[caller]
+        text = self.upcoming(caller)
         self._heard[caller] += 1
-        if not self._script:
-            return f"{source.ms(len(pcm)) / 1000:.1f} seconds of speech"
-        return self._script[min(number, len(self._script) - 1)]
+        return f"{source.ms(len(pcm)) / 1000:.1f} seconds of speech" if text is None else text
 
 
 def is_silent(pcm: bytes) -> bool:

@@ -22,32 +22,22 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         BadOption: an option, the profile or a line of the fault script does not fit.
         ConfigError: a stage that an option names can't be had.
     """
-    from voicebridge.testing.simulator.callers import Callers
-    from voicebridge.testing.simulator.ears import check_stage
-    from voicebridge.testing.simulator.engine import SimulatedServer
+    from voicebridge.testing.simulator.caller_server import caller_server
     from voicebridge.testing.simulator.option import read_options
-    from voicebridge.testing.simulator.profile import profile_named
 
     from .options import WireOptions
     from .profiles import PROFILES
     from .vendor import CartesiaVendor
 
     options = read_options(WireOptions, settings.options)
-    callers = Callers(profile_named(settings.profile, PROFILES), settings.seed)
-    if options.voice not in ("tone", "installed"):
-        check_stage("tts", options.voice)
-    if options.detector not in ("energy", "installed"):
-        check_stage("detector", options.detector)
-    if options.recogniser is not None:
-        check_stage("stt", options.recogniser)
-    return SimulatedServer(
+    return caller_server(
         settings,
-        lambda log: CartesiaVendor(options, callers),
-        options=options,
+        options,
+        PROFILES,
+        lambda callers: CartesiaVendor(options, callers),
         hints=(
             "voicebridge talk -b cartesia/ink-2+local/gemma-3-270m+cartesia/sonic-3 "
             "-O stt.base_url={url} -O stt.api_key=any -O tts.base_url={url} -O tts.api_key=any",
             'cartesia SDK: AsyncCartesia(api_key="any", base_url="{http}", websocket_base_url="{url}")',
         ),
-        callers=callers,
     )

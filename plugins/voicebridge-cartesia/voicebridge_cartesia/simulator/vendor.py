@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
-from voicebridge.contract.audio import AudioFormat
 from voicebridge.testing.simulator.callers import Callers
-from voicebridge.testing.simulator.ears import Ears
-from voicebridge.testing.simulator.hearing import Hearing
-from voicebridge.testing.simulator.voice import voice_named
+from voicebridge.testing.simulator.named_stages import warm_stages
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Reply, Wire
 
 from .formats import input_format, refused
@@ -34,22 +29,8 @@ class CartesiaVendor:
         self._options, self._callers = options, callers
 
     async def warm(self) -> None:
-        """See `Vendor.warm`. Weights are shared by a process: the first client would wait for them."""
-        options, audio = self._options, AudioFormat(rate=16_000)
-        if options.voice != "tone":
-            voice = voice_named(options.voice, ms_per_char=options.ms_per_char)
-            async with aclosing(voice.speak("Ready.", audio)) as pieces:
-                async for _ in pieces:
-                    pass
-            await voice.aclose()
-        if options.detector != "energy":
-            ears = Ears(options.detector, audio)
-            await ears.push(bytes(audio.size(100)))
-            await ears.aclose()
-        if options.recogniser is not None:
-            hearing = Hearing(options.transcripts, options.recogniser)
-            await hearing.text(bytes(audio.size(500)), audio)
-            await hearing.aclose()
+        """See `Vendor.warm`."""
+        await warm_stages(self._options)
 
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
         """See `Vendor.refusal`."""

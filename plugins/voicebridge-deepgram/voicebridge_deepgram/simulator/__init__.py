@@ -22,33 +22,23 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         BadOption: an option, the profile or a line of the fault script does not fit.
         ConfigError: a stage that an option names can't be had.
     """
-    from voicebridge.testing.simulator.callers import Callers
-    from voicebridge.testing.simulator.ears import check_stage
-    from voicebridge.testing.simulator.engine import SimulatedServer
+    from voicebridge.testing.simulator.caller_server import caller_server
     from voicebridge.testing.simulator.option import read_options
-    from voicebridge.testing.simulator.profile import profile_named
 
     from .options import WireOptions
     from .profiles import PROFILES
     from .vendor import DeepgramVendor
 
     options = read_options(WireOptions, settings.options)
-    callers = Callers(profile_named(settings.profile, PROFILES), settings.seed)
-    if options.voice not in ("tone", "installed"):
-        check_stage("tts", options.voice)
-    if options.detector not in ("energy", "installed"):
-        check_stage("detector", options.detector)
-    if options.recogniser is not None:
-        check_stage("stt", options.recogniser)
-    return SimulatedServer(
+    return caller_server(
         settings,
-        lambda log: DeepgramVendor(options, callers),
-        options=options,
+        options,
+        PROFILES,
+        lambda callers: DeepgramVendor(options, callers),
         hints=(
             "voicebridge talk -b deepgram/flux-general-en+local/gemma-3-270m+deepgram/aura-2 "
             "-O stt.base_url={url} -O stt.api_key=any -O tts.base_url={url} -O tts.api_key=any",
             'deepgram SDK: DeepgramClientEnvironment(base="{http}", production="{url}", agent="{url}", '
             'agent_rest="{http}")',
         ),
-        callers=callers,
     )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any
 
 import orjson
 
-from voicebridge.contract.audio import AudioFormat
 from voicebridge.testing.simulator.callers import Callers
-from voicebridge.testing.simulator.ears import Ears
-from voicebridge.testing.simulator.hearing import Hearing
-from voicebridge.testing.simulator.voice import voice_named
+from voicebridge.testing.simulator.named_stages import warm_stages
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Reply, Wire
 
 from .client_socket import audio_format, identifier
@@ -37,22 +33,8 @@ class DeepgramVendor:
         self._open = 0
 
     async def warm(self) -> None:
-        """See `Vendor.warm`. Weights are shared by a process: the first client would wait for them."""
-        options, audio = self._options, AudioFormat(rate=16_000)
-        if options.voice != "tone":
-            voice = voice_named(options.voice, ms_per_char=options.ms_per_char)
-            async with aclosing(voice.speak("Ready.", audio)) as pieces:
-                async for _ in pieces:
-                    pass
-            await voice.aclose()
-        if options.detector != "energy":
-            ears = Ears(options.detector, audio)
-            await ears.push(bytes(audio.size(100)))
-            await ears.aclose()
-        if options.recogniser is not None:
-            hearing = Hearing(options.transcripts, options.recogniser)
-            await hearing.text(bytes(audio.size(500)), audio)
-            await hearing.aclose()
+        """See `Vendor.warm`."""
+        await warm_stages(self._options)
 
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
         """See `Vendor.refusal`."""

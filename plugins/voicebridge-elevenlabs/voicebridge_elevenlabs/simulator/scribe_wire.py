@@ -14,11 +14,11 @@ import pybase64
 
 from voicebridge.audio.converter import Converter
 from voicebridge.contract.audio import AudioFormat
+from voicebridge.testing.simulator.caller_hearing import CallerHearing
 from voicebridge.testing.simulator.callers import Callers
 from voicebridge.testing.simulator.wire import HttpRequest, Link
 
 from .account import Account, Refusal
-from .hearing import Hearing
 from .options import WireOptions
 from .rendering import format_named
 
@@ -41,7 +41,7 @@ class ScribeWire:
         options: WireOptions,
         account: Account,
         callers: Callers,
-        hearing: Hearing,
+        hearing: CallerHearing,
     ) -> None:
         self._link, self._query, self._options = link, request.query, options
         self._account, self._callers, self._hearing = account, callers, hearing

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any
 
 import orjson
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.errors import BadAudio
+from voicebridge.testing.simulator.caller_hearing import CallerHearing
 from voicebridge.testing.simulator.callers import Callers
 from voicebridge.testing.simulator.http_vendor import answer_json
 from voicebridge.testing.simulator.multipart import fields_of, file_of, read_multipart
+from voicebridge.testing.simulator.named_stages import warm_voice
 from voicebridge.testing.simulator.upload import read_upload
 from voicebridge.testing.simulator.voice import voice_named
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Reply, Wire
 
 from .account import VOICES, Account, Refusal, check_voice, shown_voice
-from .hearing import Hearing
 from .options import WireOptions
 from .profiles import speech_stage
 from .rendering import encoded, in_seconds, paced_pieces, render
@@ -41,17 +41,12 @@ class ElevenLabsVendor:
     def __init__(self, options: WireOptions, callers: Callers) -> None:
         self._options, self._callers = options, callers
         self._account = Account(options)
-        self._hearing = Hearing(options)
+        self._hearing = CallerHearing(options.transcripts, options.recogniser)
 
     async def warm(self) -> None:
         """See `Vendor.warm`."""
         await self._hearing.warm()
-        if self._options.voice != "tone":
-            voice = voice_named(self._options.voice, ms_per_char=self._options.ms_per_char)
-            async with aclosing(voice.speak("Ready.", AudioFormat())) as pieces:
-                async for _ in pieces:
-                    pass
-            await voice.aclose()
+        await warm_voice(self._options.voice)
 
     # Websockets
 

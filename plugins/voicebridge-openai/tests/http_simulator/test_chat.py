@@ -147,4 +147,5 @@ async def test_the_record_of_a_turn(serve):
     assert turn.caller == "sk-test"
     assert turn.drawn_ms == {"first_token": 20}
     assert turn.stamps["first_token"] - turn.stamps["requested"] >= 0.02
-    assert turn.stamps["done"] - turn.stamps["first_token"] >= 4 / 500  # five tokens lie four apart
+    # Five tokens lie four apart from when the first one was due, which a busy machine stamps late.
+    assert turn.stamps["done"] - turn.stamps["requested"] >= 0.02 + 4 / 500

@@ -33,11 +33,8 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         BadOption: an option, the profile or a line of the fault script does not fit.
         ConfigError: a stage that an option names can't be had.
     """
-    from voicebridge.testing.simulator.callers import Callers
-    from voicebridge.testing.simulator.ears import check_stage
-    from voicebridge.testing.simulator.engine import SimulatedServer
+    from voicebridge.testing.simulator.caller_server import caller_server
     from voicebridge.testing.simulator.option import read_options
-    from voicebridge.testing.simulator.profile import profile_named
 
     from .dialects import DIALECTS
     from .options import HttpOptions
@@ -45,18 +42,12 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
     from .vendor import ApiVendor
 
     options = read_options(HttpOptions, settings.options)
-    profile = profile_named(settings.profile, PROFILES)
-    if options.voice not in ("tone", "installed"):
-        check_stage("tts", options.voice)
-    if options.recogniser is not None:
-        check_stage("stt", options.recogniser)
-    callers = Callers(profile, settings.seed)
-    return SimulatedServer(
+    return caller_server(
         settings,
-        lambda log: ApiVendor(options, callers, settings.seed),
-        options=options,
+        options,
+        PROFILES,
+        lambda callers: ApiVendor(options, callers, settings.seed),
         base_path=DIALECTS[options.dialect].prefix,
         hints=('openai SDK: AsyncOpenAI(api_key="any", base_url="{url}")',),
         scheme="http",
-        callers=callers,
     )

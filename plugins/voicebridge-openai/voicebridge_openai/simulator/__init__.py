@@ -23,8 +23,8 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
         BadOption: an option, the profile or a line of the fault script does not fit.
         ConfigError: a stage that an option names can't be had.
     """
-    from voicebridge.testing.simulator.ears import check_stage
     from voicebridge.testing.simulator.engine import SimulatedServer
+    from voicebridge.testing.simulator.named_stages import check_stages
     from voicebridge.testing.simulator.option import read_options
     from voicebridge.testing.simulator.profile import profile_named
 
@@ -36,12 +36,7 @@ def simulator(settings: SimulatorSettings) -> SimulatedServer:
     options = read_options(WireOptions, settings.options)
     dialect = DIALECTS[options.dialect]
     profile = profile_named(settings.profile, PROFILES)
-    if options.voice not in ("tone", "installed"):
-        check_stage("tts", options.voice)
-    if options.detector not in ("energy", "installed"):
-        check_stage("detector", options.detector)
-    if options.recogniser is not None:
-        check_stage("stt", options.recogniser)
+    check_stages(options)
     hints = [f"voicebridge talk -b {dialect.spec} -O base_url={{url}} -O api_key=any"]
     if "authorization" in dialect.key_headers:
         hints.append('openai SDK: AsyncOpenAI(api_key="any", base_url="{http}", websocket_base_url="{url}")')

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
 from typing import Any
 
 import orjson
 
-from voicebridge.contract.audio import AudioFormat
-from voicebridge.testing.simulator.ears import Ears, Recogniser
+from voicebridge.testing.simulator.named_stages import warm_stages
 from voicebridge.testing.simulator.profile import Profile, StageDraws
 from voicebridge.testing.simulator.turn_log import TurnLog
-from voicebridge.testing.simulator.voice import voice_named
 from voicebridge.testing.simulator.wire import HttpAnswer, HttpRequest, Link, Wire
 
 from .dialects import DIALECTS
@@ -51,22 +48,8 @@ class RealtimeVendor:
         self._identifiers = Identifiers(seed, 0)
 
     async def warm(self) -> None:
-        """See `Vendor.warm`. Weights are shared by a process: the first session would wait for them."""
-        options, audio = self._options, AudioFormat()
-        if options.voice != "tone":
-            voice = voice_named(options.voice, ms_per_char=options.ms_per_char)
-            async with aclosing(voice.speak("Ready.", audio)) as pieces:
-                async for _ in pieces:
-                    pass
-            await voice.aclose()
-        if options.detector != "energy":
-            ears = Ears(options.detector, audio)
-            await ears.push(bytes(audio.size(100)))
-            await ears.aclose()
-        if options.recogniser is not None:
-            recogniser = Recogniser(options.recogniser)
-            await recogniser.transcribe(bytes(audio.size(500)), audio)
-            await recogniser.aclose()
+        """See `Vendor.warm`."""
+        await warm_stages(self._options)
 
     def refusal(self, request: HttpRequest) -> HttpAnswer | None:
         """See `Vendor.refusal`."""
