@@ -12,7 +12,7 @@ from voicebridge.contract.codec import Closed
 from voicebridge.contract.fault import Fault
 from voicebridge.core.closing import fault_of
 
-__all__ = ["broken", "classify", "explain", "told"]
+__all__ = ["classify", "explain", "told"]
 
 
 def classify(closed: Closed) -> Fault:
@@ -39,11 +39,6 @@ def told(event: Mapping[str, Any]) -> Fault:
         code = str(event.get("error_code") or "error")
         return Fault(category="protocol", code=code, message=f"Cartesia refused what was sent: {sentence}.")
     return _told(status, event, "")
-
-
-def broken(what: str) -> Fault:
-    """A frame that is none of this wire."""
-    return Fault(category="protocol", code="bad_frame", message=f"Cartesia sent {what}.", retryable=True)
 
 
 def _told(status: int, said: Mapping[str, Any], body: str) -> Fault:

@@ -15,9 +15,10 @@ from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import PCM_16K, Mark, Transcript, Usage, Word
+from voicebridge.core.json_event import Event, number, read_event, text_of
 
-from .event import Event, number, read_event, text_of, timed_words
 from .faults import told
+from .timed_words import timed_words
 
 __all__ = ["FINALIZE", "KEEP_ALIVE_S", "SILENCE", "InkHalf"]
 
@@ -90,7 +91,7 @@ class InkHalf:
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""
-        event = read_event(frame)
+        event = read_event(frame, "Cartesia")
         match text_of(event, "type"):
             case "transcript":
                 return self._transcript(event)

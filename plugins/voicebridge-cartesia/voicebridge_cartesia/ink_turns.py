@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.stages import PCM_16K, Mark, Transcript, TurnSignal, Usage
+from voicebridge.core.json_event import read_event, text_of
 from voicebridge.core.own_turns import OwnTurns
 
-from .event import read_event, text_of
 from .faults import told
 from .ink import KEEP_ALIVE_S, SILENCE
 
@@ -71,7 +71,7 @@ class InkTurnsHalf:
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""
-        event = read_event(frame)
+        event = read_event(frame, "Cartesia")
         text, at_ms = text_of(event, "transcript").strip(), PCM_16K.ms(self._sent_bytes)
         match text_of(event, "type"):
             case "turn.start":

@@ -22,9 +22,10 @@ from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Flush, Speech, Usage, Word
+from voicebridge.core.json_event import Event, bad_frame, read_event, text_of
 
-from .event import Event, read_event, text_of, timed_words
-from .faults import broken, told
+from .faults import told
+from .timed_words import timed_words
 
 __all__ = ["SonicHalf", "context_names"]
 
@@ -114,7 +115,7 @@ class SonicHalf:
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""
-        event = read_event(frame)
+        event = read_event(frame, "Cartesia")
         context, kind = text_of(event, "context_id"), text_of(event, "type")
         if context not in self._started and (context or kind != "error"):
             return ()  # of an answer that was cancelled
@@ -156,7 +157,7 @@ class SonicHalf:
         try:
             pcm = self._odd + pybase64.b64decode(text_of(event, "data"), validate=True)
         except ValueError:
-            raise VoiceBridgeError(broken("audio that is no base64")) from None
+            raise VoiceBridgeError(bad_frame("Cartesia", "audio that is no base64")) from None
         whole = len(pcm) - len(pcm) % DOOR_FORMAT.frame_bytes
         self._odd = pcm[whole:]
         if not whole:

@@ -14,6 +14,7 @@ from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.codec import Endpoint
 from voicebridge.contract.errors import ConfigError, VoiceBridgeError
 from voicebridge.contract.stages import Flush, Speech, TextToSpeechTraits, Usage
+from voicebridge.core.json_event import read_event
 from voicebridge.core.stage_options import read_stage_options
 from voicebridge.transport.api_key import api_key
 from voicebridge.transport.body import SseBody
@@ -24,7 +25,6 @@ from voicebridge.transport.sse import SseEvent
 from voicebridge.transport.stage_socket import StageSocket
 from voicebridge.transport.stage_url import websocket_url
 
-from .event import read_event
 from .faults import classify, explain
 from .models import DEFAULT_VOICE, KEY_VARIABLE, LANGUAGES, URL
 from .options import SonicOptions
@@ -232,7 +232,7 @@ class _OneClause:
 
     def event(self, event: SseEvent) -> Iterable[Speech]:
         """What an event means."""
-        known = {"context_id": self.request["context_id"], "type": event.event, **read_event(event.data)}
+        known = {"context_id": self.request["context_id"], "type": event.event, **read_event(event.data, "Cartesia")}
         outputs = self._half.receive(orjson.dumps(known).decode(), 0.0)
         return [output for output in outputs if isinstance(output, Speech)]
 

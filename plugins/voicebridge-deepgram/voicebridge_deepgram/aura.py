@@ -21,8 +21,8 @@ from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import Flush, Speech, Usage
+from voicebridge.core.json_event import read_event, text_of
 
-from .event import read_event, text_of
 from .faults import told
 
 __all__ = ["CLEAR", "MOST_CHARACTERS", "AuraHalf", "FlushBudget", "parts"]
@@ -123,7 +123,7 @@ class AuraHalf:
         if isinstance(frame, bytes):
             self._progress_at = now
             return self._audio(frame)
-        event = read_event(frame)
+        event = read_event(frame, "Deepgram")
         match text_of(event, "type"):
             case "Error":
                 raise VoiceBridgeError(told(event))

@@ -20,7 +20,7 @@ from voicebridge.contract.codec import Closed
 from voicebridge.contract.fault import Category, Fault
 from voicebridge.core.closing import fault_of
 
-__all__ = ["broken", "classify", "explain", "told"]
+__all__ = ["classify", "explain", "told"]
 
 _CODES: tuple[tuple[str, Category, str, bool], ...] = (
     (
@@ -67,8 +67,3 @@ def told(event: dict[str, Any]) -> Fault:
         if known in code:
             return Fault(category=category, code=code, message=f"{meaning}: {sentence}.", retryable=retryable)
     return Fault(category="protocol", code=code, message=f"Deepgram refused what was sent: {sentence}.")
-
-
-def broken(what: str) -> Fault:
-    """A frame that is none of this wire."""
-    return Fault(category="protocol", code="bad_frame", message=f"Deepgram sent {what}.", retryable=True)

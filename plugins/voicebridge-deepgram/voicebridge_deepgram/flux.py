@@ -19,9 +19,9 @@ from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import PCM_16K, Mark, Transcript, TurnSignal, Usage, Word
+from voicebridge.core.json_event import Event, number, objects, read_event, text_of
 from voicebridge.core.own_turns import OwnTurns
 
-from .event import Event, number, objects, read_event, text_of
 from .faults import told
 
 __all__ = ["FORCE_END", "FluxHalf"]
@@ -95,7 +95,7 @@ class FluxHalf:
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""
-        event = read_event(frame)
+        event = read_event(frame, "Deepgram")
         self._unheard_from = None
         kind = text_of(event, "type")
         if kind == "Error":

@@ -21,8 +21,8 @@ from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import PCM_16K, Mark, Transcript, Usage, Word
+from voicebridge.core.json_event import Event, number, objects, read_event, text_of
 
-from .event import Event, number, objects, read_event, text_of
 from .faults import told
 
 __all__ = ["FINALIZE", "KEEP_ALIVE", "NovaHalf", "alternative", "words_of"]
@@ -119,7 +119,7 @@ class NovaHalf:
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""
-        event = read_event(frame)
+        event = read_event(frame, "Deepgram")
         kind = text_of(event, "type")
         if kind == "Error":
             raise VoiceBridgeError(told(event))

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.stages import PCM_16K, Mark, Transcript, TurnSignal, Usage, Word
+from voicebridge.core.json_event import Event, number, read_event, text_of
 from voicebridge.core.own_turns import OwnTurns
 
-from .event import Event, number, read_event, text_of
 from .faults import told
 from .nova import FINALIZE, KEEP_ALIVE, alternative, words_of
 
@@ -75,7 +75,7 @@ class NovaTurnsHalf:
 
     def receive(self, frame: Frame, now: float) -> Iterable[Frame | Told]:
         """See `Half.receive`."""
-        event = read_event(frame)
+        event = read_event(frame, "Deepgram")
         match text_of(event, "type"):
             case "Error":
                 raise VoiceBridgeError(told(event))

@@ -1,4 +1,4 @@
-"""A frame of text as the object that it should be, and its fields as what they should be."""
+"""A frame of text as the object that it should be, and its fields as what they should be: read without trust."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ import orjson
 
 from voicebridge.contract.codec import Frame
 from voicebridge.contract.errors import VoiceBridgeError
+from voicebridge.contract.fault import Fault
 
-from .faults import broken
-
-__all__ = ["Event", "number", "objects", "read_event", "text_of"]
+__all__ = ["Event", "bad_frame", "number", "objects", "read_event", "text_of"]
 
 Event = dict[str, Any]
 
 
-def read_event(frame: Frame) -> Event:
+def read_event(frame: Frame, who: str) -> Event:
     """The object in a frame of text.
 
+    Args:
+        who: sent it; for the error.
+
     Raises:
-        VoiceBridgeError: there is none.
+        VoiceBridgeError: there is none (category protocol).
     """
     if isinstance(frame, bytes):
-        raise VoiceBridgeError(broken("bytes where it sends text"))
+        raise VoiceBridgeError(bad_frame(who, "bytes where it sends text"))
     try:
         event = orjson.loads(frame)
     except orjson.JSONDecodeError:
-        raise VoiceBridgeError(broken("text that is no JSON")) from None
+        raise VoiceBridgeError(bad_frame(who, "text that is no JSON")) from None
     if not isinstance(event, dict):
-        raise VoiceBridgeError(broken("JSON that is no object"))
+        raise VoiceBridgeError(bad_frame(who, "JSON that is no object"))
     return event
 
 
@@ -53,3 +55,8 @@ def objects(event: Mapping[str, Any], name: str) -> list[Event]:
     """The objects in a list."""
     value = event.get(name)
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def bad_frame(who: str, what: str) -> Fault:
+    """A frame that is none of this wire."""
+    return Fault(category="protocol", code="bad_frame", message=f"{who} sent {what}.", retryable=True)
