@@ -9,9 +9,10 @@ import pytest
 
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import BadOption, ConfigError
+from voicebridge.core.stage_options import read_stage_options
 from voicebridge_elevenlabs.address import Address
 from voicebridge_elevenlabs.models import is_live
-from voicebridge_elevenlabs.settings import LiveOptions, VoiceOptions, VoiceSettings, read_options
+from voicebridge_elevenlabs.settings import LiveOptions, VoiceOptions, VoiceSettings
 from voicebridge_elevenlabs.text_to_speech import ElevenLabsVoice
 
 
@@ -23,7 +24,7 @@ def config(**fields: Any) -> SessionConfig:
     ("options", "said"),
     [
         ({"stabilty": 0.5}, "Did you mean 'stability'"),
-        ({"xyz": 1}, "It knows transport"),
+        ({"xyz": 1}, "It knows apply_text_normalization"),
         ({"stability": 1.5}, "'stability' of elevenlabs/m does not fit"),
         ({"transport": "carrier pigeon"}, "'transport'"),
         ({"output_format": "mp3_44100_128"}, "'output_format'"),
@@ -33,12 +34,12 @@ def config(**fields: Any) -> SessionConfig:
 )
 def test_options_that_do_not_fit(options: Mapping[str, Any], said: str) -> None:
     with pytest.raises(BadOption, match=said):
-        read_options(VoiceOptions, options, "elevenlabs/m")
+        read_stage_options(VoiceOptions, options, "elevenlabs/m")
 
 
 def test_options_of_a_voice_are_none_of_a_recogniser() -> None:
     with pytest.raises(BadOption, match="no option 'stability'"):
-        read_options(LiveOptions, {"stability": 0.5}, "elevenlabs/scribe_v2_realtime")
+        read_stage_options(LiveOptions, {"stability": 0.5}, "elevenlabs/scribe_v2_realtime")
 
 
 @pytest.mark.parametrize(

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from voicebridge.contract.config import SessionConfig
-from voicebridge.contract.errors import BadOption, ConfigError
+from voicebridge.contract.errors import ConfigError
+from voicebridge.core.stage_options import StageOptions, read_stage_options
 
 from .models import VOICES, VoiceModel
 
-__all__ = ["LiveOptions", "UploadOptions", "VoiceOptions", "VoiceSettings", "language_code", "read_options"]
+__all__ = ["LiveOptions", "UploadOptions", "VoiceOptions", "VoiceSettings", "language_code"]
 
-Options = TypeVar("Options", bound=BaseModel)
 _SLOWEST, _FASTEST = 0.7, 1.2
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class VoiceOptions(_Options):
+class VoiceOptions(StageOptions):
     """Of a voice."""
 
     transport: Literal["websocket", "http"] = "websocket"
@@ -50,7 +44,7 @@ class VoiceOptions(_Options):
         return int(self.output_format.removeprefix("pcm_"))
 
 
-class LiveOptions(_Options):
+class LiveOptions(StageOptions):
     """Of a recogniser over the websocket."""
 
     no_verbatim: bool | None = None
@@ -60,7 +54,7 @@ class LiveOptions(_Options):
     enable_logging: bool | None = None
 
 
-class UploadOptions(_Options):
+class UploadOptions(StageOptions):
     """Of a recogniser that is sent whole utterances."""
 
     tag_audio_events: bool = False
@@ -71,7 +65,7 @@ class UploadOptions(_Options):
     enable_logging: bool | None = None
 
 
-class VoiceSettings(_Options):
+class VoiceSettings(StageOptions):
     """What is asked of a voice, whatever it says."""
 
     model: str
@@ -89,7 +83,7 @@ class VoiceSettings(_Options):
         Raises:
             ConfigError: something in it does not fit this model.
         """
-        options = read_options(VoiceOptions, config.options, f"elevenlabs/{model}")
+        options = read_stage_options(VoiceOptions, config.options, f"elevenlabs/{model}")
         known = next((row for row in VOICES if row.name == model), None)
         if known and not known.websocket and options.transport == "websocket":
             raise ConfigError(f"{model} is not served over the websocket: pass transport='http'.", code="no_websocket")
@@ -112,25 +106,6 @@ class VoiceSettings(_Options):
             "speed": self.speed,
         }
         return {name: value for name, value in settings.items() if value is not None}
-
-
-def read_options(kind: type[Options], given: Mapping[str, Any], stage: str) -> Options:
-    """The options, checked.
-
-    Raises:
-        BadOption: one that this stage does not know, or a value that does not fit.
-    """
-    for name in given:
-        if name not in kind.model_fields:
-            near = get_close_matches(name, kind.model_fields, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It knows {', '.join(kind.model_fields)}."
-            raise BadOption(f"{stage} has no option {name!r}. {hint}", code="unknown_option")
-    try:
-        return kind.model_validate(dict(given))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadOption(f"The option {where!r} of {stage} does not fit: {first['msg']}.", code="bad_option") from None
 
 
 def language_code(language: str | None) -> str | None:

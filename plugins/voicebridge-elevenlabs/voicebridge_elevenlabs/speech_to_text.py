@@ -11,6 +11,7 @@ from voicebridge.contract.codec import Endpoint
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.stages import PCM_16K, Mark, SpeechToTextTraits, Transcript, Usage, Word
+from voicebridge.core.stage_options import read_stage_options
 from voicebridge.transport.body import JsonBody
 from voicebridge.transport.duplex import Duplex
 from voicebridge.transport.http import HttpApi, HttpCall, HttpFile, HttpTimeouts
@@ -23,7 +24,7 @@ from .lasting_socket import LastingSocket
 from .models import DEFAULT_RECOGNISER, is_live
 from .refusals import explain, fault_of_close
 from .scribe_live import ScribeLive, query
-from .settings import LiveOptions, UploadOptions, language_code, read_options
+from .settings import LiveOptions, UploadOptions, language_code
 
 __all__ = ["LiveScribe", "UploadScribe", "make_recogniser"]
 
@@ -65,7 +66,7 @@ class LiveScribe:
 
     def configure(self, config: SessionConfig) -> None:
         """See `Stage.configure`. What changes holds from the next connection on, which is the next utterance's."""
-        options = read_options(LiveOptions, config.options, f"elevenlabs/{self._model}")
+        options = read_stage_options(LiveOptions, config.options, f"elevenlabs/{self._model}")
         endpoint = Address.of(config).endpoint("speech-to-text/realtime", query(self._model, config, options))
         if endpoint == self._endpoint:
             return
@@ -142,7 +143,10 @@ class UploadScribe:
 
     def configure(self, config: SessionConfig) -> None:
         """See `Stage.configure`."""
-        options, address = read_options(UploadOptions, config.options, f"elevenlabs/{self._model}"), Address.of(config)
+        options, address = (
+            read_stage_options(UploadOptions, config.options, f"elevenlabs/{self._model}"),
+            Address.of(config),
+        )
         self._config, self._options = config, options
         if address != self._address:
             if self._api is not None:
