@@ -233,6 +233,8 @@ def _plot(found: Sequence[Estimate], profile: TalkProfile) -> str:
 
 
 def _short(spec: str) -> str:
-    """What fits in a legend: of a cascade the language model and the voice, without their vendors."""
+    """What fits in a legend: of a cascade the language model and the voice, and no vendor before a telling name."""
     parts = [part.rpartition("/")[2] for part in spec.split("+")]
-    return " + ".join(parts[-2:]) if len(parts) > 1 else spec.replace("-preview", "")
+    if len(parts) > 1:
+        return "+".join(parts[-2:])
+    return parts[0].replace("-preview", "") if "-" in parts[0] else spec
