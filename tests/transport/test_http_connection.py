@@ -170,6 +170,26 @@ async def test_a_connection_is_free_for_the_next_request_while_the_last_outputs_
         await one.aclose()
 
 
+async def test_what_has_served_is_taken_before_what_was_opened_ahead_and_of_that_the_oldest() -> None:
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(plain())
+
+    async with web(answer) as seen:
+        stages = [api(seen.url) for _ in range(3)]
+        for stage in stages:
+            await stage.get_ready()
+        await all_of(stages[2])
+        await all_of(stages[1])
+        assert [asked.connection for asked in seen.asked] == [1, 1], "the first that was opened, then the same again"
+        held = stages[0].ask(HttpCall(path="/"), Raw())
+        await anext(held)
+        await all_of(stages[1])
+        assert [asked.connection for asked in seen.asked][2:] == [1, 2]
+        await held.aclose()
+        for stage in stages:
+            await stage.aclose()
+
+
 async def test_a_stage_that_was_closed_asks_nothing() -> None:
     async with web(hello) as seen:
         one = api(seen.url)

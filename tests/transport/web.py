@@ -91,13 +91,14 @@ async def _serving(handler: Handler, tls: ssl.SSLContext | None) -> AsyncIterato
         assert task is not None
         tasks.add(task)
         seen.opened += 1
+        number = seen.opened
         seen.writers.append(writer)
         ended = asyncio.Event()
         seen.ended.append(ended)
         answering: asyncio.Task[None] | None = None
         try:
             while True:
-                asked = await _read(reader, len(seen.ended))
+                asked = await _read(reader, number)
                 seen.asked.append(asked)
                 seen.came.set()
                 answering = asyncio.ensure_future(_answer(handler, asked, writer))

@@ -57,6 +57,8 @@ class HttpConnection(asyncio.Protocol):
         """Whether it was open before it was needed, so that the peer may have closed it in the meantime."""
         self.answered = False
         """Whether a byte of an answer to the last request has come."""
+        self.has_served = False
+        """Whether an answer has come over it: its way is known to work, and the network lets it send more at once."""
         self.idle_since = 0.0
         """When it was put by, on the loop's clock."""
         self.expires_at = math.inf
@@ -75,7 +77,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._busy:  # nobody has asked for anything: whatever this is, it would be taken for the next answer
             self.abort()
             return
-        self.answered = True
+        self.answered = self.has_served = True
         self._received.append(data)
         self._unread += len(data)
         if self._unread > _READ_AHEAD_BYTES and not self._paused and self._transport is not None:

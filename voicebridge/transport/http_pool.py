@@ -29,7 +29,7 @@ class HttpPool:
         self.host, self._dial, self._idle_s = host, dial, idle_s
         self._loop = asyncio.get_running_loop()
         self._idle: deque[HttpConnection] = deque()
-        """The one that was used last is at the end, and is used first."""
+        """In the order in which they have waited, the longest first."""
         self._ahead: deque[asyncio.Task[HttpConnection]] = deque()
         """Being opened, and asked for by nobody."""
         self._tasks: set[asyncio.Task[HttpConnection]] = set()
@@ -48,12 +48,21 @@ class HttpPool:
         """
         self._throw_away()
         if self._idle:
-            return self._idle.pop()
+            return self._best()
         return await self._claimed(self._ahead.popleft() if self._ahead else self._begin(connect_s))
 
     async def fresh(self, connect_s: float) -> HttpConnection:
         """A new one, whatever waits. As `take`."""
         return await self._claimed(self._begin(connect_s))
+
+    def _best(self) -> HttpConnection:
+        """Of those that wait, the one that served last; where none has, the one that was opened first: what was opened
+        a moment ago may not have come through to the vendor yet."""
+        served = next((one for one in reversed(self._idle) if one.has_served), None)
+        if served is None:
+            return self._idle.popleft()
+        self._idle.remove(served)
+        return served
 
     def _begin(self, connect_s: float) -> asyncio.Task[HttpConnection]:
         opening = asyncio.ensure_future(self._in_time(connect_s))
@@ -130,8 +139,8 @@ class HttpPool:
         now = self._loop.time()
         while self._idle and (self._idle[0].idle_since + self._idle_s <= now or not self._idle[0].is_open):
             self._idle.popleft().abort()
-        while self._idle and not self._idle[-1].is_open:
-            self._idle.pop()
+        for closed in [one for one in self._idle if not one.is_open]:
+            self._idle.remove(closed)
 
     def _look_later(self) -> None:
         """Close the one that waits longest when its time is up, though nobody asks."""
