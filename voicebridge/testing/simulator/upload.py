@@ -47,13 +47,18 @@ def read_upload(content: bytes, *, bare: AudioFormat | None = None) -> Upload:
     import soundfile
 
     try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float64", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            rate, as_it_is = file.samplerate, file.channels == 1 and file.subtype == "PCM_16"
+            # What is what is wanted already costs a tenth of the time: with many clients, that is what others wait for.
+            samples = file.read(dtype="int16" if as_it_is else "float64", always_2d=True)
         source = AudioFormat(rate=int(rate))
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError) as error:
         reason = str(error).rpartition(": ")[2].rstrip(".")
         raise BadAudio(f"The upload is no audio that can be read ({reason}). Send a WAV file.") from None
     if not len(samples):
         raise BadAudio("The upload holds no sample.")
+    if as_it_is:
+        return Upload(samples.astype("<i2").tobytes(), source)
     mono = np.nan_to_num(np.clip(samples, -1, 1)).mean(axis=1)
     pcm = np.clip(np.rint(mono * 32768), -32768, 32767).astype("<i2").tobytes()
     return Upload(pcm, source, samples.shape[1])
