@@ -150,7 +150,8 @@ def _show(
         f"Predicted by {network.name}, on 16 kHz: a network's guess on a scale from 1 to 5, no opinion of a person. "
         "It can't be set beside a mean opinion score that listeners gave.",
         "The scale shows what the network gives to a person who reads the same words, and to speech that is spoiled. "
-        "It was made for noise and echo: it says little about how natural a clean voice is.",
+        "It was made for noise and echo: it says little about how natural a clean voice is, and may "
+        "put one above the person.",
         f"Words and recordings: {speech.name}, {len(speech.utterances)} clips; {speech.source} ({speech.licence}). In "
         "brackets: 95 %, drawn by clip.",
         *(["The run was interrupted: these are the clips measured until then."] if interrupted else []),

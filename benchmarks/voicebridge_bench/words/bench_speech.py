@@ -204,7 +204,8 @@ def _notes(request: SpeechRequest, rows: Sequence[SpeechRow], judge: str, summar
         "None of these is the error rate of the model: W1 is that of the transcriber beside it, and W2 and W4 hold the "
         f"errors of the judge, {judge}, as well. Its floor: the same words read out by the installed voice.",
         f"Set {request.set}, {len({row.utterance for row in rows})} utterances, each in a session of its own, once to "
-        "be answered and once to be repeated.",
+        "be answered and once to be repeated. A model that does not do as it is told has its own words in W2 and W3: "
+        "that is disobedience, not bad hearing.",
     ]
     if request.simulate:
         lines.append(

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .spoken_numbers import digits_of_words
+from .spoken_numbers import numbers_of_words
 
 __all__ = ["ENTITY_NORMALISER", "entity_words"]
 
@@ -75,8 +75,8 @@ def entity_words(text: str) -> str:
     for rewrite in _REWRITES:
         text = rewrite(text)
     words = [_SAME.get(word, word) for word in re.findall(r"[^\W_]+", text.lower().replace("’", "").replace("'", ""))]
-    words = [part for word in words for part in _split(word)]
-    return " ".join(_dates(_money(digits_of_words(words))))
+    words = _letter_o([part for word in words for part in _split(word)])
+    return " ".join(_dates(_money(numbers_of_words(words))))
 
 
 def _split(word: str) -> list[str]:
@@ -84,6 +84,12 @@ def _split(word: str) -> list[str]:
     if word.isdecimal() or not any(sign.isdecimal() for sign in word):
         return [word]
     return list(word)
+
+
+def _letter_o(words: list[str]) -> list[str]:
+    """`oh` before a letter that is spelled is one as well. Before a digit it is a zero, and that comes later."""
+    spelled = [len(word) == 1 and word.isalpha() and word not in ("a", "i") for word in words[1:]] + [False]
+    return ["o" if word == "oh" and letter else word for word, letter in zip(words, spelled, strict=False)]
 
 
 def _addresses(text: str) -> str:

@@ -21,6 +21,12 @@ __all__ = ["Arm", "Judge", "run_speech", "seconds"]
 
 ANSWER = "You talk with a caller on the telephone. Answer in one short sentence."
 ECHO = "Repeat word for word what the user says. Say nothing else: no greeting, no comment, no answer."
+_NO_ECHO: dict[str, str | None] = {
+    "model": None,
+    "fault": None,
+    "judge": None,
+    "blank": "simulated: there is no model to repeat anything",
+}
 _SILENCE_MS = 800
 """Ends a turn. More than usual, so that no pause inside a sentence cuts an utterance in two."""
 _REPLY_S = 6.0
@@ -43,7 +49,7 @@ class Arm:
     speaks: bool = True
     """A voice speaks. False: it is a tone, and W2 and W4 stay blank."""
     thinks: bool = True
-    """A model answers. False: W3 stays blank, since nothing could follow the request."""
+    """A model answers. False: W2 and W3 stay blank, since nothing could do what it is told."""
 
 
 @dataclass(slots=True)
@@ -80,7 +86,7 @@ async def run_speech(
             "synthetic": utterance.synthetic,
             "mode": arm.mode,
         }
-        for echo in (False, True):
+        for echo in (False, True) if arm.thinks else (False,):
             options = {"turns": {"silence_ms": _SILENCE_MS}} | dict(arm.options)
             opener = partial(voicebridge.connect_raw, arm.backend, instructions=ECHO if echo else ANSWER, **options)
             found = await exchange(opener, utterance.pcm, Patience(), aside=not echo and arm.thinks)
@@ -88,6 +94,9 @@ async def run_speech(
             rows = _echo_rows(arm, utterance, found, judge, told) if echo else _rows(arm, utterance, found, judge, told)
             async for row in rows:
                 results.add(row)
+            tell(arm.backend, length)
+        if not arm.thinks:
+            results.add(heard_row(shared | _NO_ECHO, "W2", utterance.text, None))
             tell(arm.backend, length)
 
 

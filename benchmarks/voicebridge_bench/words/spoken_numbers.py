@@ -1,4 +1,4 @@
-"""Numbers in English words, told digit by digit.
+"""Numbers in English words, as digits.
 
 What matters for a telephone number or a code is the digits in their order, not how they were grouped: `fifty five`,
 `five five` and `55` all become `5 5`. Two numbers that stand side by side stay apart only as far as a listener can
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["digits_of_words"]
+__all__ = ["numbers_of_words"]
 
 _ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
@@ -49,8 +49,8 @@ _TIMES = {"double": 2, "triple": 3}
 _ZEROS = ("oh", "o")
 
 
-def digits_of_words(words: Sequence[str]) -> list[str]:
-    """The words, lower-case, with each number in it replaced by its digits, one a word."""
+def numbers_of_words(words: Sequence[str]) -> list[str]:
+    """The words, lower-case, with each number in it as one word of digits."""
     found: list[str] = []
     place = 0
     while place < len(words):
@@ -59,7 +59,7 @@ def digits_of_words(words: Sequence[str]) -> list[str]:
             found.append(words[place])
             place += 1
         else:
-            found += number
+            found.append(number)
             place = place_after
     return found
 

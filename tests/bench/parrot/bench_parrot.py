@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from voicebridge.contract.audio import DOOR_FORMAT
 from voicebridge.contract.capabilities import Capabilities
 from voicebridge.contract.commands import Interrupt, ReportPlayed, SendAudio
-from voicebridge.contract.errors import BadOption, ConfigError, SessionClosed
+from voicebridge.contract.errors import BadOption, ConfigError, SessionClosed, SessionFailed
 from voicebridge.contract.events import (
     CommandSettled,
     InputTranscript,
@@ -27,6 +27,7 @@ from voicebridge.contract.events import (
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
+from voicebridge.contract.stages import Mark, SpeechToTextTraits, Transcript
 from voicebridge.registry.hookspecs import hookimpl
 from voicebridge.registry.rows import About
 from voicebridge.transport.delivery import Delivery
@@ -182,3 +183,33 @@ class ParrotSession:
 @hookimpl
 def register_backends(register) -> None:
     register("bench-parrot", ParrotBackend, About(summary="Answers with a tone."))
+
+
+class Ear:
+    """A recogniser that writes down what its option `text` says, and fails where that is `fail`."""
+
+    traits = SpeechToTextTraits()
+
+    def configure(self, config) -> None:
+        if unknown := set(config.options) - {"text"}:
+            raise BadOption(f"The ear has no option {unknown.pop()!r}.")
+        self.text = config.options.get("text", "this is one")
+
+    async def warm(self) -> None:
+        if self.text == "deaf":
+            raise ConfigError("The ear is deaf.")
+
+    async def listen(self, audio):
+        async for piece in audio:
+            if isinstance(piece, Mark) and piece.wanted:
+                if self.text == "fail":
+                    raise SessionFailed(FAULT)
+                yield Transcript(self.text, final=True, mark=piece.n)
+
+    async def aclose(self) -> None:
+        pass
+
+
+@hookimpl
+def register_stages(register) -> None:
+    register("stt", "bench-ear", lambda model: Ear(), About(summary="Writes down what it is told."))
