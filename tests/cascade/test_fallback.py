@@ -28,6 +28,7 @@ from voicebridge.contract.stages import (
     Flush,
     LanguageModelTraits,
     Mark,
+    Progress,
     Prompt,
     Speech,
     SpeechToTextTraits,
@@ -93,6 +94,24 @@ def test_a_model_that_only_keeps_its_connection_alive_is_replaced_within_five_se
         assert "The next one takes over from the language model." in told.fault.message
 
     conversation(test, llm=[Chatty([]), ScriptedModel(["Hello from the other one."])])
+
+
+class Thoughtful(ScriptedModel):
+    """Thinks for 12 s, and tells that it does."""
+
+    async def respond(self, prompt: Prompt) -> AsyncIterator[Any]:
+        for _ in range(4):
+            await asyncio.sleep(3)
+            yield Progress()
+        yield "At last."
+
+
+def test_a_model_that_thinks_or_writes_a_call_is_not_replaced() -> None:
+    async def test(user: User) -> None:
+        assert await asked(user) == "At last."
+        assert user.all(BackendError) == []
+
+    conversation(test, llm=[Thoughtful([]), ScriptedModel(["Hello from the other one."])])
 
 
 @pytest.mark.parametrize("category", ["network", "auth", "busy", "quota", "protocol"])

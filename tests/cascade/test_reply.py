@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voicebridge.cascade.reply import Output, Reply, StageError
-from voicebridge.contract.stages import Flush, Prompt, Speech, TextToSpeechTraits, ToolRequest, Usage
+from voicebridge.contract.stages import Flush, Progress, Prompt, Speech, TextToSpeechTraits, ToolRequest, Usage
 from voicebridge.testing.clock import run_in_virtual_time
 from voicebridge.testing.stages import ScriptedModel, ScriptedVoice
 
@@ -229,6 +229,27 @@ def test_a_model_that_is_slow_but_gets_on() -> None:
         stage.reply.release()
         await stage.reply.run()
         assert stage.written == ["a", "b", "c"]
+
+    run_in_virtual_time(main())
+
+
+def test_a_model_that_writes_a_long_call_has_all_its_time() -> None:
+    async def main() -> None:
+        class Writing(ScriptedModel):
+            async def respond(self, prompt: Prompt) -> AsyncIterator[Any]:
+                yield "One."
+                for _ in range(4):
+                    await asyncio.sleep(4)
+                    yield Progress()
+                yield CALL
+
+        stage = Stage(llm=Writing([]))
+        stage.reply.release()
+        await stage.reply.run()
+        assert stage.outputs[0] == "One."
+        assert CALL in stage.outputs
+        assert Progress() not in stage.outputs
+        assert asyncio.get_running_loop().time() >= 16
 
     run_in_virtual_time(main())
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import MessageItem
-from voicebridge.contract.stages import LanguageModel, LanguageModelTraits, Prompt, ReadsAhead, ToolRequest, Usage
+from voicebridge.contract.stages import (
+    LanguageModel,
+    LanguageModelTraits,
+    Progress,
+    Prompt,
+    ReadsAhead,
+    ToolRequest,
+    Usage,
+)
 from voicebridge.core.seam import Seam
 
 from .lineup import Lineup, now
@@ -70,7 +78,7 @@ class FallbackModel:
         if work and isinstance(model := self._lineup.stages[work.stage], ReadsAhead):
             await model.read_ahead(prompt)
 
-    async def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage]:
+    async def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage | Progress]:
         """Answer, with whom it takes.
 
         Raises:

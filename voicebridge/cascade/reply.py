@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from voicebridge.contract.stages import Flush, LanguageModel, Prompt, Speech, TextToSpeech, ToolRequest, Usage
+from voicebridge.contract.stages import Flush, LanguageModel, Progress, Prompt, Speech, TextToSpeech, ToolRequest, Usage
 from voicebridge.core.clauses import ClauseSplitter
 from voicebridge.core.speakable import SpeakableText
 
@@ -102,8 +102,8 @@ class Reply:
         """Make the answer.
 
         Raises:
-            StageError: a stage raised, or gave no words, call or sound for `timeout_s`; its cause is the stage's
-                error.
+            StageError: a stage raised, or gave no words, call, progress or sound for `timeout_s`; its cause is the
+                stage's error.
         """
         clauses: asyncio.Queue[str | Flush | None] = asyncio.Queue(_CLAUSES_AHEAD)
         try:
@@ -132,21 +132,23 @@ class Reply:
                         self._pass(output)
                     elif isinstance(output, Usage):
                         self._pass(("llm", output))
-                    else:
+                    elif not isinstance(output, Progress):
                         raise TypeError(f"it gave a {type(output).__name__}")
-                    goes_on = isinstance(output, ToolRequest) or (isinstance(output, str) and bool(output.strip()))
+                    goes_on = isinstance(output, ToolRequest | Progress) or (
+                        isinstance(output, str) and bool(output.strip())
+                    )
                     deadline.reschedule(self._clock() + (self._timeout_s if goes_on else due - came_at))
         await self._hand_over(clauses, self._plain.flush() if self._plain else "", last=True)
         if self._tts is not None:
             await clauses.put(None)
 
-    async def _answer(self) -> AsyncGenerator[str | ToolRequest | Usage]:
+    async def _answer(self) -> AsyncGenerator[str | ToolRequest | Usage | Progress]:
         if isinstance(self.prompt, str):
             yield self.prompt
             return
         async with closing(self._llm.respond(self.prompt)) as outputs:
             async for output in outputs:
-                if output != "":  # a sign of life, and nothing else
+                if output != "":
                     yield output
 
     async def _hand_over(self, clauses: asyncio.Queue[str | Flush | None], text: str, *, last: bool = False) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "LanguageModel",
     "LanguageModelTraits",
     "Mark",
+    "Progress",
     "Prompt",
     "ReadsAhead",
     "Speech",
@@ -132,6 +133,12 @@ class ToolRequest:
     name: str
     arguments: str
     """JSON text, whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The model gets on with what it can't tell yet: it thinks, or writes a call. Nothing of it is spoken; it only
+    shows that the model has not stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +273,8 @@ class LanguageModel(Stage, Protocol):
     @property
     def traits(self) -> LanguageModelTraits: ...
 
-    def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage]:
-        """The answer in pieces of text as they come."""
+    def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage | Progress]:
+        """The answer in pieces of text as they come. Empty text is none, and no progress either."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any, ClassVar
 
 from voicebridge.contract.items import MessageItem
-from voicebridge.contract.stages import Prompt, ToolRequest, Usage
+from voicebridge.contract.stages import Progress, Prompt, ToolRequest, Usage
 
 from .stage import StageContract
 from .verdict import expect
@@ -26,7 +26,7 @@ class LanguageModelContract(StageContract):
         async with aclosing(self._asked(stage, items, **more)) as outputs:
             found = [output async for output in outputs]
         for output in found:
-            expect(isinstance(output, str | ToolRequest | Usage), f"it gave a {type(output).__name__}")
+            expect(isinstance(output, str | ToolRequest | Usage | Progress), f"it gave a {type(output).__name__}")
         return found
 
     def _asked(self, stage: Any, items: tuple[MessageItem, ...], **more: Any) -> Any:

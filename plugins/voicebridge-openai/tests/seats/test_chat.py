@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.stages import ToolRequest, Usage
+from voicebridge.contract.stages import Progress, ToolRequest, Usage
+from voicebridge.transport.http_patience import is_useful
 from voicebridge_openai.seats.chat import ChatBody
 from voicebridge_openai.seats.thoughts import ThoughtFilter
 
@@ -21,15 +22,15 @@ def delta(content: Any = None, *, finish: str | None = None, usage: Any = None, 
     return {"object": "chat.completion.chunk", "choices": [choice], "usage": usage}
 
 
-def read(data: bytes, step: int = 0, asked: int = 0) -> list[Any]:
+def read(data: bytes, step: int = 0, asked: int = 0, thoughts: Any = "tagged") -> list[Any]:
     """All outputs, the bytes cut into pieces of `step`, and what only says that the model lives left out."""
     ids = iter(f"call_made_{n}" for n in range(9))
-    body = ChatBody(asked, new_id=lambda: next(ids))
+    body = ChatBody(asked, new_id=lambda: next(ids), thoughts=thoughts)
     outputs: list[Any] = []
     for start in range(0, len(data), step or len(data)):
         outputs += body.feed(data[start : start + (step or len(data))])
     outputs += body.end()
-    return [output for output in outputs if output != ""]
+    return [output for output in outputs if output not in ("", Progress())]
 
 
 def words(outputs: list[Any]) -> str:
@@ -98,8 +99,28 @@ def test_usage_with_every_chunk_is_told_once() -> None:
             ],
             [ToolRequest("x", "f", "1")],
         ),
+        (
+            [
+                {"index": 0, "function": {"name": "f", "arguments": '{"a":1}'}},
+                {"index": 0, "function": {"name": "g", "arguments": '{"b":2}'}},
+                {"index": 0, "function": {"name": "g", "arguments": '{"b":3}'}},
+            ],
+            [
+                ToolRequest("call_made_0", "f", '{"a":1}'),
+                ToolRequest("call_made_1", "g", '{"b":2}'),
+                ToolRequest("call_made_2", "g", '{"b":3}'),
+            ],
+        ),
+        (
+            [{"function": {"name": "f", "arguments": piece}} for piece in ("", '{"a"', ":1}")],
+            [ToolRequest("call_made_0", "f", '{"a":1}')],
+        ),
+        (
+            [{"index": 0, "id": "x", "function": {"name": "f", "arguments": piece}} for piece in ('{"a":1}', "")],
+            [ToolRequest("x", "f", '{"a":1}')],
+        ),
     ],
-    ids=["object", "no-id", "no-json", "all-index-0", "no-index", "id-repeated"],
+    ids=["object", "no-id", "no-json", "all-index-0", "no-index", "id-repeated", "whole", "name-repeated", "empty-end"],
 )
 def test_calls_as_servers_tell_them(pieces: list[Any], expected: list[ToolRequest]) -> None:
     outputs = read(sse(*(delta(tool_calls=[piece]) for piece in pieces), delta(finish="tool_calls"), "[DONE]"))
@@ -119,8 +140,51 @@ def test_thoughts_are_not_spoken() -> None:
     assert words(read(sse(*aside, delta(finish="stop")))) == "Yes."
 
 
-def test_a_thinking_model_gives_signs_of_life() -> None:
-    assert list(ChatBody().feed(sse(delta(None, reasoning_content="Hm")))) == [""]
+@pytest.mark.parametrize(
+    "event",
+    [
+        delta(None, reasoning_content="Hm"),
+        delta("<think>Hm"),
+        delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"a": "lo'}}]),
+    ],
+    ids=["reasoning", "tagged", "call"],
+)
+def test_a_model_that_thinks_or_writes_a_call_makes_progress(event: dict[str, Any]) -> None:
+    outputs = list(ChatBody().feed(sse(event)))
+    assert outputs == [Progress()]
+    assert is_useful(outputs[0])
+
+
+@pytest.mark.parametrize("arguments", ['{"text": "Dear', ""], ids=["half", "none"])
+def test_a_call_that_the_limit_cut_off_is_not_run(arguments: str) -> None:
+    call = delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "send", "arguments": arguments}}])
+    with pytest.raises(VoiceBridgeError, match=r"send.*max_output_tokens") as caught:
+        read(sse(call, delta(finish="length"), "[DONE]"))
+    assert caught.value.fault.code == "max_output_tokens"
+
+
+def test_a_call_that_was_whole_before_the_limit_is_run() -> None:
+    call = delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "send", "arguments": '{"a": 1}'}}])
+    assert read(sse(call, delta(finish="length"), "[DONE]"))[0] == ToolRequest("a", "send", '{"a": 1}')
+
+
+def test_thoughts_that_the_template_opened() -> None:
+    together = sse(delta("The user greets. </think>\n\nHello!"), delta(finish="stop"))
+    assert words(read(together)) == "Hello!"
+    cut = sse(delta("Hm, "), delta("no. </th"), delta("ink>\n\nHello, use <think>"), delta(finish="stop"))
+    assert words(read(cut, thoughts="opened")) == "Hello, use "
+    assert words(read(cut)) == "Hm, no. Hello, use "  # what was passed on stays
+
+
+@pytest.mark.parametrize(
+    "event",
+    [delta("<think>Hm, hm"), delta(None, reasoning_content="Hm, hm")],
+    ids=["tagged", "reasoning"],
+)
+def test_an_answer_that_was_all_thought_is_an_error(event: dict[str, Any]) -> None:
+    with pytest.raises(VoiceBridgeError, match="max_output_tokens") as caught:
+        read(sse(event, delta(finish="length"), "[DONE]"))
+    assert caught.value.fault.code == "only_thoughts"
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 99])

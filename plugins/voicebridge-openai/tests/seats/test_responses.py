@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.stages import ToolRequest, Usage
+from voicebridge.contract.stages import Progress, ToolRequest, Usage
+from voicebridge.transport.http_patience import is_useful
 from voicebridge_openai.seats.responses import ResponsesBody
 
 
@@ -23,7 +24,7 @@ def read(data: bytes, step: int = 0) -> list[Any]:
     outputs: list[Any] = []
     for start in range(0, len(data), step or len(data)):
         outputs += body.feed(data[start : start + (step or len(data))])
-    return [output for output in (*outputs, *body.end()) if output != ""]
+    return [output for output in (*outputs, *body.end()) if output not in ("", Progress())]
 
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": '{"a": 1}'}
@@ -83,3 +84,25 @@ def test_answers_that_fail(event: dict[str, Any], category: str) -> None:
 def test_an_answer_that_breaks_off() -> None:
     with pytest.raises(VoiceBridgeError, match="broke off"):
         read(events({"type": "response.output_text.delta", "delta": "One"}))
+
+
+@pytest.mark.parametrize("kind", ["response.function_call_arguments.delta", "response.reasoning_summary_text.delta"])
+def test_a_model_that_thinks_or_writes_a_call_makes_progress(kind: str) -> None:
+    outputs = list(ResponsesBody().feed(events({"type": kind, "delta": "x"})))
+    assert outputs == [Progress()]
+    assert is_useful(outputs[0])
+
+
+def test_a_call_that_the_limit_cut_off_is_not_run() -> None:
+    call = CALL | {"arguments": '{"a', "status": "incomplete"}
+    details = {"incomplete_details": {"reason": "max_output_tokens"}, "output": [call]}
+    with pytest.raises(VoiceBridgeError, match=r"look.*max_output_tokens"):
+        read(events({"type": "response.incomplete", "response": details}))
+
+
+def test_an_answer_that_was_all_thought_is_an_error() -> None:
+    thought = {"type": "response.reasoning_summary_text.delta", "delta": "Hm."}
+    details = {"incomplete_details": {"reason": "max_output_tokens"}, "output": []}
+    with pytest.raises(VoiceBridgeError, match="max_output_tokens") as caught:
+        read(events(thought, {"type": "response.incomplete", "response": details}))
+    assert caught.value.fault.code == "only_thoughts"

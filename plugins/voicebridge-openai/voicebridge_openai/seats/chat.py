@@ -11,35 +11,40 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.stages import ToolRequest, Usage
+from voicebridge.contract.stages import Progress, ToolRequest, Usage
 from voicebridge.transport.body import Body
 from voicebridge.transport.sse import SseEvent, SseParser
 
 from .event_json import event_object
-from .http_errors import cut_off, error_in, filtered, told
-from .thoughts import ThoughtFilter
+from .http_errors import cut_off, error_in, filtered, only_thoughts, told
+from .thoughts import ThoughtFilter, Thoughts
 from .token_usage import estimated, model_usage
 from .tool_calls import ToolCalls, new_call_id
 
 __all__ = ["ChatBody"]
 
-Output = str | ToolRequest | Usage
+Output = str | ToolRequest | Usage | Progress
 _TAIL_BYTES = 4096
 
 
 class ChatBody(Body[Output]):
-    """One answer. Empty text is a sign of life: the model thinks.
+    """One answer.
 
     Args:
         asked: characters of the request, to estimate its tokens where the server tells none.
+        thoughts: how the model's thoughts begin.
     """
 
-    def __init__(self, asked: int = 0, new_id: Callable[[], str] = new_call_id) -> None:
+    def __init__(
+        self, asked: int = 0, new_id: Callable[[], str] = new_call_id, *, thoughts: Thoughts = "tagged"
+    ) -> None:
         self._parser = SseParser()
-        self._thoughts, self._calls = ThoughtFilter(), ToolCalls(new_id)
+        self._thoughts, self._calls = ThoughtFilter(thoughts), ToolCalls(new_id)
         self._asked, self._written = asked, 0
         self._usage: Usage | None = None
         self._finished = self._done = False
+        self._answered = self._thought = False
+        """Whether there was anything but thoughts, and whether there were thoughts."""
         self._whole: bytearray | None = None
         """An answer that is one JSON object."""
         self._begun = False
@@ -96,27 +101,42 @@ class ChatBody(Body[Output]):
             raise filtered()
         if reason:
             self._finished = True
-            yield from self._rest()
+            yield from self._rest(cut=reason == "length")
 
     def _delta(self, delta: Mapping[str, Any]) -> Iterator[Output]:
         for name in ("content", "refusal"):
             text = _text(delta.get(name))
             if text:
                 self._written += len(text)
-                yield self._thoughts.feed(text)
+                yield from self._said(self._thoughts.feed(text))
         for name in ("reasoning_content", "reasoning"):
             if text := _text(delta.get(name)):
                 self._written += len(text)
-                yield ""
+                self._thought = True
+                yield Progress()
         calls = delta.get("tool_calls")
         for piece in calls if isinstance(calls, list) else ():
             self._calls.feed(piece)
-            yield ""
+            yield Progress()
 
-    def _rest(self) -> Iterator[Output]:
-        if rest := self._thoughts.flush():
-            yield rest
-        yield from self._calls.take()
+    def _said(self, text: str) -> Iterator[Output]:
+        if text:
+            self._answered = True
+            yield text
+        if self._thoughts.thinking:
+            self._thought = True
+            yield Progress()
+
+    def _rest(self, *, cut: bool = False) -> Iterator[Output]:
+        """What was held back.
+
+        Args:
+            cut: the answer reached the limit of its length.
+        """
+        yield from self._said(self._thoughts.flush())
+        for call in self._calls.take(cut=cut):
+            self._answered = True
+            yield call
 
     def _closing(self) -> Iterator[Output]:
         """The end, told once: the usage comes behind the last words, in an event of its own."""
@@ -124,6 +144,8 @@ class ChatBody(Body[Output]):
             return
         self._done = True
         yield from self._rest()
+        if self._thought and not self._answered:
+            raise only_thoughts()
         yield self._usage or estimated(self._asked, self._written)
 
 

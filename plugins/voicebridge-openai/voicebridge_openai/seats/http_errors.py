@@ -15,7 +15,7 @@ from voicebridge_openai.vendor_errors import fault_of as realtime_fault_of
 
 from .servers import Server
 
-__all__ = ["cut_off", "error_in", "explained", "filtered", "not_running", "told"]
+__all__ = ["call_cut_off", "cut_off", "error_in", "explained", "filtered", "not_running", "only_thoughts", "told"]
 
 _BY_CODE: dict[str, Category] = {
     "content_filter": "content",
@@ -88,6 +88,21 @@ def cut_off(what: str) -> VoiceBridgeError:
     """The answer ended before its end."""
     message = f"The server's {what} broke off before its end."
     return VoiceBridgeError(Fault(category="network", code="cut_off", message=message, retryable=True))
+
+
+def call_cut_off(name: str) -> VoiceBridgeError:
+    """The answer reached its limit in the middle of a call, which must not be run then."""
+    message = f"The answer reached its limit in the middle of a call of {name!r}. Raise max_output_tokens."
+    return VoiceBridgeError(Fault(category="protocol", code="max_output_tokens", message=message))
+
+
+def only_thoughts() -> VoiceBridgeError:
+    """The model thought, and said nothing."""
+    message = (
+        "The model wrote nothing but thoughts. Raise max_output_tokens, lower reasoning_effort, or, for a model that "
+        "does not think, leave the option `thoughts` out."
+    )
+    return VoiceBridgeError(Fault(category="protocol", code="only_thoughts", message=message))
 
 
 def not_running(server: Server, model: str, url: str, fault: Fault) -> Fault:

@@ -9,7 +9,7 @@ from typing import Any
 from voicebridge.contract.config import SessionConfig
 from voicebridge.contract.errors import ConfigError
 from voicebridge.contract.items import MessageItem
-from voicebridge.contract.stages import LanguageModelTraits, Prompt, ToolRequest, Usage
+from voicebridge.contract.stages import LanguageModelTraits, Progress, Prompt, ToolRequest, Usage
 from voicebridge.core.stage_options import read_stage_options
 from voicebridge.transport.body import Body
 from voicebridge.transport.http import HttpCall
@@ -81,7 +81,9 @@ class ChatModel:
     def _call(self, prompt: Prompt, config: SessionConfig) -> tuple[HttpCall, Body[Any]]:
         assert isinstance(self._options, ChatOptions)
         body = chat_request(self._server, self._model, config, self._options, prompt)
-        return HttpCall(path="/chat/completions", json=body), ChatBody(_characters(prompt))
+        return HttpCall(path="/chat/completions", json=body), ChatBody(
+            _characters(prompt), thoughts=self._options.thoughts
+        )
 
     async def warm(self) -> None:
         """Open a connection. A server of the user's own also loads the model, and reads the instructions.
@@ -100,7 +102,7 @@ class ChatModel:
         """Open a connection, if none waits."""
         await self._connection.get_ready()
 
-    def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage]:
+    def respond(self, prompt: Prompt) -> AsyncIterator[str | ToolRequest | Usage | Progress]:
         """The answer as it comes. See `LanguageModel.respond`.
 
         Raises:
@@ -121,7 +123,9 @@ class ResponsesModel(ChatModel):
 
     def _call(self, prompt: Prompt, config: SessionConfig) -> tuple[HttpCall, Body[Any]]:
         body = responses_request(self._model, config, self._options, prompt)
-        return HttpCall(path="/responses", json=body), ResponsesBody(_characters(prompt))
+        return HttpCall(path="/responses", json=body), ResponsesBody(
+            _characters(prompt), thoughts=self._options.thoughts
+        )
 
 
 def _characters(prompt: Prompt) -> int:

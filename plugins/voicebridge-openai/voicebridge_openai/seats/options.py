@@ -10,6 +10,8 @@ from pydantic import Field
 from voicebridge.core.stage_options import StageOptions
 from voicebridge.transport.http_call import HttpTimeouts
 
+from .thoughts import Thoughts
+
 __all__ = [
     "ChatOptions",
     "ModelOptions",
@@ -62,6 +64,8 @@ class ModelOptions(RequestOptions):
     """A stable, hashed name of the end user, for the vendor's abuse detection."""
     extra_body: Mapping[str, Any] = Field(default_factory=dict)
     """Further fields of the request, as this server describes them."""
+    thoughts: Thoughts = "tagged"
+    """`opened`: the model's template opens its thoughts, so that the answer has only their end, `</think>`."""
 
 
 class ChatOptions(ModelOptions):

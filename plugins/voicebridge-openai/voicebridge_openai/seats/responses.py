@@ -8,36 +8,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from voicebridge.contract.errors import VoiceBridgeError
-from voicebridge.contract.stages import ToolRequest, Usage
+from voicebridge.contract.stages import Progress, ToolRequest, Usage
 from voicebridge.transport.body import Body
 from voicebridge.transport.sse import SseEvent, SseParser
 
 from .event_json import event_object
-from .http_errors import cut_off, filtered, told
-from .thoughts import ThoughtFilter
+from .http_errors import call_cut_off, cut_off, filtered, only_thoughts, told
+from .thoughts import ThoughtFilter, Thoughts
 from .token_usage import estimated, model_usage
 from .tool_calls import new_call_id, tool_request
 
 __all__ = ["ResponsesBody"]
 
-Output = str | ToolRequest | Usage
+Output = str | ToolRequest | Usage | Progress
 _WORDS = ("response.output_text.delta", "response.refusal.delta")
 _ENDS = ("response.completed", "response.incomplete")
 
 
 class ResponsesBody(Body[Output]):
-    """One answer. Empty text is a sign of life: the model thinks, or writes a call.
+    """One answer.
 
     Args:
         asked: characters of the request, to estimate its tokens where the server tells none.
+        thoughts: how the model's thoughts begin.
     """
 
-    def __init__(self, asked: int = 0) -> None:
-        self._parser, self._thoughts = SseParser(), ThoughtFilter()
+    def __init__(self, asked: int = 0, *, thoughts: Thoughts = "tagged") -> None:
+        self._parser, self._thoughts = SseParser(), ThoughtFilter(thoughts)
         self._asked, self._written = asked, 0
         self._told: set[str] = set()
         """Ids of the calls that were passed on."""
         self._ended = False
+        self._answered = self._thought = False
+        """Whether there was anything but thoughts, and whether there were thoughts."""
 
     def feed(self, data: bytes) -> Iterable[Output]:
         """See `Body.feed`."""
@@ -60,7 +63,7 @@ class ResponsesBody(Body[Output]):
             text = event.get("delta")
             if isinstance(text, str) and text:
                 self._written += len(text)
-                yield self._thoughts.feed(text)
+                yield from self._said(self._thoughts.feed(text))
         elif kind == "response.output_item.done":
             yield from self._call(event.get("item"))
         elif kind in _ENDS:
@@ -71,7 +74,16 @@ class ResponsesBody(Body[Output]):
         elif kind == "error" or "error" in event:
             raise VoiceBridgeError(told(event.get("error") or {**event, "type": None}))
         elif isinstance(kind, str) and kind.endswith(".delta"):
-            yield ""
+            self._thought = self._thought or kind.startswith("response.reasoning")
+            yield Progress()
+
+    def _said(self, text: str) -> Iterator[Output]:
+        if text:
+            self._answered = True
+            yield text
+        if self._thoughts.thinking:
+            self._thought = True
+            yield Progress()
 
     def _call(self, item: object) -> Iterator[Output]:
         if not isinstance(item, Mapping) or item.get("type") != "function_call":
@@ -81,7 +93,10 @@ class ResponsesBody(Body[Output]):
         if call_id not in self._told:
             self._told.add(call_id)
             name, arguments = item.get("name"), item.get("arguments")
-            yield tool_request(call_id, name if isinstance(name, str) else "", "" if arguments is None else arguments)
+            name, self._answered = name if isinstance(name, str) else "", True
+            if item.get("status") == "incomplete":
+                raise call_cut_off(name)
+            yield tool_request(call_id, name, "" if arguments is None else arguments)
 
     def _end(self, response: object) -> Iterator[Output]:
         response = response if isinstance(response, Mapping) else {}
@@ -89,9 +104,10 @@ class ResponsesBody(Body[Output]):
         if isinstance(details, Mapping) and details.get("reason") == "content_filter":
             raise filtered()
         self._ended = True
-        if rest := self._thoughts.flush():
-            yield rest
+        yield from self._said(self._thoughts.flush())
         output = response.get("output")
         for item in output if isinstance(output, list) else ():
             yield from self._call(item)
+        if self._thought and not self._answered:
+            raise only_thoughts()
         yield model_usage(response.get("usage")) or estimated(self._asked, self._written)
