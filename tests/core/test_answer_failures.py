@@ -17,6 +17,7 @@ from voicebridge.contract.events import (
     OutputText,
     ResponseEnded,
     ResponseStarted,
+    ToolCall,
     UserTurn,
 )
 from voicebridge.contract.fault import Fault
@@ -33,6 +34,10 @@ def started(response_id: str = "r1", *, aside: bool = False) -> ResponseStarted:
 
 def ended(response_id: str = "r1", status: Any = "failed", problem: Fault | None = None) -> ResponseEnded:
     return ResponseEnded(response_id=response_id, status=status, fault=problem)
+
+
+def called(response_id: str = "r1") -> ToolCall:
+    return ToolCall(response_id=response_id, call_id="c1", name="book", arguments="{}")
 
 
 def turn(phase: Any, turn_id: str = "t1") -> UserTurn:
@@ -67,6 +72,12 @@ BLAMED: dict[str, tuple[list[Event], Event, bool]] = {
     "a bad key": ([], BackendError(fault=fault("auth")), True),
     "an unanswered turn": ([], BackendError(fault=fault("busy", code="turn_unanswered")), True),
     "a hiccup": ([], BackendError(fault=fault("network")), False),
+    "an answer that had called a tool failed": ([started(), called()], ended(problem=fault()), False),
+    "an answer of the name of one that had called a tool": (
+        [started(), called(), ended(status="completed"), started()],
+        ended(problem=fault()),
+        True,
+    ),
     "words": ([started()], OutputText(response_id="r1", delta="Hi"), False),
 }
 

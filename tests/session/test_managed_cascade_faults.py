@@ -291,6 +291,30 @@ async def test_a_call_that_is_told_twice_is_done_once() -> None:
         assert done == ["12A"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+@virtually
+async def test_an_answer_that_fails_after_its_call_is_not_asked_for_again(others: int) -> None:
+    done: list[str] = []
+
+    async def book(seat: str) -> str:
+        """Book a seat."""
+        done.append(seat)
+        await asyncio.sleep(2)
+        return "booked"
+
+    def answer(prompt: Prompt) -> list[Any]:
+        if any(isinstance(item, ToolResultItem) and item.output == "booked" for item in prompt.items):
+            return ["It is booked."]
+        return [ToolRequest(f"k{len(done)}", "book", '{"seat": "12A"}'), fault("network")]
+
+    backends = [cascade(llm=made(ScriptedModel, answer)) for _ in range(1 + others)]
+    async with call(*backends, tools=[book], tool_policy=ToolPolicy()) as user:
+        await user.session.send(SendText(text="Book 12A."))
+        await user.pause(10_000)
+        assert done == ["12A"]
+        assert user.said()[-1] == "It is booked."
+
+
 @pytest.mark.parametrize("kind", ["hangs", "fails over"])
 @virtually
 async def test_a_tool_that_hangs_is_answered_when_its_time_is_up(kind: str) -> None:
