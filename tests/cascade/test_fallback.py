@@ -454,6 +454,43 @@ def test_a_recogniser_that_hangs_is_replaced_within_five_seconds() -> None:
     conversation(test, stt=[Ear("first", hangs=[1]), Ear("second")])
 
 
+class Stuck(ScriptedRecogniser):
+    """Reads the first piece of audio, and nothing after it."""
+
+    async def listen(self, audio: Any) -> AsyncIterator[Any]:
+        async for _ in audio:
+            await asyncio.Event().wait()
+        yield
+
+
+def test_a_recogniser_that_stops_reading_is_replaced_within_five_seconds() -> None:
+    async def test(user: User) -> None:
+        spoken_at = await user.speak(1000)
+        await user.until(ResponseEnded)
+        assert finals(user) == ["second"]
+        assert user.all(InputTranscript, final=True)[0].at - spoken_at <= 5.5
+
+    conversation(test, stt=[Stuck(["x"]), Ear("second")])
+
+
+def test_the_next_one_that_does_not_read_either_is_replaced_too() -> None:
+    async def test(user: User) -> None:
+        await user.speak(1000)
+        await user.until(ResponseEnded)
+        assert finals(user) == ["third"]
+
+    conversation(test, stt=[Stuck(["x"]), Stuck(["x"]), Ear("third")])
+
+
+def test_one_that_is_alone_and_stops_reading_ends_its_turn_in_words() -> None:
+    async def test(user: User) -> None:
+        await user.speak(1000)
+        written = await user.until(InputTranscript, final=True)
+        assert written.fault.code == "stage_timeout"
+
+    conversation(test, stt=Stuck(["x"]), timeout_s=10)
+
+
 def test_the_preferred_one_hears_again_from_the_next_utterance_on() -> None:
     async def test(user: User) -> None:
         for count, gap_ms in ((1, 1000), (2, 11_000), (3, 1000)):

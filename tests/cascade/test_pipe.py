@@ -105,11 +105,50 @@ async def read_for(pipe: Pipe, seconds: float) -> float | None:
     return None
 
 
+async def read_nothing(pipe: Pipe) -> None:
+    async with asyncio.timeout(None) as deadline:
+        pipe.read(deadline, 5.0)
+        await asyncio.sleep(3600)
+
+
 def test_a_mark_is_answered_in_time() -> None:
     async def main() -> None:
         pipe = Pipe(100)
         asyncio.get_running_loop().call_later(2, pipe.put, Mark(1))
-        assert await read_for(pipe, 60) == 7.0, "the time runs from when the mark was read"
+        assert await read_for(pipe, 60) == 7.0, "the time runs from when the mark was put"
+
+    run_in_virtual_time(main())
+
+
+def test_the_time_runs_from_when_the_mark_was_put_whether_or_not_it_is_read() -> None:
+    async def main() -> None:
+        pipe = Pipe(100)
+        pipe.put(Mark(1))
+        await asyncio.sleep(2)
+        assert await read_for(pipe, 60) == 5.0
+        pipe.clear()
+        asyncio.get_running_loop().call_later(1, pipe.put, Mark(2))
+        with pytest.raises(TimeoutError):
+            await read_nothing(pipe)
+        assert now() == 11.0
+
+    run_in_virtual_time(main())
+
+
+def test_a_reader_is_told_what_is_asked_before_it_reads() -> None:
+    async def main() -> None:
+        pipe = Pipe(100)
+        told: list[int] = []
+        for n in (1, 2):
+            pipe.put(Mark(n))
+        pipe.answered(1)
+        pipe.tell_asked(told.append)
+        pipe.put(Mark(3, wanted=False))
+        pipe.put(Mark(4))
+        assert told == [2, 4]
+        pipe.clear()
+        pipe.put(Mark(5))
+        assert told == [2, 4]
 
     run_in_virtual_time(main())
 

@@ -14,6 +14,7 @@ from voicebridge.core.stage_order import Work
 
 from .kept_stream import KeptStream
 from .lineup import Lineup, Watch, now
+from .pipe import Pipe
 from .stage_fault import closing, own_cancellation
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class FallbackRecogniser:
             while True:
                 try:
                     recogniser, watch = await lineup.at(work), lineup.watch(work)
+                    hearing.begins(watch)
                     feed = hearing.rest(recogniser.traits.format, lineup, work, watch)
                     offset_ms = hearing.offset_ms
                     async with closing(recogniser.listen(feed)) as outputs:
@@ -104,11 +106,14 @@ class _Hearing:
         self._limit = format.size(_KEPT_MS)
         self._asked: dict[int, float] = {}
         """Marks without an answer, and when they were put."""
+        self._watch: Watch | None = None
         self._run = 0
         self._next: list[bytes | Mark] = []
         """Read, but left to the next recogniser."""
         self.leaves = False
         """The recogniser is left for a better one, without having failed."""
+        if isinstance(audio, Pipe):
+            audio.tell_asked(self._put)
 
     @property
     def ended(self) -> bool:
@@ -125,6 +130,18 @@ class _Hearing:
         """Since when an answer is awaited."""
         return min(self._asked.values(), default=None)
 
+    def begins(self, watch: Watch) -> None:
+        """A recogniser begins: its time runs if an answer is awaited, whether or not it reads."""
+        self._watch = watch
+        if self._asked:
+            watch.start()
+
+    def _put(self, mark: int) -> None:
+        """An answer is awaited. The mark may not have been read yet."""
+        self._asked.setdefault(mark, now())
+        if self._watch is not None and not self._watch.running:
+            self._watch.start()
+
     async def rest(
         self, format: AudioFormat, lineup: Lineup[SpeechToText], work: Work, watch: Watch
     ) -> AsyncIterator[bytes | Mark]:
@@ -134,8 +151,6 @@ class _Hearing:
         self._run += 1
         run = self._run
         for piece in [piece for piece in self._kept if isinstance(piece, bytes) or self._counts(piece)]:
-            if isinstance(piece, Mark) and piece.n in self._asked:
-                watch.start()
             yield convert.convert(piece) if convert and isinstance(piece, bytes) else piece
         while run == self._run:  # one that was left may still read on in a task of its own
             if self._next:
@@ -150,8 +165,6 @@ class _Hearing:
                 self.leaves = True
                 return
             self._keep(piece)
-            if isinstance(piece, Mark) and piece.wanted and not watch.running:
-                watch.start()
             yield convert.convert(piece) if convert and isinstance(piece, bytes) else piece
 
     def _counts(self, mark: Mark) -> bool:
@@ -161,7 +174,7 @@ class _Hearing:
         self._kept.append(piece)
         if isinstance(piece, Mark):
             if piece.wanted:
-                self._asked[piece.n] = now()
+                self._put(piece.n)
             self._forget()
             return
         self._kept_bytes += len(piece)

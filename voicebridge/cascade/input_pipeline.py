@@ -222,13 +222,13 @@ class InputPipeline:
                 await self._read_until_it_ends()
                 raise RuntimeError("it stopped listening")
             except (Exception, asyncio.CancelledError) as error:
+                self._pipe.clear()
                 if own_cancellation(error):
                     raise
                 self._failures += 1
                 fault = fault_of("speech recogniser", error)
                 if self._failures >= _FAILURES_ALLOWED:
                     raise VoiceBridgeError(fault) from error
-            self._pipe.clear()
             self._listener.on_stt_failure(fault)
             if self._listening_from is not None:
                 again = self._recent.since(self._listening_from)
