@@ -31,7 +31,7 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Category, Fault
 from voicebridge.contract.session import Backend
-from voicebridge.contract.stages import Prompt, Speech
+from voicebridge.contract.stages import LanguageModelTraits, Prompt, Speech
 from voicebridge.testing.script import Reply
 from voicebridge.testing.scripted_session import ScriptedBackend
 from voicebridge.testing.stages import ScriptedModel, ScriptedRecogniser, ScriptedVoice
@@ -327,7 +327,7 @@ async def test_alone_it_is_asked_once_more_and_goes_on() -> None:
 
 @pytest.mark.parametrize(
     ("error", "tries"),
-    [(fault("network"), 2), (fault("rate", retry_after_s=30.0), 1), (fault("quota", retryable=False), 1)],
+    [(fault("network"), 1), (fault("rate", retry_after_s=30.0), 1), (fault("quota", retryable=False), 1)],
     ids=["network", "rate", "quota"],
 )
 def test_alone_it_fails_in_the_end_and_the_call_goes_on(error: Exception, tries: int) -> None:
@@ -343,6 +343,23 @@ def test_alone_it_fails_in_the_end_and_the_call_goes_on(error: Exception, tries:
             assert user.failure is None
 
     test()
+
+
+@virtually
+async def test_an_agent_that_may_have_acted_is_not_asked_again() -> None:
+    acts = LanguageModelTraits(speculative="unsafe")
+    asked: list[Prompt] = []
+
+    def book(prompt: Prompt) -> list[Any]:
+        asked.append(prompt)
+        raise TimeoutError("its own tool")
+
+    async with call(cascade(llm=made(ScriptedModel, book, traits=acts)), cascade()) as user:
+        await user.session.send(SendText(text="Book it."))
+        ended = await user.until(ResponseEnded)
+        assert (ended.status, ended.fault.code) == ("failed", "may_have_acted")
+        await user.pause(3000)
+        assert len(asked) == len(user.all(ResponseStarted)) == 1
 
 
 @virtually

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,9 +20,10 @@ from voicebridge.contract.stages import (
     ToolRequest,
     Usage,
 )
+from voicebridge.core.answer_failures import may_have_acted
 from voicebridge.core.seam import Seam
 
-from .lineup import Lineup, now
+from .lineup import Lineup, Watch, now
 from .stage_fault import closing, own_cancellation
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class FallbackModel:
 
     While nothing of an answer was passed on, the next model answers in its place. Once words were, they may have been
     spoken: the next one is shown them and asked to go on, and what it says again all the same is left out. An answer
-    that has called a tool is not gone on with, nor one by a model that remembers by itself: it has failed.
+    that has called a tool is not gone on with: it has failed. A model that remembers by itself goes on with nobody's
+    words. One that acts or remembers by itself may have done so before it failed: nobody is asked in its place.
     """
 
     def __init__(self, lineup: Lineup[LanguageModel]) -> None:
@@ -89,11 +92,12 @@ class FallbackModel:
         work = lineup.begin(safe if prompt.speculative and lineup.several else None)
         if work is None:
             raise VoiceBridgeError(_NOBODY)
-        said, called = "", False
+        said, called, acts = "", False, False
         while True:
             try:
                 model = await lineup.at(work)
-                seam, watch = Seam(said), lineup.watch(work)
+                acts = model.traits.speculative == "unsafe" or model.traits.memory == "own"
+                seam, watch = Seam(said), Watch(math.inf) if acts else lineup.watch(work)
                 watch.start()
                 async with closing(model.respond(_prompt(prompt, model.traits, said))) as outputs:
                     async for output in watch.each(outputs):
@@ -111,13 +115,18 @@ class FallbackModel:
                 work.done()
                 return
             except (Exception, asyncio.CancelledError) as error:
-                if own_cancellation(error) or called:
+                if own_cancellation(error):
                     raise
+                if called or acts:
+                    fault = lineup.failed(work, error)
+                    raise VoiceBridgeError(fault if called else may_have_acted(fault)) from error
                 if prompt.speculative and len(safe) < len(lineup.stages) and not work.another(now()):
+                    lineup.failed(work, error)
                     raise VoiceBridgeError(_NOBODY) from error  # once it is no guess, others may be asked
-                await lineup.after(work, error, begun=bool(said.strip()))
-                if said.strip() and lineup.stages[work.stage].traits.memory == "own":
-                    raise
+                begun = bool(said.strip())
+                if begun:
+                    work.leave_out([i for i, model in enumerate(lineup.stages) if model.traits.memory == "own"])
+                await lineup.after(work, error, begun=begun or prompt.speculative)  # a guess is not worth another try
 
 
 def _prompt(prompt: Prompt, traits: LanguageModelTraits, said: str) -> Prompt:

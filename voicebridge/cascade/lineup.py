@@ -6,9 +6,10 @@ import asyncio
 import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.stages import GetsReady, Stage, Usage
 from voicebridge.core.stage_order import StageOrder, Work
@@ -96,6 +97,7 @@ class Lineup(Generic[S]):
     def _warm(self, stage: int) -> asyncio.Task[None]:
         task = self._warming.get(stage)
         if task is None or (task.done() and not _went_well(task)):
+            self._order.slow.add(stage)
             task = asyncio.create_task(self._warm_one(stage), name=f"warm {self.placed[stage].name}")
             self._warming[stage] = task
             task.add_done_callback(_looked_at)
@@ -104,6 +106,7 @@ class Lineup(Generic[S]):
     async def _warm_one(self, stage: int) -> None:
         try:
             await self.stages[stage].warm()
+            self._order.slow.discard(stage)
         except (Exception, asyncio.CancelledError) as error:
             if own_cancellation(error):
                 raise
@@ -148,10 +151,11 @@ class Lineup(Generic[S]):
         """The stage that does the work, once it is warm.
 
         Raises:
-            Exception: it can't be warm.
+            Exception: it can't be warm, or not within `patience_s`, and somebody could take over.
         """
         if self.several:
-            await asyncio.shield(self._warm(work.stage))
+            async with asyncio.timeout(self.patience_s if work.another(now()) else None):
+                await asyncio.shield(self._warm(work.stage))
         return self.stages[work.stage]
 
     def watch(self, work: Work) -> Watch:
@@ -166,12 +170,15 @@ class Lineup(Generic[S]):
             what: what is lost by it, in a sentence.
 
         Raises:
-            BaseException: `error`: nobody goes on.
+            BaseException: `error`: nobody goes on. After more than one try, its fault asks for no other,
+                unless the stage itself said when.
         """
         failed = self.placed[work.stage]
         fault = fault_of(SEAT_NAMES[failed.seat], error)
         wait_s = work.failed(fault, now(), begun=begun)
         if wait_s is None:
+            if work.repeated and fault.retryable and fault.retry_after_s is None:
+                raise VoiceBridgeError(replace(fault, retryable=False)) from error
             raise error
         following = self.placed[work.stage]
         if following is not failed:
@@ -179,6 +186,13 @@ class Lineup(Generic[S]):
             parts = (f"{who} takes over from the {failed.label}.", what, fault.message)
             self._told(fault, "stage_replaced", " ".join(filter(None, parts)))
         await asyncio.sleep(wait_s)
+
+    def failed(self, work: Work, error: BaseException) -> Fault:
+        """A stage failed in what nobody may take over: leave it alone for a while. What to tell of it."""
+        fault = fault_of(SEAT_NAMES[self.placed[work.stage].seat], error)
+        if self.several and fault.category != "content":
+            self._order.cool(work.stage, fault, now())
+        return fault
 
     def usage(self, work: Work, usage: Usage) -> Usage:
         """The usage of a stage, saying whose it is."""

@@ -58,6 +58,8 @@ class _Response:
     offset_ms: float = 0.0
     task: asyncio.Task[None] = field(init=False)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    told: bool = False
+    """Something of it was passed on."""
     broken: bool = False
     """It failed while it was a guess, and another try may help: nobody has missed it yet."""
 
@@ -284,7 +286,19 @@ class ResponseController:
         if response.broken:
             return  # the turn is answered without it
         await response.wanted.wait()
+        anew = fault and fault.retryable and fault.code != "stage_timeout"  # it has had its time
+        if anew and not response.told and response.guessed_text is not None:
+            self._make_anew(response)
+            return
         self._end(response, "failed" if fault else "completed", fault)
+
+    def _make_anew(self, response: _Response) -> None:
+        """A guess that was adopted has failed. It is no guess any more: now all models may be asked, and again."""
+        if response is not self._current:
+            return
+        response.guessed_text = None
+        self._make(response, self.prompt(request=response.request))
+        response.reply.release()
 
     def prompt(
         self, items: tuple[Item, ...] = (), request: Request | None = None, *, speculative: bool = False
@@ -303,6 +317,7 @@ class ResponseController:
     # What it gives
 
     def _output(self, response: _Response, output: Output) -> None:
+        response.told = response.told or not isinstance(output, tuple)
         if isinstance(output, str):
             if not response.aside:
                 self.history.say(response.id, output)

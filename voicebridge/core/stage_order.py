@@ -7,6 +7,7 @@ well         failed for good (auth, config)          out, for this session
 well         failed, refused for what was said       well: it is not its failure, and nobody else is asked
 cooling      its time is over                        well, and preferred again by the next piece of work
 any          it did a piece of work to its end       well
+slow         it is warm                              well; until then it comes after those that are
 
 of a piece of work                                   next
 its stage failed, another was not tried yet          that one, at once; those that are well first
@@ -53,6 +54,8 @@ class StageOrder:
     def __init__(self, count: int, random: Callable[[], float]) -> None:
         self._states = [_State() for _ in range(count)]
         self._random = random
+        self.slow: set[int] = set()
+        """Those that are not warm yet."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -64,7 +67,7 @@ class StageOrder:
             among: which of them may do it. None: all.
         """
         able = [i for i in range(len(self)) if i not in tried and (among is None or i in among)]
-        well = (i for i in able if self._states[i].cool_until <= now)
+        well = (i for i in able if self._states[i].cool_until <= now and i not in self.slow)
         hopeful = (i for i in able if math.isfinite(self._states[i].cool_until))
         return next(well, next(hopeful, able[0] if able else None))
 
@@ -108,6 +111,15 @@ class Work:
     def another(self, now: float) -> bool:
         """Whether somebody could take over."""
         return self._order.best(now, self._among, self._tried | {self.stage}) is not None
+
+    def leave_out(self, stages: Collection[int]) -> None:
+        """These can't take over any more."""
+        self._tried.update(stages)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether its stage, which is alone, was asked again and failed again."""
+        return len(self._order) == 1 and self._failures > 1
 
     def failed(self, fault: Fault, now: float, *, begun: bool) -> float | None:
         """Its stage failed. Seconds after which `stage`, which may be another now, shall go on; None: the work failed.
