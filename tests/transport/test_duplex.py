@@ -228,3 +228,15 @@ def test_a_peer_that_has_nothing_to_say_is_not():
         assert peer.pings == 12
 
     run_in_virtual_time(talk())
+
+
+def test_a_peer_that_closes_after_its_last_answer_does_no_harm_to_a_slow_reader():
+    async def talk() -> None:
+        peer, half, got = Peer({"end": ["9"]}), Counting(), []
+        asyncio.get_running_loop().call_later(0.5, peer.give, LOST)
+        async for output in Duplex[int, int](peer, half).run(numbers(1)):
+            got.append(output)
+            await asyncio.sleep(1)
+        assert got == [100, 9]
+
+    run_in_virtual_time(talk())

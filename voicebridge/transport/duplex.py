@@ -123,7 +123,8 @@ class Duplex(Generic[In, Out]):
             while True:
                 output = await self._outputs.get()
                 if isinstance(output, asyncio.Task):
-                    if not output.cancelled():
+                    # A peer that goes away after its last answer breaks nothing off, however late that answer is read.
+                    if not (output.cancelled() or (self._input_ended and self._half.over)):
                         output.result()
                 elif output is not _LOOK:
                     yield cast(Out, output)
