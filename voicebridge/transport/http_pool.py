@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
 from .http_connection import HttpConnection
+from .wire import WireClosed
 
 __all__ = ["Dialling", "HttpPool", "shared_pool"]
 
@@ -49,7 +51,10 @@ class HttpPool:
         self._throw_away()
         if self._idle:
             return self._best()
-        return await self._claimed(self._ahead.popleft() if self._ahead else self._begin(connect_s))
+        if self._ahead:
+            with suppress(WireClosed, TimeoutError):  # it began earlier, so that its time runs out before ours
+                return await self._claimed(self._ahead.popleft())
+        return await self._claimed(self._begin(connect_s))
 
     async def fresh(self, connect_s: float) -> HttpConnection:
         """A new one, whatever waits. As `take`."""
