@@ -177,7 +177,8 @@ class SpeechToTextTraits(_Traits):
     utterances, and its signals are not heeded."""
     recheck: Literal["free", "paid"] = "free"
     """What a mark on a guess costs: nothing, or as much as any other, as where each mark is an upload. Guesses are
-    marked either way, but where they are paid at most twice a turn, as long as the session's `speculate` allows any."""
+    marked either way, but where they are paid at most eight times a turn, as long as the session's `speculate`
+    allows any."""
     interim: bool = False
     """It also tells transcripts that are not final."""
 
