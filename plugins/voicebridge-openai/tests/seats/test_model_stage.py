@@ -332,3 +332,29 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ChatModel(SERVERS["openai"], "gpt-4o").configure(SessionConfig())
     with pytest.raises(ConfigError, match="base_url"):
         ChatModel(SERVERS["openai-compatible"], "m").configure(SessionConfig())
+
+
+async def test_settings_that_change_leave_answers_alone_that_are_on_their_way() -> None:
+    word = sse({"choices": [{"index": 0, "delta": {"content": "Well, "}}]})
+    first, second = (Answer([word] * n + [sse(CHUNK, "[DONE]")], pause_s=0.05) for n in (2, 12))
+    async with serving(first, second) as here:
+        made = model(here.url)
+        answers = []
+        for count in (1, 2):
+            answers.append(made.respond(Prompt(items=ITEMS[:1])))
+            assert await anext(answers[-1]) == "Well, "
+            await here.until(requests=count)
+        made.configure(SessionConfig.model_validate({"base_url": here.url, "api_key": "sk-secret-2"}))
+        for answer in answers:
+            said = [output async for output in answer if isinstance(output, str)]
+            assert said[-1] == "Hi."
+        await made.get_ready()
+        await made.aclose()
+
+
+async def test_open_models_get_a_word_of_the_user_before_a_greeting() -> None:
+    greeted = (MessageItem(role="assistant", text="Hello!"), MessageItem(role="user", text="Hi."))
+    body = await asked(Prompt(items=greeted, instructions="Be brief."), "ollama")
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
+    body = await asked(Prompt(items=greeted), "ollama")
+    assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]

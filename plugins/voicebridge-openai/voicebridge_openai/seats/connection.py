@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -82,6 +83,8 @@ class Connection:
         self._api: HttpApi | None = None
         self._made_with: tuple[str, dict[str, str], HttpTimeouts] | None = None
         self._old: list[HttpApi] = []
+        """Those of earlier settings: what they are asked ends in peace."""
+        self._at_work: Counter[HttpApi] = Counter()
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
         self.url = ""
@@ -117,6 +120,7 @@ class Connection:
 
     async def get_ready(self) -> None:
         """Open a connection, if none waits."""
+        await self._close([api for api in self._old if not self._at_work[api]])
         if self._api is not None:
             await self._api.get_ready()
 
@@ -138,9 +142,11 @@ class Connection:
         if longer_s > 0:
             first, total = usual.first_output_s + longer_s, usual.total_s + longer_s
             patience = replace(usual, first_output_s=first, total_s=total)
+        own = patience is not None
         if patience is not None:
             api = self._opened(patience)  # the connections are the same
         ended = False
+        self._at_work[api] += 1
         try:
             async with aclosing(api.ask(call, body)) as outputs:
                 async for output in outputs:
@@ -152,10 +158,17 @@ class Connection:
                 raise
             raise VoiceBridgeError(told) from error
         finally:
+            self._at_work[api] -= 1
             if not ended:
                 self._open_another()
-            if api is not self._api:
-                await api.aclose()
+            if own or (api is not self._api and not self._at_work[api]):
+                await self._close([api])
+
+    async def _close(self, apis: Sequence[HttpApi]) -> None:
+        self._old = [one for one in self._old if one not in apis]
+        for api in apis:
+            del self._at_work[api]
+            await api.aclose()
 
     def _open_another(self) -> None:
         """What is broken off costs its connection. What is asked next, perhaps in a moment, finds an open one."""
@@ -202,6 +215,4 @@ class Connection:
         for task in opening:
             task.cancel()
         await asyncio.gather(*opening, return_exceptions=True)
-        apis, self._old = [*self._old, *([self._api] if self._api else [])], []
-        for api in apis:
-            await api.aclose()
+        await self._close([*self._old, *([self._api] if self._api else [])])

@@ -19,6 +19,7 @@ from .servers import Server
 __all__ = ["chat_request", "responses_request"]
 
 _GREET = "(Nothing was said yet. Greet the user.)"
+_SPEAKS_FIRST = "(The user has called. You speak first.)"
 _CHOICES = ("auto", "none", "required")
 
 
@@ -76,7 +77,8 @@ def responses_request(model: str, config: SessionConfig, options: ModelOptions, 
 
 def alternating(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The conversation as the templates of many open models want it: the instructions first and alone, and nobody
-    speaks twice in a row. Notes in the middle become words of the user."""
+    speaks twice in a row, the user first. Notes in the middle become words of the user, and one comes before a
+    greeting."""
     merged: list[dict[str, Any]] = []
     for place, message in enumerate(told):
         one = dict(message)
@@ -88,6 +90,9 @@ def alternating(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             merged[-1] = last | {"content": f"{last['content']}\n{one['content']}"}
         else:
             merged.append(one)
+    begin = 1 if merged and merged[0]["role"] == "system" else 0
+    if len(merged) > begin and merged[begin]["role"] == "assistant":
+        merged.insert(begin, {"role": "user", "content": _SPEAKS_FIRST})
     return merged
 
 
