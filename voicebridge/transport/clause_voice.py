@@ -16,7 +16,7 @@ from .body import Body
 from .current_requests import CurrentRequests
 from .http import HttpApi, HttpCall
 
-__all__ = ["ClauseRequests", "ClauseVoice"]
+__all__ = ["ClauseRequests", "ClauseVoice", "no_sound"]
 
 
 class ClauseRequests(Protocol):
@@ -92,10 +92,11 @@ class ClauseVoice:
                         covered, sounded = "", True
             yield requests.usage(clause.strip())
         if not sounded:
-            raise VoiceBridgeError(_no_sound(clause))
+            raise VoiceBridgeError(no_sound(clause))
 
 
-def _no_sound(clause: str) -> Fault:
+def no_sound(clause: str) -> Fault:
+    """The vendor answered a clause that can be pronounced, and sent no audio."""
     shown = clause.strip()[:60]
     return Fault(
         category="protocol",

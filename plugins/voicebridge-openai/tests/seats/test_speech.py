@@ -86,6 +86,10 @@ def test_no_sound_has_no_usage() -> None:
     ("data", "message"),
     [
         (b"ID3\x04" + bytes(40), "MP3 instead of PCM"),
+        ((b"\xff\xfb\x90\x64" + bytes(413)) * 3, "MP3 instead of PCM"),
+        ((b"\xff\xf3\x84\xc4" + bytes(188)) * 3, "MP3 instead of PCM"),
+        (b"<!DOCTYPE html><html><body>It works!</body></html>", "page"),
+        (b"\n<html/>", "page"),
         (b"OggS" + bytes(40), "Ogg instead of PCM"),
         (wav(bits=24) + PCM, "24 bits"),
         (orjson.dumps({"error": {"message": "No such voice: bob"}}), "No such voice"),
@@ -94,11 +98,34 @@ def test_no_sound_has_no_usage() -> None:
         (sse({"type": "speech.audio.delta", "audio": "%%%%"}), "base64"),
         (b"data: {" + b"\n\n" * 9, "JSON"),
     ],
-    ids=["mp3", "ogg", "24-bit", "error", "error-event", "cut", "no-base64", "no-json"],
+    ids=[
+        "mp3",
+        "mp3-frames",
+        "mp3-mpeg-2",
+        "page",
+        "short-page",
+        "ogg",
+        "24-bit",
+        "error",
+        "error-event",
+        "cut",
+        "no-base64",
+        "no-json",
+    ],
 )
 def test_what_is_no_speech_is_an_error(data: bytes, message: str) -> None:
     with pytest.raises(VoiceBridgeError, match=message):
         read(data)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xfb\x90\x64", b"\xff\xf3\x84\xc4", b"\xff\xfb", b"<\x00"], ids=list("abcd"))
+def test_samples_that_begin_like_something_else(start: bytes) -> None:
+    assert read(start + PCM * 3, 100) == (start + PCM * 3, COUNTED)
+    assert read(start + PCM[:20]) == (start + PCM[:20], COUNTED)
+
+
+def test_samples_that_begin_like_json_are_not_held_back() -> None:
+    assert list(SpeechBody(FORMAT, 10).feed(b'{"' + PCM)) == [b'{"' + PCM]
 
 
 def test_the_request_of_each_model() -> None:
@@ -209,3 +236,12 @@ async def test_a_clause_that_fails_fails_at_its_place() -> None:
 
 def test_the_rate_is_an_option() -> None:
     assert voice("http://127.0.0.1:9", options={"rate": 22_050}).traits.format == AudioFormat(rate=22_050)
+
+
+async def test_a_clause_without_any_sound_is_an_error() -> None:
+    async with serving(Answer([])) as server:
+        made = voice(server.url)
+        with pytest.raises(VoiceBridgeError, match=r"no sound of 'Hello there\.'") as caught:
+            [one async for one in made.speak(clauses("Hello there."))]
+        await made.aclose()
+    assert caught.value.fault.code == "no_audio"

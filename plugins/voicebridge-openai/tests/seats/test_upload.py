@@ -116,8 +116,17 @@ def test_seconds_are_exact_where_the_vendor_tells_them() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b'{"text": 3}', b'{"error": {"message": "no"}}', b'{"text"', sse({"error": "no"}), STREAM[:40]],
-    ids=["empty", "number", "error", "cut", "error-event", "cut-stream"],
+    [
+        b"",
+        b'{"text": 3}',
+        b'{"error": {"message": "no"}}',
+        b'{"text"',
+        sse({"error": "no"}),
+        STREAM[:40],
+        b"\n<!doctype html><html>It works!</html>",
+        b"<html><body>It works!</body></html>",
+    ],
+    ids=["empty", "number", "error", "cut", "error-event", "cut-stream", "page", "page-without-type"],
 )
 def test_what_is_no_transcript_is_an_error(data: bytes) -> None:
     with pytest.raises(VoiceBridgeError):
@@ -218,3 +227,35 @@ async def test_who_stops_listening_ends_the_upload() -> None:
 def test_an_unknown_option() -> None:
     with pytest.raises(BadOption, match="'temperature'"):
         stage("http://127.0.0.1:1", temprature=1)
+
+
+async def test_what_came_before_an_upload_that_fails_is_told() -> None:
+    answers = [Answer([b'{"text": "%d"}' % n]) for n in (1, 2)]
+    async with serving(*answers, Answer([b"{}"], status=400)) as server:
+
+        async def three() -> AsyncIterator[Any]:
+            for n in (1, 2, 3):
+                yield SECOND
+                yield Mark(n, fresh=True)
+                await server.until(n)
+
+        made, told = stage(server.url), []
+
+        async def listen_slowly() -> None:
+            async for output in made.listen(three()):
+                told.append(output)
+                await server.until(3)
+                await asyncio.sleep(0.1)
+
+        with pytest.raises(VoiceBridgeError):
+            await listen_slowly()
+        await made.aclose()
+    assert [one.mark for one in told if isinstance(one, Transcript)] == [1, 2]
+
+
+async def test_an_upload_that_is_replaced_has_cost_something() -> None:
+    async with serving(Answer([], then="hang"), Answer([b'{"text": "all"}'])) as server:
+        made = stage(server.url)
+        outputs = [output async for output in made.listen(pieces(SECOND, Mark(1), SECOND, Mark(2)))]
+        await made.aclose()
+    assert [one.units for one in outputs if isinstance(one, Usage)] == [{"audio_s": 1.0}, {"audio_s": 2.0}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,17 @@ from voicebridge_openai.vendor_errors import fault_of as realtime_fault_of
 
 from .servers import Server
 
-__all__ = ["call_cut_off", "cut_off", "error_in", "explained", "filtered", "not_running", "only_thoughts", "told"]
+__all__ = [
+    "call_cut_off",
+    "cut_off",
+    "error_in",
+    "explained",
+    "filtered",
+    "not_running",
+    "only_thoughts",
+    "page_in",
+    "told",
+]
 
 _BY_CODE: dict[str, Category] = {
     "content_filter": "content",
@@ -30,6 +41,7 @@ _BY_CODE: dict[str, Category] = {
     "unsupported_country_region_territory": "auth",
     "unsupported_value": "config",
 }
+_PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _STATUS_SPEAKS_FOR_ITSELF = frozenset({401, 408, 502, 503, 504})
 
 
@@ -103,6 +115,14 @@ def only_thoughts() -> VoiceBridgeError:
         "does not think, leave the option `thoughts` out."
     )
     return VoiceBridgeError(Fault(category="protocol", code="only_thoughts", message=message))
+
+
+def page_in(start: bytes) -> VoiceBridgeError | None:
+    """What it means that an answer begins like a web page. None: it does not."""
+    if _PAGE.match(start) is None:
+        return None
+    message = "The server answered with a web page: there is no such API at base_url. Check it."
+    return VoiceBridgeError(Fault(category="config", code="web_page", message=message))
 
 
 def not_running(server: Server, model: str, url: str, fault: Fault) -> Fault:

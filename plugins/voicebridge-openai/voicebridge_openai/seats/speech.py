@@ -23,8 +23,9 @@ from voicebridge.transport.body import Body, PcmBody
 from voicebridge.transport.sse import SseEvent, SseParser
 
 from .event_json import event_object
-from .http_errors import cut_off, error_in, told
+from .http_errors import cut_off, error_in, page_in, told
 from .models import VOICES, voice_model
+from .mpeg_frame import mpeg_frame_bytes
 from .options import SpeechOptions
 from .servers import Server
 from .token_usage import speech_usage
@@ -34,7 +35,7 @@ __all__ = ["MOST_CHARACTERS", "SpeechBody", "speech_request"]
 MOST_CHARACTERS = 4096
 _ENOUGH = 16
 """Bytes that tell what comes."""
-_OTHERS = {b"ID3": "MP3", b"\xff\xfb": "MP3", b"\xff\xf3": "MP3", b"OggS": "Ogg", b"fLaC": "FLAC"}
+_OTHERS = {b"ID3": "MP3", b"OggS": "Ogg", b"fLaC": "FLAC"}
 _MOST_HEADER_BYTES = 64 * 1024
 
 
@@ -104,6 +105,8 @@ class SpeechBody(Body[bytes | Usage]):
         """See `Body.end`."""
         if self._start:
             start, self._start = bytes(self._start), None
+            if page := page_in(start):
+                raise page
             if error := error_in(start.decode("utf-8", "replace")):
                 raise VoiceBridgeError(told(error))
             if start.startswith((b"data:", b"event:")):
@@ -127,11 +130,18 @@ class SpeechBody(Body[bytes | Usage]):
             self._parser = SseParser()
         elif start.startswith(b"RIFF") and start[8:12] == b"WAVE":
             return self._wav_begun(start)
-        elif start.startswith(b'{"'):  # an error, most probably: only its end tells
-            return False
+        elif start.startswith(b'{"') and start[:_ENOUGH].decode("latin-1").isprintable():
+            return False  # an error, most probably: only its end tells
+        if page := page_in(start):
+            raise page
         for magic, name in _OTHERS.items():
             if start.startswith(magic):
                 raise _not_pcm(name)
+        frame = mpeg_frame_bytes(start)
+        if frame and len(start) < frame + 2:
+            return False  # a loud sample may look like this, but not two at just this distance
+        if frame and start[frame : frame + 2] == start[:2]:
+            raise _not_pcm("MP3")
         return True
 
     def _wav_begun(self, start: bytes) -> bool:

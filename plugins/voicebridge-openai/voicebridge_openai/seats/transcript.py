@@ -16,7 +16,7 @@ from voicebridge.transport.sse import SseEvent, SseParser
 from voicebridge_openai.usage import transcription_units
 
 from .event_json import event_object
-from .http_errors import cut_off, told
+from .http_errors import cut_off, page_in, told
 
 __all__ = ["TranscriptBody"]
 
@@ -65,6 +65,8 @@ class TranscriptBody(Body[Output]):
         text = bytes(self._whole).strip()
         if not text:
             raise cut_off("transcript")
+        if page := page_in(text):
+            raise page
         if not text.startswith(b"{"):
             yield from self._final(text.decode("utf-8", "replace"), {})
             return

@@ -121,8 +121,11 @@ class UploadRecogniser:
 class _Upload:
     """The answer to one mark, on its way."""
 
-    def __init__(self, mark: Mark, utterance: int) -> None:
+    def __init__(self, mark: Mark, utterance: int, seconds: float) -> None:
         self.mark, self.utterance = mark, utterance
+        self.seconds = seconds
+        self.counted = seconds < LEAST_MS / 1000
+        """Whether it has been told what it costs, if anything."""
         self.outputs: deque[Output] = deque()
         self.task: asyncio.Task[None] | None = None
 
@@ -168,6 +171,9 @@ class _Uploads:
             upload.outputs.clear()
             if upload.task is None or not upload.task.done():
                 break
+            if told and not upload.task.cancelled() and upload.task.exception() is not None:
+                self._news.set()  # what came before it is told first, and at once after that this
+                break
             self._open.popleft()
             if not upload.task.cancelled():
                 upload.task.result()
@@ -188,8 +194,11 @@ class _Uploads:
         for upload in self._open:
             if upload.utterance == self._utterance and upload.task is not None:
                 upload.outputs = deque(one for one in upload.outputs if isinstance(one, Usage))
+                if not (upload.counted or upload.task.done()):  # it was sent, and is billed for all we know
+                    upload.outputs.append(Usage({"audio_s": upload.seconds}, basis="estimated"))
+                    upload.counted = True
                 upload.task.cancel()
-        upload = _Upload(mark, self._utterance)
+        upload = _Upload(mark, self._utterance, FORMAT.ms(len(self._pcm)) / 1000)
         upload.task = asyncio.create_task(self._run(upload, bytes(self._pcm)), name="recogniser: upload")
         upload.task.add_done_callback(lambda _: self._news.set())
         self._open.append(upload)
@@ -199,5 +208,6 @@ class _Uploads:
             async for output in outputs:
                 if isinstance(output, Transcript) and output.final:
                     output = replace(output, mark=upload.mark.n)
+                upload.counted = upload.counted or isinstance(output, Usage)
                 upload.outputs.append(output)
                 self._news.set()

@@ -8,8 +8,10 @@ from contextlib import aclosing
 
 from voicebridge.contract.audio import AudioFormat
 from voicebridge.contract.config import SessionConfig
+from voicebridge.contract.errors import VoiceBridgeError
 from voicebridge.contract.stages import Flush, Speech, TextToSpeechTraits, Usage
 from voicebridge.core.stage_options import read_stage_options
+from voicebridge.transport.clause_voice import no_sound
 from voicebridge.transport.http_call import HttpCall
 
 from .clause_line import ClauseLine
@@ -95,14 +97,16 @@ class Voice:
             yield Speech(b"", clause)
             return
         call = HttpCall(path="/audio/speech", json={**self._request, "input": clause.strip()})
-        text = clause
+        text, sounded = clause, False
         async with aclosing(self._connection.ask(call, SpeechBody(self._format, len(clause)))) as outputs:
             async for output in outputs:
                 if isinstance(output, Usage):
                     yield output
                     continue
                 yield Speech(output, text)
-                text = ""
+                text, sounded = "", True
+        if not sounded:
+            raise VoiceBridgeError(no_sound(clause))
 
     async def aclose(self) -> None:
         """Close the connections."""
