@@ -228,6 +228,7 @@ def test_a_cancelled_send_of_audio_loses_and_doubles_nothing() -> None:
         ({"specullate": "none"}, "Did you mean 'speculate'"),
         ({"speculate": "maybe"}, "'reply', 'transcript' or 'none'"),
         ({"timeout_s": 0}, "timeout_s is a number of seconds above 0"),
+        ({"timeout_s": True}, "timeout_s is a number of seconds above 0"),
         ({"ready_timeout_s": "soon"}, "ready_timeout_s is a number of seconds above 0"),
         ({"turns": {"mode": "full_duplex"}}, "turns.mode"),
         ({"markup": "html"}, "'strip' or 'keep'"),

@@ -404,3 +404,25 @@ def test_the_text_of_an_earlier_pause_says_nothing_of_a_later_one() -> None:
             assert (sent - len(spoken)) * 20 == pytest.approx(500, abs=60)
 
     run_in_virtual_time(main())
+
+
+def test_another_way_to_find_the_ends_of_turns_keeps_the_turn_under_way() -> None:
+    async def main() -> None:
+        async with scripted_conversation(turns={"mode": "server_vad", "silence_ms": 200}) as user:
+            await user.speak(400)
+            await user.session.send(Configure(patch={"turns": {"mode": "semantic", "silence_ms": 200}}))
+            await user.speak(400)
+            await user.until(ResponseEnded)
+            assert [e.phase for e in user.all(UserTurn)] == ["speech", "pause", "committed"]
+
+    run_in_virtual_time(main())
+
+
+def test_push_to_talk_begins_with_a_turn_of_its_own() -> None:
+    async def main() -> None:
+        async with scripted_conversation(turns={"mode": "server_vad", "silence_ms": 200}) as user:
+            await user.speak(400)
+            await user.session.send(Configure(patch={"turns": {"mode": "manual"}}))
+            await user.until(UserTurn, phase="discarded")
+
+    run_in_virtual_time(main())

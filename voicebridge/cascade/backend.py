@@ -137,6 +137,6 @@ def _own_options(options: Mapping[str, Any]) -> CascadeOptions:
         raise BadOption(f"markup is 'strip' or 'keep', not {made.markup!r}.", code="bad_option")
     for name in ("timeout_s", "failover_s", "ready_timeout_s"):
         seconds = getattr(made, name)
-        if not isinstance(seconds, (int, float)) or not seconds > 0:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
             raise BadOption(f"{name} is a number of seconds above 0, not {seconds!r}.", code="bad_option")
     return made

@@ -309,7 +309,8 @@ class CascadeSession:
         mode = self._config.turns.mode
         fault = self._settings.change(command)
         if fault is None:
-            if self._config.turns.mode != mode:
+            now = self._config.turns.mode
+            if now != mode and "manual" in (now, mode):  # else a detector found the turn under way, and will end it
                 self._do(self._turns.discard(self._input.heard_ms))
             self._turns.policy = self._config.turns
             self._responses.configure(self._config)
