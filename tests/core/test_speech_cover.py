@@ -70,3 +70,19 @@ def test_the_rest_of_the_text_begins_behind_what_was_spoken() -> None:
 def test_no_letter_is_lost_or_said_twice(text: str, count: int) -> None:
     assert letters(from_letter(text, count)) == max(0, letters(text) - count)
     assert text.endswith(from_letter(text, count))
+
+
+@pytest.mark.parametrize(
+    "text", ["今天天气很好我们一起去公园散步然后吃午饭吧。", "วันนี้อากาศดีมากเราไปเดินเล่นกันเถอะ"], ids=["zh", "th"]
+)
+def test_a_script_without_spaces_is_gone_on_with_in_the_middle(text: str) -> None:
+    rest, covered = broken((text, 300.0, []))
+    assert text.endswith(rest)
+    assert covered == letters(text) - letters(rest)
+    assert len(text) - len(rest) <= 8
+
+
+def test_without_any_text_the_sound_of_what_was_given_counts() -> None:
+    cover = SpeechCover()
+    cover.add("", 600, [])
+    assert cover.broke_off("One two three four five") == " four five"

@@ -78,6 +78,8 @@ class FallbackVoice:
                                 yield lineup.usage(work, output) if isinstance(output, Usage) else output
                     if lineup.several and not script.ended:
                         raise RuntimeError("it stopped speaking")
+                    if lineup.several and script.lacks(telling.cover):
+                        raise RuntimeError("it left words out")
                     if tail := convert.flush():
                         yield Speech(tail)
                     work.done()
@@ -85,7 +87,7 @@ class FallbackVoice:
                 except (Exception, asyncio.CancelledError) as error:
                     if own_cancellation(error):
                         raise
-                    await lineup.after(work, error, begun=telling.begun, what=telling.broke_off())
+                    await lineup.after(work, error, begun=telling.begun, what=telling.broke_off(script.given))
         finally:
             await script.aclose()
 
@@ -119,9 +121,13 @@ class _Telling:
             return speech
         return replace(speech, pcm=convert.convert(speech.pcm), text=text)
 
-    def broke_off(self) -> str:
-        """A voice has broken off. Says, for people, with which words of it another one goes on."""
-        rest = self.cover.broke_off()
+    def broke_off(self, given: str) -> str:
+        """A voice has broken off. Says, for people, with which words of it another one goes on.
+
+        Args:
+            given: the text that it was given.
+        """
+        rest = self.cover.broke_off(given)
         self._told += letters(rest)
         return f"It goes on with {rest.strip()[:_SHOWN_CHARACTERS]!r}." if self.begun and rest.strip() else ""
 
@@ -140,6 +146,10 @@ class _Script:
         """In all pieces so far."""
         self._due = 0
         """Letters that the voice can't but speak now: to the end of a clause."""
+        self._asks = self._sounded = False
+        """The voice asks for its next piece; it gave sound since it got the last one."""
+        self.given = ""
+        """What the voice that speaks now was given."""
 
     @property
     def ended(self) -> bool:
@@ -159,11 +169,12 @@ class _Script:
             takes: in what form the text comes, and in what form it is wanted.
         """
         cut = _Cut(*takes)
-        self._due = cover.covered
+        self._due, self._sounded, self.given = cover.covered, False, ""
         for piece in uncovered(self._pieces, cover.covered):
             for given in cut.feed(piece):
                 self._given(given, cover, watch, clause=takes[1] == "clauses")
                 yield given
+        self._waits(cover, watch)
         async for piece in self._text:
             self._pieces.append(piece)
             if self._counts and isinstance(piece, str):
@@ -171,12 +182,19 @@ class _Script:
             for given in cut.feed(piece):
                 self._given(given, cover, watch, clause=takes[1] == "clauses")
                 yield given
+            self._waits(cover, watch)
         for given in cut.end():
+            self._given(given, cover, watch, clause=True)
             yield given
+        self._asks = False
         watch.start()
 
     def _given(self, piece: str | Flush, cover: SpeechCover, watch: Watch, *, clause: bool) -> None:
         """The voice's time runs while it owes the words of a clause, and at the end of the text."""
+        self._asks = False
+        if isinstance(piece, str) and self._counts:
+            self._sounded = False
+            self.given += piece
         if isinstance(piece, Flush) or clause:
             self._due = self._letters
             if self._due > cover.covered and not watch.running:
@@ -184,10 +202,27 @@ class _Script:
 
     def spoken(self, cover: SpeechCover, watch: Watch, *, sound: bool) -> None:
         """The voice has given something."""
-        if sound and (self.ended or self._due > cover.covered):
+        self._sounded = self._sounded or sound
+        if sound and (self.ended or not self._asks or self._owes(cover)):
             watch.start()
         elif sound:
             watch.stop()
+
+    def lacks(self, cover: SpeechCover) -> bool:
+        """Whether a voice that has ended well left words out."""
+        if cover.tells:
+            return cover.covered < self._letters
+        return letters(self.given) > 0 and not cover.sounds
+
+    def _waits(self, cover: SpeechCover, watch: Watch) -> None:
+        """The voice asks for its next piece: until then it had something to do."""
+        self._asks = True
+        if not self._owes(cover):
+            watch.stop()
+
+    def _owes(self, cover: SpeechCover) -> bool:
+        """Whether it lacks words of a clause. Of a voice that doesn't tell its text, it is known by the sound."""
+        return self._due > cover.covered and (cover.tells or not self._sounded)
 
     async def aclose(self) -> None:
         """Read no more."""

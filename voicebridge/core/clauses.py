@@ -17,7 +17,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["ClauseSplitter"]
+__all__ = ["ClauseSplitter", "is_unspaced"]
 
 _SENTENCE_ENDS = ".!?。！？؟۔।॥។။።"
 _WIDE = "…。！？；：，、"  # scripts that put no space after them
@@ -186,7 +186,7 @@ class ClauseSplitter:
 
     def _between_letters(self, char: str) -> bool:
         """Whether both neighbours are letters of a script without spaces, and the next one begins a letter."""
-        return _is_unspaced(char) and _is_unspaced(self._held[-1]) and not unicodedata.category(char).startswith("M")
+        return is_unspaced(char) and is_unspaced(self._held[-1]) and not unicodedata.category(char).startswith("M")
 
     def _clings(self) -> bool:
         """Whether the last word is better not parted from what follows: a number goes on, a title has its name."""
@@ -218,5 +218,6 @@ def _is_phrasal(char: str) -> bool:
     return "\u0e00" <= char <= "\u0eff" or "\u1000" <= char <= "\u109f" or "\u1780" <= char <= "\u17ff"
 
 
-def _is_unspaced(char: str) -> bool:
+def is_unspaced(char: str) -> bool:
+    """Whether it is a letter of a script that puts no space between words."""
     return _is_phrasal(char) or (_is_wide(char) and char.isalpha())

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from voicebridge.contract.stages import Flush, Word
 
+from .clauses import is_unspaced
+
 __all__ = ["SpeechCover", "from_letter", "letters", "uncovered"]
 
 _CHARACTER_MS = 55.0
@@ -31,9 +33,12 @@ class SpeechCover:
         self._ms = 0.0
         self._words: list[Word] = []
         self._known_ms = self._known_characters = 0.0
+        self.tells = self.sounds = False
+        """The voice that speaks now tells what it speaks; it has given sound."""
 
     def add(self, text: str, ms: float, words: Sequence[Word]) -> None:
         """A piece of speech: its text, empty where it goes on with the one before, and the length of its audio."""
+        self.tells, self.sounds = self.tells or bool(text), self.sounds or ms > 0
         if text:
             self._known_ms, self._known_characters = self._known_ms + self._ms, self._known_characters + len(self._text)
             self._text, self._ms, self._words = text, 0.0, []
@@ -41,12 +46,19 @@ class SpeechCover:
         self._words += [Word(word.text, word.start_ms + self._ms, word.end_ms + self._ms) for word in words]
         self._ms += ms
 
-    def broke_off(self) -> str:
+    def broke_off(self, given: str = "") -> str:
         """The voice has broken off: the end of the latest piece that was not spoken, from the beginning of a word on.
 
         Words that are known by their times are taken to be spoken if they were heard whole. Without times, how many
         were is estimated from the length of the audio.
+
+        Args:
+            given: the text that the voice was given, which counts where it told none.
         """
+        if self.sounds and not self.tells:
+            self._text = given
+            self.covered += letters(given)
+        self.tells = self.sounds = False
         text, words, ms = self._text, self._words, self._ms
         self._text, self._ms, self._words = "", 0.0, []
         if words:
@@ -66,7 +78,9 @@ def from_letter(text: str, count: int, *, whole_words: bool = False) -> str:
         return text
     end = _behind_letter(text, count)
     if whole_words:
-        while end < len(text) and not text[end].isspace():
+        while (
+            end < len(text) and not text[end].isspace() and not (is_unspaced(text[end]) and is_unspaced(text[end - 1]))
+        ):
             end += 1
     while end < len(text) and not text[end].isspace() and not text[end].isalnum():
         end += 1  # a mark belongs to the word before it
