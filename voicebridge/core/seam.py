@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .clauses import is_unspaced
+
 __all__ = ["Seam"]
 
 _SHORTEST = 3
@@ -11,7 +13,8 @@ _SHORTEST = 3
 class Seam:
     """Takes the continuation of a text as it comes; gives it without what repeats the end, or the whole, of that text.
 
-    As long as what has come may be a repetition, it is held back. Words are compared without case and marks.
+    As long as what has come may be a repetition, it is held back. Words are compared without case and marks;
+    in scripts without spaces each letter is compared like a word.
 
     Args:
         said: the text so far.
@@ -19,7 +22,7 @@ class Seam:
 
     def __init__(self, said: str) -> None:
         self._joined = not said or said[-1].isspace()
-        words = [_bare(word) for word in said.split()]
+        words = [_bare(word) for word, _ in _words(said)]
         starts = range(max(1, len(words) - _SHORTEST + 1))
         self._repetitions: list[list[str]] = [words[start:] for start in starts if words[start:]]
         self._held = ""
@@ -44,7 +47,7 @@ class Seam:
 
     def _may_repeat(self) -> bool:
         """Whether what has come is, so far, the beginning of a repetition."""
-        *whole, last = [_bare(word) for word in self._held.split()] or [""]
+        *whole, last = [_bare(word) for word, _ in _words(self._held)] or [""]
         if self._held[-1:].isspace():
             whole, last = [*whole, last], ""
         for repeated in self._repetitions:
@@ -53,14 +56,11 @@ class Seam:
         return False
 
     def _without_repetition(self, text: str) -> str:
-        words = [_bare(word) for word in text.split()]
+        found = _words(text)
+        words = [_bare(word) for word, _ in found]
         for repeated in self._repetitions:  # the longest one first
             if words[: len(repeated)] == repeated:
-                rest = text.lstrip()
-                for _ in repeated:
-                    rest = rest.lstrip()
-                    rest = rest[len(rest.split(maxsplit=1)[0]) :]
-                return rest
+                return text[found[len(repeated) - 1][1] :]
         return text
 
     def _join(self, text: str) -> str:
@@ -68,8 +68,23 @@ class Seam:
         if self._joined or not text:
             return text
         self._joined = True
-        return f" {text}" if text[0].isalnum() else text
+        return f" {text}" if text[0].isalnum() and not is_unspaced(text[0]) else text
 
 
 def _bare(word: str) -> str:
     return "".join(char for char in word.casefold() if char.isalnum())
+
+
+def _words(text: str) -> list[tuple[str, int]]:
+    """Words and where each ends. A mark belongs to the word before it, at the beginning to the one behind it."""
+    found: list[tuple[str, int]] = []
+    word = ""
+    for at, char in enumerate(text):
+        letter = any(one.isalnum() for one in word)
+        parted = letter and char.isalnum() and (is_unspaced(char) or any(is_unspaced(one) for one in word))
+        if word and (char.isspace() or parted):
+            found.append((word, at))
+            word = ""
+        if not char.isspace():
+            word += char
+    return [*found, (word, len(text))] if word else found
