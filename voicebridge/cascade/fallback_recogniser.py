@@ -107,6 +107,8 @@ class _Hearing:
         self._asked: dict[int, float] = {}
         """Marks without an answer, and when they were put."""
         self._watch: Watch | None = None
+        self._begins = False
+        """All was answered up to a fresh mark: what is kept begins an utterance, and nothing of it is owed."""
         self._run = 0
         self._next: list[bytes | Mark] = []
         """Read, but left to the next recogniser."""
@@ -160,7 +162,8 @@ class _Hearing:
                     piece = await anext(self._audio)
                 except StopAsyncIteration:
                     return
-            if lineup.several and not self._kept and lineup.better_than(work.stage):
+            begins, self._begins = self._begins or not self._kept, False
+            if lineup.several and begins and lineup.better_than(work.stage):
                 self._next.append(piece)
                 self.leaves = True
                 return
@@ -187,14 +190,14 @@ class _Hearing:
     def answered(self, mark: int, watch: Watch) -> None:
         """The text of a mark came. Those before it are passed over."""
         self._asked = {n: at for n, at in self._asked.items() if n > mark}
-        self._forget()
+        self._begins = self._forget() and not self._asked
         if self._asked:
             watch.start()
         else:
             watch.stop()
 
-    def _forget(self) -> None:
-        """What lies before a fresh mark is not needed once all that was asked about it is answered."""
+    def _forget(self) -> bool:
+        """What lies before a fresh mark is not needed once all that was asked about it is answered. Whether any was."""
         first = min(self._asked, default=None)
         done = [
             at
@@ -206,6 +209,7 @@ class _Hearing:
             del self._kept[: done[-1] + 1]
             self._kept_bytes -= size
             self._dropped_bytes += size
+        return bool(done)
 
     async def aclose(self) -> None:
         """Read no more."""
