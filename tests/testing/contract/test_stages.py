@@ -67,6 +67,16 @@ class Ear(ScriptedRecogniser):
             yield Usage({"audio_seconds": heard / 32_000}, basis="estimated")
 
 
+class Forgetful(Ear):
+    """Answers the last mark alone."""
+
+    async def listen(self, audio: Any) -> AsyncIterator[Any]:
+        pieces = [piece async for piece in audio]
+        marks = [piece for piece in pieces if isinstance(piece, Mark)]
+        for mark in marks[-1:]:
+            yield Transcript("x", final=True, mark=mark.n)
+
+
 class TestRecogniser(_Dying, SpeechToTextContract):
     def stage(self) -> Any:
         return Ear(["hello"], final_s=0.1, fails={0: DEAD} if self.dead else None, traits=SpeechToTextTraits())
@@ -194,6 +204,7 @@ def contract(of: type[StageContract], stage: Any) -> StageContract:
     ("of", "stage", "check", "words"),
     [
         (SpeechToTextContract, lambda: Deaf(["x"]), "marks_are_answered_in_order_and_each_once", "in the order"),
+        (SpeechToTextContract, lambda: Forgetful(["x"]), "marks_are_answered_in_order_and_each_once", "were lost"),
         (SpeechToTextContract, lambda: Deaf(["x"]), "a_mark_that_nobody_wants_is_not_answered", "unwanted"),
         (SpeechToTextContract, lambda: Deaf(["x"]), "an_utterance_without_sound_does_no_harm", "in nothing"),
         (

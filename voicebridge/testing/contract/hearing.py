@@ -60,7 +60,7 @@ class SpeechToTextContract(StageContract):
         return stage.listen(audio())
 
     def test_marks_are_answered_in_order_and_each_once(self) -> None:
-        """Each wanted mark gets one final text, unless it is passed over; nothing else does."""
+        """Each fresh mark behind sound gets one final text, another one may be passed over; nothing else gets any."""
 
         async def check(stage: Any) -> None:
             sound = self.sound(stage)
@@ -71,7 +71,8 @@ class SpeechToTextContract(StageContract):
             numbers = [n for n, _ in answers]
             expect(numbers == sorted(set(numbers)), f"marks were answered in the order {numbers}")
             expect(set(numbers) <= set(range(1, 6)), f"there was no such mark: {numbers}")
-            expect(numbers[-1:] == [5], f"the last mark was not answered: {numbers}")
+            lost = {1, 3, 4, 5} - set(numbers)  # 2 begins nothing new: what was said before it is in the text of 3
+            expect(not lost, f"the utterances before the marks {sorted(lost)} were lost: {numbers}")
             if self.hears:
                 expect(all(text for _, text in answers), f"a text is missing: {answers}")
 

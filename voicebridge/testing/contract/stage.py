@@ -24,7 +24,8 @@ LONGEST_S = 60.0
 """No check takes longer, however slow the machine."""
 _CANCEL_S = 0.1
 _REAL_CANCEL_S = 2.0
-"""On a machine that does other things as well. A stage that waits for its peer takes longer still."""
+"""On the machine's clock: it does other things as well, so that 100 ms can only be seen in virtual time. A stage that
+waits for its peer takes longer still."""
 
 
 class StageContract:
