@@ -109,3 +109,18 @@ except MissingExtra as error:
     )
     assert missing in done.stdout, done.stderr
     assert f"pip install '.[{extra}]'" in done.stdout
+
+
+def test_a_process_that_ends_while_weights_are_loaded_waits_for_them() -> None:
+    program = """
+import asyncio, time
+from voicebridge_local.weights import Weights
+
+async def main():
+    asyncio.create_task(Weights("slow", lambda: (time.sleep(0.5), print("loaded"))).get())
+    await asyncio.sleep(0.1)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "loaded\n", "")

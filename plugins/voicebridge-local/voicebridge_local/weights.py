@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -21,6 +22,18 @@ __all__ = ["Weights", "installed_folder", "required"]
 
 M = TypeVar("M")
 _log = logging.getLogger("voicebridge.local")
+_LOADED_WITHIN_S = 20.0
+"""Longer than that the end of the process waits for no load."""
+_loading: set[threading.Thread] = set()
+
+
+@atexit.register
+def _wait_for_loads() -> None:
+    """A runtime of C++ that is still loading when the interpreter goes would abort the process."""
+    deadline = time.monotonic() + _LOADED_WITHIN_S
+    for thread in tuple(_loading):
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class Weights(Generic[M]):
@@ -72,7 +85,11 @@ class Weights(Generic[M]):
                 began = time.perf_counter()
                 _log.info("Loading %s ...", self.name)
                 keep_one_heap()
-                self._model = self._load()
+                _loading.add(threading.current_thread())
+                try:
+                    self._model = self._load()
+                finally:
+                    _loading.discard(threading.current_thread())
                 give_back()  # what only loading needed
                 _log.info("Loaded %s in %.2f s.", self.name, time.perf_counter() - began)
             return self._model
