@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
 
+import pytest
+
+from voicebridge.cascade.response_controller import ResponseController
 from voicebridge.contract.events import ResponseEnded
 from voicebridge.contract.items import MessageItem
 from voicebridge.contract.stages import Mark, Prompt, Transcript
@@ -89,3 +93,22 @@ def test_it_is_left_in_peace_once_an_answer_is_being_made() -> None:
     model = Reader()
     run_in_virtual_time(main())
     assert ["where do they go now"] not in model.read
+
+
+def test_no_prompt_is_made_for_a_model_that_does_not_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bool] = []
+    prompt = ResponseController.prompt
+
+    def counted(self: ResponseController, *args: Any, speculative: bool = False, **more: Any) -> Prompt:
+        made.append(speculative)
+        return prompt(self, *args, speculative=speculative, **more)
+
+    monkeypatch.setattr(ResponseController, "prompt", counted)
+
+    async def main() -> None:
+        async with scripted_conversation(stt=Live(["x"]), llm=ScriptedModel(["Yes."]), speculate="none") as user:
+            await user.speak(800)
+            await user.until(ResponseEnded)
+
+    run_in_virtual_time(main())
+    assert made == [False]

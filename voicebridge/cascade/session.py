@@ -42,7 +42,7 @@ from voicebridge.contract.events import (
 )
 from voicebridge.contract.fault import Fault
 from voicebridge.contract.items import Item, MessageItem, ToolResultItem
-from voicebridge.contract.stages import Mark, Transcript, TurnSignal, Usage
+from voicebridge.contract.stages import Mark, ReadsAhead, Transcript, TurnSignal, Usage
 from voicebridge.core.arbiter import Request
 from voicebridge.core.turns import BargeIn, Commit, DropGuess, Effect, Guess, Listen, Tell, TurnMachine
 from voicebridge.transport.delivery import Delivery
@@ -105,6 +105,7 @@ class CascadeSession:
         self._main: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ahead = AheadReader(seats.llm)
+        self._reads_ahead = any(one.seat == "llm" and isinstance(one.stage, ReadsAhead) for one in seats.placed)
         self._caretaker = Caretaker(seats, config, self._tell, ready_timeout_s=options.ready_timeout_s)
 
     @property
@@ -380,7 +381,7 @@ class CascadeSession:
 
     def _read_ahead(self, heard: str = "") -> None:
         """The model may read what is known already, and what was heard of the turn so far."""
-        if self._config.turns.auto_respond:
+        if self._reads_ahead and self._config.turns.auto_respond:
             turn = (MessageItem(role="user", text=heard),) if heard else ()
             self._ahead.read(self._responses.prompt(turn, speculative=True))
 
