@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         LanguageModel,
         LanguageModelTraits,
         Mark,
+        Progress,
         Prompt,
         ReadsAhead,
         Speech,
@@ -185,6 +186,7 @@ __all__ = [
     "OutputAudio",
     "OutputHeard",
     "OutputText",
+    "Progress",
     "Prompt",
     "ProviderCommand",
     "ProviderEvent",
@@ -280,9 +282,9 @@ _HOMES = {
     "contract.session": "Backend VoiceSession",
     "contract.simulator": "Simulator SimulatorSettings",
     "contract.stages": (
-        "DetectorTraits Flush GetsReady LanguageModel LanguageModelTraits Mark Prompt ReadsAhead Speech SpeechToText "
-        "SpeechToTextTraits Stage TextToSpeech TextToSpeechTraits ToolRequest Transcript TurnDetector TurnSignal "
-        "Usage Word"
+        "DetectorTraits Flush GetsReady LanguageModel LanguageModelTraits Mark Progress Prompt ReadsAhead Speech "
+        "SpeechToText SpeechToTextTraits Stage TextToSpeech TextToSpeechTraits ToolRequest Transcript TurnDetector "
+        "TurnSignal Usage Word"
     ),
     "core.closing": "fault_of",
     "core.interruption_policy": "InterruptionPolicy Signals Verdict",

@@ -288,48 +288,21 @@ def wer(
     markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
 ) -> None:
     """Measure how many words recognisers, or speech-to-speech backends, get wrong."""
-    import shlex
+    from .words.command import Asked, bench_words
 
-    from .command_line import option_words
-    from .options import backend_options, names
-    from .words.bench_speech import SpeechRequest, bench_speech
-    from .words.bench_wer import Request, bench_wer
-
-    options = backend_options(option or ())
-    words = ["voicebridge", "bench", "wer", "--set", Path(speech_set).name, "--stt", stt, "--seed", str(seed)]
-    if backend is None and simulate is None:
-        words += option_words(options)
-        request = Request(
-            recognisers=names(stt),
-            set=speech_set,
-            options=options,
-            seed=seed,
-            out=out,
-            json=json,
-            markdown=markdown,
-            command=shlex.join(words),
-        )
-        raise typer.Exit(bench_wer(request))
-    words += ["--backend", backend] if backend else []
-    words += ["--simulate", simulate] if simulate else []
-    words += ["--utterances", str(utterances), *option_words(options)]
-    raise typer.Exit(
-        bench_speech(
-            SpeechRequest(
-                backends=names(backend) if backend else (),
-                simulate=simulate,
-                judge=names(stt)[0],
-                set=speech_set,
-                utterances=utterances,
-                options=options,
-                seed=seed,
-                out=out,
-                json=json,
-                markdown=markdown,
-                command=shlex.join(words),
-            )
-        )
+    asked = Asked(
+        set=speech_set,
+        stt=stt,
+        backend=backend,
+        simulate=simulate,
+        utterances=utterances,
+        options=option or (),
+        seed=seed,
+        out=out,
+        json=json,
+        markdown=markdown,
     )
+    raise typer.Exit(bench_words(asked))
 
 
 @app.command()

@@ -35,7 +35,7 @@ __all__ = ["OwnTurns"]
 _HEEDED_S = 0.25
 """Whoever heeds an `end` has put a mark by then."""
 
-Told = Transcript | TurnSignal
+_Told = Transcript | TurnSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class OwnTurns:
         """Whether marks wait for a text that a fresh one would bring."""
         return bool(self._asked)
 
-    def began(self, audio_ms: float) -> list[Told]:
+    def began(self, audio_ms: float) -> list[_Told]:
         """The user speaks."""
         self._open, self._stale, self._sure, self._now = True, False, False, _Turn()
         return [] if self.manual or self.cuts else [TurnSignal("speech", audio_ms)]
 
-    def heard(self, text: str, words: tuple[Word, ...] = (), language: str | None = None) -> list[Told]:
+    def heard(self, text: str, words: tuple[Word, ...] = (), language: str | None = None) -> list[_Told]:
         """The whole text of the turn so far."""
         if self._stale:
             return []
@@ -102,7 +102,7 @@ class OwnTurns:
         changed, self._now = text != self._now.text, _Turn(text, words, language)
         return [self._so_far()] if text and changed and not self.cuts else []
 
-    def may_have_ended(self, text: str, audio_ms: float, confidence: float = 1.0) -> list[Told]:
+    def may_have_ended(self, text: str, audio_ms: float, confidence: float = 1.0) -> list[_Told]:
         """That may be all: `text` is the whole turn."""
         told = self.heard(text, self._now.words if text == self._now.text else (), self._now.language)
         self._sure = self._open
@@ -111,7 +111,7 @@ class OwnTurns:
             told.append(TurnSignal("eager_end", audio_ms, confidence))
         return told
 
-    def goes_on(self, audio_ms: float) -> list[Told]:
+    def goes_on(self, audio_ms: float) -> list[_Told]:
         """It was not all."""
         self._sure = False
         quiet = self.manual or self.cuts or not self._open
@@ -126,7 +126,7 @@ class OwnTurns:
         language: str | None = None,
         *,
         now: float = 0.0,
-    ) -> list[Told]:
+    ) -> list[_Told]:
         """The turn is over, and this is its text. `now` is seconds on the clock of `mark`."""
         turn, begun, stale = _Turn(text, words, language), self._open, self._stale
         self._open, self._stale, self._now = False, False, _Turn()
@@ -139,13 +139,13 @@ class OwnTurns:
         if not self._ended:
             self._oldest_at = now
         self._ended.append(turn)
-        told: list[Told] = [*self._told_asked(self._known(joined=True))]
+        told: list[_Told] = [*self._told_asked(self._known(joined=True))]
         if self.manual:
             return told
         told += [] if begun else [TurnSignal("speech", audio_ms)]
         return [*told, TurnSignal("end", audio_ms, confidence)]
 
-    def mark(self, mark: Mark, *, audio: bool = True, now: float = 0.0) -> list[Told]:
+    def mark(self, mark: Mark, *, audio: bool = True, now: float = 0.0) -> list[_Told]:
         """The cascade wants the text since the last fresh mark. After a fresh one, see `cuts`.
 
         Args:
@@ -170,7 +170,7 @@ class OwnTurns:
         self._cutting.append((mark, before))
         return []
 
-    def give_up(self) -> list[Told]:
+    def give_up(self) -> list[_Told]:
         """The vendor does not end the turn for the oldest fresh mark that waits: what is known of it is its text. What
         it still says of it is ignored."""
         turn, self._now = self._now, _Turn()
@@ -186,12 +186,12 @@ class OwnTurns:
             known = known.with_more(turn)
         return known.with_more(self._now) if beyond else known
 
-    def _answer_cut(self, turn: _Turn) -> list[Told]:
+    def _answer_cut(self, turn: _Turn) -> list[_Told]:
         mark, before = self._cutting.popleft()
         whole = before.with_more(turn)
         return [*self._told_asked(whole), *([whole.answer(mark.n)] if mark.wanted else [])]
 
-    def _mark(self, mark: Mark, *, joined: bool) -> list[Told]:
+    def _mark(self, mark: Mark, *, joined: bool) -> list[_Told]:
         """One that does not begin an utterance."""
         if not mark.wanted or self.cuts:  # answers come in order, and this one would not
             return []
@@ -201,7 +201,7 @@ class OwnTurns:
         self._asked.append(mark.n)
         return []
 
-    def _told_asked(self, turn: _Turn) -> list[Told]:
+    def _told_asked(self, turn: _Turn) -> list[_Told]:
         asked, self._asked = self._asked, []
         return [turn.answer(mark) for mark in asked]
 

@@ -12,7 +12,7 @@ from voicebridge.contract.errors import BadOption
 
 __all__ = ["StageOptions", "read_stage_options"]
 
-T = TypeVar("T", bound=BaseModel)
+_T = TypeVar("_T", bound=BaseModel)
 
 
 class StageOptions(BaseModel):
@@ -21,7 +21,7 @@ class StageOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def read_stage_options(kind: type[T], given: Mapping[str, Any], who: str) -> T:
+def read_stage_options(kind: type[_T], given: Mapping[str, Any], who: str) -> _T:
     """The options with these values.
 
     Args:
