@@ -52,12 +52,7 @@ def bench_cascade(request: Request) -> int:
     """
     from rich.console import Console
 
-    if sys.platform == "win32":
-        raise ConfigError("This benchmark needs one monotonic clock for all processes: Linux or macOS.")
-    if unknown := [name for name in request.groups if name not in GROUPS]:
-        raise ConfigError(f"There is no part {unknown[0]!r}. There are: {', '.join(GROUPS)}.")
-    if request.json is not None:
-        write_text(request.json, "")
+    _check(request)
     console = Console(stderr=True)
     environment = describe()
     results, interrupted = Results(), False
@@ -89,6 +84,15 @@ def bench_cascade(request: Request) -> int:
         write_text(request.json, json.dumps(_raw(plan, results, report), indent=1))
     _show(report, request.markdown)
     return INTERRUPTED if interrupted else _status(report)
+
+
+def _check(request: Request) -> None:
+    if sys.platform == "win32":
+        raise ConfigError("This benchmark needs one monotonic clock for all processes: Linux or macOS.")
+    if unknown := [name for name in request.groups if name not in GROUPS]:
+        raise ConfigError(f"There is no part {unknown[0]!r}. There are: {', '.join(GROUPS)}.")
+    if request.json is not None:
+        write_text(request.json, "")
 
 
 def _raw(plan: CascadePlan, results: Results, report: Report) -> dict[str, Any]:
