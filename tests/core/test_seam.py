@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicebridge.core.seam import Seam
@@ -41,6 +41,7 @@ def test_what_is_said_again_is_left_out(said: str, pieces: list[str], new: str) 
     assert continued(said, pieces) == new
 
 
+@example("a", [" ", "a"])
 @given(st.text(alphabet="ab .", max_size=20), st.lists(st.text(alphabet="ab .", min_size=1, max_size=4), max_size=8))
 def test_how_it_is_cut_makes_no_difference(said: str, pieces: list[str]) -> None:
     whole = "".join(pieces)

@@ -48,7 +48,7 @@ class Seam:
     def _may_repeat(self) -> bool:
         """Whether what has come is, so far, the beginning of a repetition."""
         *whole, last = [_bare(word) for word, _ in _words(self._held)] or [""]
-        if self._held[-1:].isspace():
+        if last and self._held[-1:].isspace():
             whole, last = [*whole, last], ""
         for repeated in self._repetitions:
             if len(whole) < len(repeated) and repeated[: len(whole)] == whole and repeated[len(whole)].startswith(last):
