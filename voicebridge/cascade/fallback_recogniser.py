@@ -71,7 +71,7 @@ class FallbackRecogniser:
                 try:
                     recogniser, watch = await lineup.at(work), lineup.watch(work)
                     hearing.begins(watch)
-                    feed = hearing.rest(recogniser.traits.format, lineup, work, watch)
+                    feed = hearing.rest(recogniser.traits.format, lineup, work)
                     offset_ms = hearing.offset_ms
                     async with closing(recogniser.listen(feed)) as outputs:
                         async for output in watch.each(outputs):
@@ -144,9 +144,7 @@ class _Hearing:
         if self._watch is not None and not self._watch.running:
             self._watch.start()
 
-    async def rest(
-        self, format: AudioFormat, lineup: Lineup[SpeechToText], work: Work, watch: Watch
-    ) -> AsyncIterator[bytes | Mark]:
+    async def rest(self, format: AudioFormat, lineup: Lineup[SpeechToText], work: Work) -> AsyncIterator[bytes | Mark]:
         """What has to be heard again, and what follows; in that format."""
         convert = None if format == self._format else Converter(self._format, format)
         self.leaves = False

@@ -2,7 +2,7 @@
 
 Sources: the service model of Polly in botocore 1.44.8 (engines, formats, codes of languages), and for languages of
 Transcribe the developer guide as pipecat-ai 1.14 has it. Which voice has which engine is known to the vendor alone
-(`DescribeVoices`); the defaults below are voices of the vendor's own examples, and nobody has tried them from here.
+(`DescribeVoices`); the defaults below are our choice, and nobody has tried them from here.
 """
 
 from __future__ import annotations

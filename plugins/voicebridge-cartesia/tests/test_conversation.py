@@ -79,7 +79,7 @@ async def call(
         stt=stt, llm=lambda: model, tts="cartesia/sonic-3", detector=settings.pop("detector", None)
     )
     async with (
-        simulator.serve() as url,  # type: ignore[attr-defined]
+        simulator.serve() as url,  # type: ignore[attr-defined]  # the fixture tells no type
         voicebridge.connect_raw(
             backend, base_url=url, api_key=KEY, input_format=voicebridge.AudioFormat(rate=16_000), **settings
         ) as session,
